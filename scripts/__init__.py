@@ -1,0 +1,1 @@
+"""Lesion GAN augmentation: networks, engines and tools behind the bundle's configs."""

@@ -1,0 +1,47 @@
+"""`python -m scripts <command>`: prepares and checks data sets, plans syntheses, writes phantoms and reports."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import fire
+
+# Where each command lives; only the one that is asked for is imported, since some load torch.
+COMMANDS = {
+    "prepare": ("scripts.data.prepare", "prepare", "writes dataset.json for a folder in a known layout"),
+    "doctor": ("scripts.data.doctor", "doctor", "checks a data set before any training"),
+    "plan": ("scripts.data.plan", "plan", "decides how many images of which class to synthesise from which masks"),
+    "phantom": ("scripts.data.phantom", "write_phantom", "writes an artificial data set to try things on"),
+    "report": ("scripts.report.page", "write_report", "writes the HTML page of an experiment"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a command; wrong input ends in one line on stderr and exit code 1, wrong usage in exit code 2."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    if arguments[0] not in COMMANDS:
+        print(f"error: no command {arguments[0]!r}.\n\n{_usage()}", file=sys.stderr)
+        return 2
+    module, function, _ = COMMANDS[arguments[0]]
+    command = getattr(importlib.import_module(module), function)
+    try:
+        fire.Fire(command, command=list(arguments[1:]), name=arguments[0])
+    except ValueError as error:
+        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _usage() -> str:
+    lines = [f"  {name:<8} {purpose}" for name, (_, _, purpose) in COMMANDS.items()]
+    return "\n".join(
+        ["python -m scripts <command> [arguments]", "", *lines, "", "Add --help to a command for its own."]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

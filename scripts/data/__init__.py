@@ -1,0 +1,1 @@
+"""The data contract: reading, checking, splitting, caching, sampling."""

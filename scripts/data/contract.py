@@ -1,0 +1,232 @@
+"""The data contract: a `dataset.json` in the form of the Medical Segmentation Decathlon, read, checked and written."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SPLITS = ("training", "validation", "test")
+Item = dict[str, Any]
+
+
+class DatasetError(ValueError):
+    """A data set that does not keep the contract; the message says where, what was expected and what to do."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set as `read_dataset` returns it: names, and items with absolute paths.
+
+    `label_values` maps values in the label files to labels. `intensity_range` are the file intensities that become -1
+    and 1 where they have a fixed meaning (RGB, Hounsfield units); None: each channel's own minimum and maximum.
+
+    An item holds `image` (a path, or a list with one path per channel), `label` (a path or None), `patient`,
+    `class` (a name of `classes` or None), `class_index` (its place there, -1 for None), and whatever else the
+    file gives it (`fold`, `boxes`, `box_classes`, `synthetic` ...).
+    """
+
+    root: Path
+    name: str
+    modality: list[str]
+    labels: list[str]
+    classes: list[str] = field(default_factory=list)
+    label_values: dict[int, int] = field(default_factory=dict)
+    intensity_range: list[float] | None = None
+    splits: dict[str, list[Item]] = field(default_factory=dict)
+
+    @property
+    def channel_count(self) -> int:
+        return len(self.modality)
+
+    @property
+    def foreground_count(self) -> int:
+        """How many labels there are besides the background."""
+        return len(self.labels) - 1
+
+    @property
+    def items(self) -> list[Item]:
+        return [item for split in SPLITS for item in self.splits.get(split, [])]
+
+
+def read_dataset(dataset_dir: str | Path) -> Dataset:
+    """Reads `dataset_dir/dataset.json`; an unmodified Decathlon folder is a data set too.
+
+    Only the description is read, no image. Items without a `patient` get the stem of their image's name.
+
+    Raises:
+        DatasetError: the file is missing or malformed; the message names the line, or the list, item and key.
+    """
+    root = Path(dataset_dir).expanduser().absolute()
+    file = root / "dataset.json"
+    raw = _read_json(file)
+    modality = _names(raw.get("modality") or raw.get("channel_names"), file, "modality")
+    labels = _names(raw.get("labels"), file, "labels")
+    classes = raw.get("classes", [])
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise DatasetError(f"{file}: 'classes' is {classes!r}, expected a list of names such as ['HGG', 'LGG'].")
+    if len(set(classes)) != len(classes):
+        raise DatasetError(f"{file}: 'classes' names a class twice: {classes}. Give each class once.")
+    label_values = _label_values(raw.get("label_values", {}), len(labels), file)
+    splits = {}
+    for split in SPLITS:
+        listed = raw.get(split, [])
+        if not isinstance(listed, list):
+            raise DatasetError(f"{file}: '{split}' is a {type(listed).__name__}, expected a list of items.")
+        splits[split] = [_read_item(item, f"{file}: {split}[{n}]", root, classes) for n, item in enumerate(listed)]
+    if not any(splits.values()):
+        raise DatasetError(f"{file}: no items in {', '.join(SPLITS)}. List at least one under 'training'.")
+    name = str(raw.get("name", root.name))
+    intensity_range = _intensity_range(raw.get("intensity_range"), file)
+    return Dataset(root, name, modality, labels, classes, label_values, intensity_range, splits)
+
+
+def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Path:
+    """Writes `dataset.json` atomically, with paths relative to its folder where the files lie inside it.
+
+    Args:
+        extra: further top-level keys, such as `description` or `licence`.
+    """
+    root = Path(dataset_dir).expanduser().absolute()
+    content: dict[str, Any] = {
+        "name": dataset.name,
+        **extra,
+        "modality": {str(n): name for n, name in enumerate(dataset.modality)},
+        "labels": {str(n): name for n, name in enumerate(dataset.labels)},
+    }
+    if dataset.label_values:
+        content["label_values"] = {str(value): label for value, label in dataset.label_values.items()}
+    if dataset.intensity_range:
+        content["intensity_range"] = dataset.intensity_range
+    if dataset.classes:
+        content["classes"] = dataset.classes
+    for split in SPLITS:
+        content[split] = [_written_item(item, root) for item in dataset.splits.get(split, [])]
+    return write_json(root / "dataset.json", content)
+
+
+def write_json(file: Path, content: Any) -> Path:
+    """Writes JSON so that a reader sees the old file or the new one, never half of one."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    except OSError as error:
+        raise DatasetError(f"Cannot write {file}: {error.strerror}. Name a writable folder with free space.") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(content, stream, indent=1)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return file
+
+
+def stem(path: str | Path) -> str:
+    """The file's name without its suffixes: `BRATS_001` for `imagesTr/BRATS_001.nii.gz`."""
+    name = Path(path).name
+    return name[: -len(".nii.gz")] if name.endswith(".nii.gz") else Path(name).stem
+
+
+def image_files(item: Item) -> list[str]:
+    """The item's image files, one or one per channel."""
+    return list(item["image"]) if isinstance(item["image"], (list, tuple)) else [item["image"]]
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DatasetError(
+            f"No {file}. Write one with `python -m scripts prepare <layout> <folder>`, "
+            "or name the folder that holds it with --dataset_dir."
+        ) from None
+    except json.JSONDecodeError as error:
+        raise DatasetError(
+            f"{file}, line {error.lineno}, column {error.colno}: {error.msg}. Correct the JSON."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"Cannot read {file}: {error}.") from None
+    if not isinstance(content, dict):
+        raise DatasetError(f"{file}: expected an object {{...}} at the top, found a {type(content).__name__}.")
+    return content
+
+
+def _names(value: Any, file: Path, key: str) -> list[str]:
+    """Names in the order of their integers: {"0": "background"} (Decathlon), {"background": 0} (nnU-Net) or a list."""
+    example = '{"0": "background", "1": "tumour"}' if key == "labels" else '{"0": "MRI"}'
+    expected = f"{file}: '{key}' is {value!r}, expected consecutive integers and names such as {example}."
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict) or not value:
+        raise DatasetError(expected)
+    pairs = {str(k): v for k, v in value.items()}
+    if not all(k.isdigit() for k in pairs):
+        pairs = {str(v): k for k, v in pairs.items()}
+    if not all(k.isdigit() for k in pairs) or sorted(map(int, pairs)) != list(range(len(value))):
+        hint = " Map other values in the files to them with 'label_values'." if key == "labels" else ""
+        raise DatasetError(expected + hint)
+    return [str(pairs[str(n)]) for n in range(len(pairs))]
+
+
+def _label_values(value: Any, label_count: int, file: Path) -> dict[int, int]:
+    expected = f"{file}: 'label_values' is {value!r}, expected e.g. {{\"255\": 1}} with labels 0..{label_count - 1}."
+    try:
+        values = {int(k): int(v) for k, v in value.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise DatasetError(expected) from None
+    if not all(0 <= label < label_count for label in values.values()):
+        raise DatasetError(expected)
+    return values
+
+
+def _intensity_range(value: Any, file: Path) -> list[float] | None:
+    if value is None:
+        return None
+    numbers = isinstance(value, list) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value)
+    if not numbers or not value[0] < value[1]:
+        raise DatasetError(f"{file}: 'intensity_range' is {value!r}, expected [low, high] such as [0, 255] for RGB.")
+    return [float(v) for v in value]
+
+
+def _read_item(item: Any, where: str, root: Path, classes: Sequence[str]) -> Item:
+    if isinstance(item, str):  # a test image of the Decathlon
+        item = {"image": item}
+    if not isinstance(item, dict) or not item.get("image"):
+        raise DatasetError(f"{where}: {item!r} has no 'image'. Give a path, or a list with one path per channel.")
+    image, label, name = item["image"], item.get("label"), item.get("class")
+    if not all(isinstance(path, str) for path in (image if isinstance(image, list) else [image])):
+        raise DatasetError(f"{where}: 'image' is {image!r}, expected a path or a list of paths.")
+    if label is not None and not isinstance(label, str):
+        raise DatasetError(f"{where}: 'label' is {label!r}, expected a path.")
+    if name is not None and name not in classes:
+        raise DatasetError(
+            f"{where}: class {name!r} is not among 'classes' {list(classes)}. Add it there or correct it."
+        )
+    paths = [str(root / path) for path in image] if isinstance(image, list) else str(root / image)
+    return {
+        **item,
+        "image": paths,
+        "label": None if label is None else str(root / label),
+        "patient": str(item.get("patient") or stem(image[0] if isinstance(image, list) else image)),
+        "class": name,
+        "class_index": -1 if name is None else list(classes).index(name),
+    }
+
+
+def _written_item(item: Item, root: Path) -> Item:
+    def shown(path: str) -> str:
+        absolute = Path(path).absolute()
+        return str(absolute.relative_to(root)) if absolute.is_relative_to(root) else str(absolute)
+
+    image, label = item["image"], item.get("label")
+    written = {key: value for key, value in item.items() if key != "class_index" and value is not None}
+    written["image"] = [shown(path) for path in image] if isinstance(image, (list, tuple)) else shown(image)
+    if label is not None:
+        written["label"] = shown(label)
+    return written

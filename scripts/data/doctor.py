@@ -1,0 +1,187 @@
+"""`doctor`: reads every file of a data set and lists all that would stop or mislead a training, before any starts."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, image_files, read_dataset
+from scripts.data.inspection import Finding, Inspection, inspect_items, shown_name, shown_size
+from scripts.data.prepare import format_table, training_options
+from scripts.data.splits import select_items
+
+SEVERITIES = ("error", "warning", "info")
+SIZE_STEP = 32  # pixels; networks halve an image five times
+
+
+def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> None:
+    """Checks a data set, prints a table of findings and ends with exit code 1 if there is an error among them.
+
+    Args:
+        folder: the folder of dataset.json.
+        image_size: side of the slices the networks will see, in pixels, for the size of the cache.
+        fold: the fold to check; by default the lists of the file and all folds.
+
+    Raises:
+        DatasetError: dataset.json is missing or malformed.
+        SystemExit: with 1, after the table, if there are errors.
+    """
+    if not isinstance(image_size, int) or image_size < SIZE_STEP:
+        raise ValueError(f"image_size is {image_size}, expected a number of pixels from {SIZE_STEP}.")
+    dataset = read_dataset(str(folder))
+    if fold is not None and fold not in _views(dataset, None):
+        known = ", ".join(str(view) for view in _views(dataset, None)[1:]) or "none"
+        raise DatasetError(f"{dataset.root}: fold is {fold!r}, its folds are: {known}.")
+    inspections = inspect_items(dataset)
+    findings = [finding for inspection in inspections for finding in inspection.findings]
+    findings += check_splits(dataset, fold) + check_names(dataset, inspections, fold)
+    findings += check_sizes(inspections, image_size)
+    print(summarise(dataset, inspections, image_size, fold), end="\n\n")
+    print(format_findings(findings), end="\n\n")
+    errors = sum(finding.severity == "error" for finding in findings)
+    print(f"Options for this data set: {training_options(dataset)}")
+    if errors:
+        print(f"Not ready: {errors} errors. Correct them before training.")
+        raise SystemExit(1)
+    print("Ready to train: no errors.")
+
+
+def check_splits(dataset: Dataset, fold: int | None = None) -> list[Finding]:
+    """Patients in two splits or folds, images listed twice, and splits without labelled items."""
+    findings = []
+    lists: dict[str, set[str]] = defaultdict(set)
+    folds: dict[str, set[str]] = defaultdict(set)
+    files: Counter[str] = Counter()
+    for split in SPLITS:
+        for item in dataset.splits[split]:
+            lists[item["patient"]].add(split)
+            files[image_files(item)[0]] += 1
+            if item.get("fold") is not None:
+                folds[item["patient"]].add(str(item["fold"]))
+    for patient, found in sorted(lists.items()) if fold is None else ():
+        if len(found) > 1:
+            findings.append(Finding("error", "patient in two splits", f"{patient}: {', '.join(sorted(found))}"))
+    for patient, found in sorted(folds.items()):
+        if len(found) > 1:
+            findings.append(Finding("error", "patient in two folds", f"{patient}: {', '.join(sorted(found))}"))
+    for file, count in files.items():
+        if count > 1:
+            findings.append(Finding("error", "image listed twice", f"{file}: {count} times"))
+    if any(finding.severity == "error" for finding in findings):
+        return findings
+    for view in _views(dataset, fold):
+        for split in SPLITS:
+            try:
+                select_items(dataset, split, view)
+            except DatasetError as error:
+                severity = "warning" if split == "test" else "error"
+                findings.append(Finding(severity, f"no {split} items", str(error)))
+    return findings
+
+
+def check_names(dataset: Dataset, inspections: Iterable[Inspection], fold: int | None = None) -> list[Finding]:
+    """Classes and labels that no item, no training item or a single patient has; items without class."""
+    findings = []
+    patients: dict[str, set[str]] = defaultdict(set)
+    for item in dataset.items:
+        if item["class"] is None and dataset.classes:
+            findings.append(Finding("info", "no class", f"{shown_name(item, dataset)}, patient {item['patient']}"))
+        patients[item["class"] or ""].add(item["patient"])
+    for name in dataset.classes:
+        if len(patients[name]) < 2:
+            severity, count = ("warning", "one patient") if patients[name] else ("error", "no sample")
+            findings.append(Finding(severity, f"class with {count}", name))
+    for view in _views(dataset, fold):
+        try:
+            trained = {item["class"] for item in select_items(dataset, "training", view)}
+        except DatasetError:
+            continue  # check_splits has told
+        where = "the lists of dataset.json" if view is None else f"fold {view}"
+        for name in dataset.classes:
+            if patients[name] and name not in trained:
+                findings.append(Finding("warning", "class not in training", f"{name}: {where}"))
+    seen = frozenset[int]().union(*(inspection.labels for inspection in inspections))
+    for value, name in enumerate(dataset.labels):
+        if value not in seen and value > 0:
+            findings.append(Finding("warning", "label in no file", f"{value}: {name}"))
+    return findings
+
+
+def check_sizes(inspections: Iterable[Inspection], image_size: int) -> list[Finding]:
+    """Slices that are not image_size x image_size, and an image_size that networks must pad."""
+    findings = []
+    if image_size % SIZE_STEP:
+        example = f"{image_size}: networks pad slices to a multiple of {SIZE_STEP}"
+        findings.append(Finding("info", "image_size is padded", example))
+    for inspection in inspections:
+        if inspection.shape and inspection.shape[1:3] != (image_size, image_size):
+            change = "shrunk" if max(inspection.shape[1:3]) > image_size else "padded"
+            example = f"patient {inspection.item['patient']}: {shown_size(inspection.shape[1:3])}"
+            findings.append(Finding("info", f"slices are {change} to {image_size}x{image_size}", example))
+    return findings
+
+
+def summarise(dataset: Dataset, inspections: list[Inspection], image_size: int, fold: int | None = None) -> str:
+    """The data set in a few lines, with patients, images and slices by split, and the memory and disk it needs."""
+    rows = [["split" if fold is None else f"fold {fold}", "patients", "images", "slices", "with lesion"]]
+    place = {id(inspection.item): inspection for inspection in inspections}
+    for name, items in [*((split, _items_of(dataset, split, fold)) for split in SPLITS), ("all", dataset.items)]:
+        read = [place[id(item)] for item in items]
+        numbers = [len({item["patient"] for item in items}), len(items)]
+        numbers += [sum(each.slices for each in read), sum(each.lesion_slices for each in read)]
+        rows.append([name, *map(str, numbers)])
+    shapes = sorted({inspection.shape[1:] for inspection in inspections if inspection.shape}, key=np.prod)
+    sizes = "none" if not shapes else shown_size(shapes[0])
+    if len(shapes) > 1:
+        sizes = f"{len(shapes)} different, from {sizes} to {shown_size(shapes[-1])}"
+    fitting = -(-max((max(shape[:2]) for shape in shapes), default=SIZE_STEP) // SIZE_STEP) * SIZE_STEP
+    slices = sum(inspection.slices for inspection in inspections if inspection.item["label"])
+    cache = slices * image_size**2 * (2 * dataset.channel_count + 1)  # float16 image, uint8 label
+    largest = max((int(np.prod(inspection.shape)) * 4 for inspection in inspections if inspection.shape), default=0)
+    return "\n".join(
+        [
+            f"{dataset.name} ({dataset.root})",
+            f"channels: {', '.join(dataset.modality)}",
+            f"labels:   {', '.join(dataset.labels)}",
+            f"classes:  {', '.join(dataset.classes) or 'none'}",
+            f"sizes:    {sizes}; the largest slice fits --image_size {fitting}",
+            f"memory:   {largest / 2**20:.1f} MiB for the largest image",
+            f"cache:    {cache / 2**20:.0f} MiB on disk for {slices} slices of {image_size}x{image_size} pixels",
+            "",
+            format_table(rows),
+        ]
+    )
+
+
+def format_findings(findings: list[Finding]) -> str:
+    """A table with a row per severity and check: how often, and the first example; the worst and commonest first."""
+    if not findings:
+        return "No findings."
+    groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.severity, finding.check].append(finding)
+    order = sorted(groups, key=lambda group: (SEVERITIES.index(group[0]), -len(groups[group])))
+    rows = [["severity", "check", "count", "first example"]]
+    rows += [[*group, str(len(groups[group])), groups[group][0].example] for group in order]
+    widths = [max(len(row[n]) for row in rows) for n in range(3)]
+    return "\n".join(
+        f"{severity:<{widths[0]}}  {check:<{widths[1]}}  {count:>{widths[2]}}  {example}"
+        for severity, check, count, example in rows
+    )
+
+
+def _items_of(dataset: Dataset, split: str, fold: int | None) -> list[Item]:
+    """What a training would use; where it would refuse, what the file lists."""
+    try:
+        return select_items(dataset, split, fold)
+    except DatasetError:
+        return dataset.splits[split] if fold is None else []
+
+
+def _views(dataset: Dataset, fold: int | None) -> list[int | None]:
+    """The file's lists and every fold, or the one fold asked for."""
+    if fold is not None:
+        return [fold]
+    return [None, *sorted({item["fold"] for item in dataset.items if item.get("fold") is not None})]

@@ -1,0 +1,160 @@
+"""Reading the items of a data set and noting, for each, all that is wrong or remarkable about its files."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from scripts.data.contract import Dataset, DatasetError, Item, image_files
+from scripts.transforms.geometry import CanonicalOrientationd
+from scripts.transforms.loading import read_image, read_label
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One observation on one thing; the report counts those of one check and shows the first."""
+
+    severity: str
+    check: str
+    example: str
+
+
+@dataclass
+class Inspection:
+    """What reading one item told: findings, and if the image could be read its shape (C, X, Y[, Z]) in LPS axes."""
+
+    item: Item
+    findings: list[Finding] = field(default_factory=list)
+    shape: tuple[int, ...] | None = None
+    labels: frozenset[int] = frozenset()
+    lesion_slices: int = 0
+
+    @property
+    def slices(self) -> int:
+        return 0 if self.shape is None else self.shape[3] if len(self.shape) == 4 else 1
+
+    def add(self, severity: str, check: str, example: str) -> None:
+        self.findings.append(Finding(severity, check, example))
+
+
+def inspect_items(dataset: Dataset) -> list[Inspection]:
+    """Reads all items, several at a time."""
+    workers = min(8, os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        read = pool.map(lambda item: inspect_item(item, dataset), dataset.items)
+        return list(tqdm(read, desc="Reading", total=len(dataset.items), unit="item", mininterval=0.5))
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C ends now, not after the last file
+
+
+def inspect_item(item: Item, dataset: Dataset) -> Inspection:
+    """Reads an item's files and checks what can be seen from them alone."""
+    inspection = Inspection(item)
+    image = label = None
+    try:
+        image = read_image(item["image"])
+    except DatasetError as error:
+        inspection.add("error", "image cannot be read", str(error))
+    if item["label"]:
+        try:
+            label = read_label(item["label"], dataset.label_values)
+        except DatasetError as error:
+            inspection.add("error", "label cannot be read", str(error))
+    else:
+        inspection.add("info", "no label map, left out", shown_name(item, dataset))
+    if image is not None:
+        axes = CanonicalOrientationd(["image"])({"image": image})["image"]
+        inspection.shape = tuple(axes.shape)
+        _check_channels(inspection, np.asarray(image), dataset)
+        _check_boxes(inspection, tuple(image.shape[1:]), dataset)
+    if label is not None:
+        _check_label(inspection, np.asarray(label)[0], dataset)
+    if image is not None and label is not None:
+        _check_pair(inspection, image, label, dataset)
+    return inspection
+
+
+def _check_channels(inspection: Inspection, image: np.ndarray, dataset: Dataset) -> None:
+    """Number, finite values, constant and repeated channels of an image (C, X, Y[, Z])."""
+    name = shown_name(inspection.item, dataset)
+    if len(image) != dataset.channel_count:
+        inspection.add(
+            "error", "wrong number of channels", f"{name}: {len(image)}, 'modality' names {dataset.channel_count}"
+        )
+    if not np.isfinite(image).all():
+        inspection.add("error", "NaN or infinity", f"{name}: {int((~np.isfinite(image)).sum())} pixels")
+    titles = [dataset.modality[n] if n < dataset.channel_count else str(n) for n in range(len(image))]
+    for title, channel in zip(titles, image, strict=True):
+        if channel.min() == channel.max():
+            inspection.add("warning", "constant channel", f"{name}: {title} is {channel.flat[0]:g} everywhere")
+    equal: dict[bytes, list[str]] = defaultdict(list)
+    for title, channel in zip(titles, image, strict=True):
+        equal[channel.tobytes()].append(title)
+    for group in equal.values():
+        if len(group) > 1:
+            inspection.add("warning", f"repeated channel: {' = '.join(group)}", name)
+
+
+def _check_label(inspection: Inspection, label: np.ndarray, dataset: Dataset) -> None:
+    """Values and lesion of a label map (X, Y[, Z])."""
+    name = shown_name({"image": inspection.item["label"]}, dataset)
+    inspection.labels = frozenset(int(value) for value in np.unique(label))
+    unknown = sorted(value for value in inspection.labels if not 0 <= value < len(dataset.labels))
+    if unknown:
+        shown = ", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
+        inspection.add("error", "unknown label value", f"{name}: {shown}, 'labels' has 0..{len(dataset.labels) - 1}")
+    if not (label > 0).any():
+        inspection.add("info", "empty label map", name)
+
+
+def _check_pair(inspection: Inspection, image: Any, label: Any, dataset: Dataset) -> None:
+    """Same shape and, for volumes, same place in space; counts the slices with lesion."""
+    name = shown_name(inspection.item, dataset)
+    if image.shape[1:] != label.shape[1:]:
+        inspection.add(
+            "error",
+            "image and label differ in size",
+            f"{name}: {shown_size(image.shape[1:])}, {shown_size(label.shape[1:])}",
+        )
+        return
+    if image.ndim == 4 and not np.allclose(image.affine, label.affine, atol=1e-2):
+        inspection.add("warning", "image and label lie apart", f"{name}: different affine")
+    lesion = np.asarray(CanonicalOrientationd(["label"])({"label": label})["label"])[0] > 0  # (X, Y[, Z])
+    inspection.lesion_slices = int(np.atleast_1d(lesion.any(axis=(0, 1))).sum())
+
+
+def _check_boxes(inspection: Inspection, size: tuple[int, ...], dataset: Dataset) -> None:
+    """Boxes (x0, y0, x1, y1) inside the image of `size` (X, Y), and one label number for each."""
+    item, name = inspection.item, shown_name(inspection.item, dataset)
+    boxes, classes = item.get("boxes"), item.get("box_classes")
+    if boxes is None:
+        return
+    for box in boxes:
+        numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(v, (int, float)) for v in box)
+        if not numbers or not (0 <= box[0] < box[2] <= size[0] and 0 <= box[1] < box[3] <= size[1]):
+            inspection.add("error", "box not inside the image", f"{name}: {box} in {shown_size(size)}")
+    if classes is None or len(classes) != len(boxes):
+        count = "no" if classes is None else len(classes)
+        inspection.add("error", "boxes without class", f"{name}: {len(boxes)} boxes, {count} box_classes")
+    for value in classes or []:
+        if not isinstance(value, int) or not 0 <= value < len(dataset.labels):
+            inspection.add("error", "unknown box class", f"{name}: {value!r}, expected 0..{len(dataset.labels) - 1}")
+
+
+def shown_name(item: Item, dataset: Dataset) -> str:
+    """The first image's path, without the folder of the data set where it lies there."""
+    path = Path(image_files(item)[0])
+    return str(path.relative_to(dataset.root)) if path.is_relative_to(dataset.root) else str(path)
+
+
+def shown_size(shape: Iterable[int]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,110 @@
+"""BraTS 2018 to 2021 folders: four sequences and a segmentation per case, centre from the name or a mapping file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from scripts.data.contract import Dataset, DatasetError, Item
+from scripts.data.layouts.files import read_rows
+
+SEQUENCES = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
+LABELS = ["background", "necrotic and non-enhancing core", "oedema", "enhancing tumour"]
+CENTRE_PATTERN = r"(?i)brats\d\d_(?!training|validation|testing)([a-z0-9]+)_"  # BraTS19_TCIA05_444_1 -> TCIA05
+_FLAIR = re.compile(r"(.+)_flair\.nii(\.gz)?", re.IGNORECASE)
+_SEGMENTATION = re.compile(r".+_segm?\.nii(\.gz)?", re.IGNORECASE)  # one case of 2020 has ..._Segm.nii
+_SCAN = re.compile(r"(brats\d\d_[^_]+_[^_]+)_\d+", re.IGNORECASE)  # the last number of 2018 and 2019 counts scans
+
+
+def read_brats(
+    source: Path, *, class_from: str = "centre", centre_pattern: str | None = None, mapping: str | None = None
+) -> Dataset:
+    """Case folders anywhere below the source; a case without segmentation (the official validation) is unlabelled.
+
+    The item keys `centre` and `grade` keep both; `grade` is the parent folder HGG or LGG, or the mapping file's.
+
+    Args:
+        source: the folder that holds the case folders, directly or in HGG and LGG.
+        class_from: 'centre' or 'grade'.
+        centre_pattern: regular expression with one group, searched in the case name; the group is the centre.
+        mapping: CSV file with columns case and centre, or the challenge's `name_mapping.csv`, whose
+            `BraTS_<year>_subject_ID` columns are searched for the case and then with the pattern.
+
+    Raises:
+        DatasetError: no case, a case without a sequence, a case the pattern or mapping file says nothing of.
+    """
+    if class_from not in ("centre", "grade"):
+        raise DatasetError(f"class_from is {class_from!r}, expected 'centre' or 'grade'.")
+    pattern = _compile(centre_pattern or CENTRE_PATTERN)
+    mapped = _read_mapping(Path(mapping).expanduser().absolute(), pattern) if mapping else None
+    items = []
+    for flair in sorted(file for file in source.rglob("*") if _FLAIR.fullmatch(file.name) and file.is_file()):
+        item = _read_case(flair)
+        case = item.pop("case")
+        if mapped is not None and case not in mapped:
+            raise DatasetError(f"{mapping}: no row for case {case}. Add it, with a blank centre if unknown.")
+        if mapped is not None:
+            item |= {key: value for key, value in mapped[case].items() if value}
+        else:
+            item["centre"] = _search(pattern, case)
+        if centre_pattern and item.get("centre") is None:
+            raise DatasetError(f"centre_pattern {centre_pattern!r} finds no centre in case {case!r}. Correct it.")
+        items.append({**item, "class": item.get(class_from)})
+    if not items:
+        raise DatasetError(f"{source} has no files such as <case>/<case>_flair.nii.gz at any depth.")
+    classes = sorted({item["class"] for item in items if item["class"]})
+    channels = list(SEQUENCES.values())
+    return Dataset(source, "BraTS", channels, LABELS, classes, {4: 3}, splits={"training": items})
+
+
+def _read_case(flair: Path) -> Item:
+    match = _FLAIR.fullmatch(flair.name)
+    assert match
+    files = {file.name.lower(): file for file in flair.parent.iterdir()}
+    images = []
+    for sequence in SEQUENCES:
+        wanted = [f"{match[1]}_{sequence}.nii{gz}".lower() for gz in ("", ".gz")]
+        found = [files[name] for name in wanted if name in files]
+        if not found:
+            raise DatasetError(f"{flair.parent} has no {match[1]}_{sequence}.nii.gz. Complete the download.")
+        images.append(str(found[0]))
+    labels = [str(file) for file in files.values() if _SEGMENTATION.fullmatch(file.name)]
+    scan = _SCAN.fullmatch(match[1])
+    grade = next((part for part in reversed(flair.parts) if part in ("HGG", "LGG")), None)
+    label = labels[0] if labels else None
+    return {"case": match[1], "image": images, "label": label, "patient": scan[1] if scan else match[1], "grade": grade}
+
+
+def _read_mapping(file: Path, pattern: re.Pattern[str]) -> dict[str, Item]:
+    """Case -> its centre and grade, from either kind of mapping file."""
+    rows = [row for _, row in read_rows(file)]
+    header = list(rows[0]) if rows else []
+    grade = next((name for name in header if name.lower() == "grade"), "")
+    if "case" in header and "centre" in header:
+        return {row["case"]: {"centre": row["centre"], "grade": row.get(grade)} for row in rows}
+    names = [name for name in header if re.fullmatch(r"(?i)brats_\d{4}_subject_id", name)]
+    if not names:
+        raise DatasetError(
+            f"{file}: columns {', '.join(header) or 'none'}; expected case and centre, or BraTS_<year>_subject_ID."
+        )
+    mapped: dict[str, Item] = {}
+    for row in rows:
+        centre = next((found for name in reversed(names) if (found := _search(pattern, row[name]))), None)
+        mapped |= {row[name]: {"centre": centre, "grade": row.get(grade)} for name in names if row[name]}
+    return mapped
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    expected = f"centre_pattern is {pattern!r}, expected a regular expression with one group, such as '_(TCIA..)_'."
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise DatasetError(f"{expected} ({error})") from None
+    if compiled.groups != 1:
+        raise DatasetError(expected)
+    return compiled
+
+
+def _search(pattern: re.Pattern[str], name: str) -> str | None:
+    match = pattern.search(name)
+    return match[1] if match else None

@@ -1,0 +1,77 @@
+"""Finding image files and reading CSV files, with errors that name the folder or the row."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from scripts.data.contract import DatasetError, stem
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+def find_images(folder: Path) -> list[Path]:
+    """The image files directly in a folder, in order of name; hidden files (macOS leaves `._x`) are passed over."""
+    if not folder.is_dir():
+        raise DatasetError(f"No folder {folder}. Name the folder that holds the images.")
+    return sorted(f for f in folder.iterdir() if f.name.lower().endswith(IMAGE_SUFFIXES) and f.name[0] != ".")
+
+
+def find_folder(source: Path, *names: str) -> Path:
+    """The first of the folders `source/name` that exists.
+
+    Raises:
+        DatasetError: none does.
+    """
+    for name in names:
+        if (source / name).is_dir():
+            return source / name
+    raise DatasetError(f"{source} has no folder {' or '.join(names)}. Name the folder that holds it.")
+
+
+def index_by_stem(files: list[Path]) -> dict[str, Path]:
+    """Files by the name without suffixes.
+
+    Raises:
+        DatasetError: two files share a name.
+    """
+    index: dict[str, Path] = {}
+    for file in files:
+        other = index.setdefault(stem(file), file)
+        if other is not file:
+            raise DatasetError(f"{file} and {other.name} share the name {stem(file)!r}. Keep one of them.")
+    return index
+
+
+def read_rows(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file with the number of the line each ends on; the header is line 1. Blank rows are left out.
+
+    Args:
+        columns: columns the file must have.
+
+    Raises:
+        DatasetError: no such file, not text, a column missing, or a row with more fields than the header.
+    """
+    rows = []
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, skipinitialspace=True)
+            header = [name.strip() for name in reader.fieldnames or []]
+            missing = [name for name in columns if name not in header]
+            if missing:
+                raise DatasetError(f"{file}: no column {', '.join(missing)}; it has {', '.join(header) or 'none'}.")
+            reader.fieldnames = header
+            for row in reader:
+                if None in row:
+                    raise DatasetError(
+                        f"{file}, row {reader.line_num}: more fields than the {len(header)} of the header. "
+                        "Quote a field that holds a comma."
+                    )
+                values = {key: (value or "").strip() for key, value in row.items()}
+                if any(values.values()):
+                    rows.append((reader.line_num, values))
+    except FileNotFoundError:
+        raise DatasetError(f"No file {file}. Name the CSV file.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"Cannot read {file}: {error}. Save it as CSV in UTF-8.") from None
+    return rows

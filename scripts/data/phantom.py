@@ -1,0 +1,195 @@
+"""The embedded phantom data set: brain-like MR or head-CT-like haemorrhage, written on first use."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from scripts.data import phantom_ct, phantom_mr
+from scripts.data.contract import Dataset, DatasetError, Item, write_dataset
+from scripts.data.phantom_fields import Grid
+from scripts.data.splits import assign_splits
+
+KINDS = ("mr", "ct")
+FOLDS = 5
+_VERSION = 1  # raise it when the voxels change, so that an old folder is not taken for a new one
+
+# Classes go round in these cycles, so a few patients are about as imbalanced as many, and of 40 patients each class
+# has at least one per fold: A 47.5%, B 25%, C 15%, D 12.5%, and IPH 37.5%, SDH 25%, SAH, IVH and EDH 12.5% each.
+_CYCLES = {
+    "mr": tuple("ABACABAD" * 4 + "ABACABCD"),
+    "ct": ("IPH", "SDH", "SAH", "IPH", "IVH", "SDH", "IPH", "EDH"),
+}
+
+
+def write_phantom(
+    folder: Path | str,
+    *,
+    kind: str = "mr",
+    patients: int = 40,
+    image_size: int = 64,
+    slices: int = 12,
+    seed: int = 0,
+) -> Path:
+    """Writes a phantom data set as NIfTI volumes with a `dataset.json`, unless the folder holds that one already.
+
+    Patient n depends on the kind, size, slices, `seed` and n only, voxel by voxel. The folder appears complete or not
+    at all: it is built in a hidden sibling, described last, then renamed. Of two processes that write the same folder
+    the first to finish wins; a killed one leaves at most its hidden sibling `.<folder>.*`, which can be deleted.
+
+    Args:
+        folder: where to write; absent, empty, or holding the same phantom.
+        kind: "mr" (FLAIR, T1, T1Gd, T2 in one channel-last volume; tumour labels 1 to 3; class = centre A to D; extra
+            key `grade`, "high" or "low") or "ct" (HU; labels 1 to 5 and classes IPH, IVH, SAH, EDH, SDH).
+        patients: number of patients, 3 or more (one each to train, validate and test).
+        image_size: pixels per side of a slice of 192 mm x 192 mm, 16 or more.
+        slices: axial slices over 60 mm, 1 or more.
+        seed: 0 or more.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DatasetError: an argument out of range, a folder with something else in it, or one that cannot be written.
+    """
+    folder = Path(folder).expanduser().absolute()
+    parameters = {
+        "version": _VERSION,
+        "kind": kind,
+        "patients": patients,
+        "image_size": image_size,
+        "slices": slices,
+        "seed": seed,
+    }
+    _check_parameters(parameters)
+    building: Path | None = None
+    try:
+        if _holds_phantom(folder, parameters):
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        building.chmod(0o755)  # mkdtemp makes it private
+        _write_folder(building, parameters)
+        _publish(building, folder, parameters)
+    except OSError as error:
+        raise DatasetError(
+            f"Cannot write the phantom to {folder}: {error.strerror or error}. Name a writable folder with free space."
+        ) from error
+    finally:
+        if building is not None:
+            shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def default_dataset(bundle_root: str) -> str:
+    """The bundle's default data set, the MR phantom in `<bundle_root>/data/phantom_mr`, written on first use."""
+    return str(write_phantom(Path(bundle_root) / "data" / "phantom_mr"))
+
+
+def draw_patient(
+    index: int, *, kind: str, image_size: int, slices: int, seed: int
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16], dict[str, str]]:
+    """Draws patient `index`.
+
+    Returns:
+        image (X, Y, Z, 4) or (X, Y, Z), label (X, Y, Z), and the item's keys `patient`, `class` and, for MR, `grade`.
+    """
+    rng = np.random.default_rng([seed, index])
+    grid = Grid(image_size, slices)
+    keys = {"patient": f"phantom_{index:04d}", "class": _CYCLES[kind][index % len(_CYCLES[kind])]}
+    if kind == "mr":
+        image, label, grade = phantom_mr.draw_mr_patient(rng, grid, centre=keys["class"])
+        return image, label, {**keys, "grade": grade}
+    image, label = phantom_ct.draw_ct_patient(rng, grid, main=keys["class"])
+    return image, label, keys
+
+
+def _check_parameters(parameters: dict[str, Any]) -> None:
+    if parameters["kind"] not in KINDS:
+        raise DatasetError(f"The phantom's kind is {parameters['kind']!r}, expected one of {', '.join(KINDS)}.")
+    for name, least in (("patients", 3), ("image_size", 16), ("slices", 1), ("seed", 0)):
+        value = parameters[name]
+        if not isinstance(value, int) or value < least:
+            raise DatasetError(f"The phantom's {name} is {value!r}, expected a whole number, {least} or more.")
+
+
+def _holds_phantom(folder: Path, parameters: dict[str, Any]) -> bool:
+    """Whether the folder holds this phantom; False where it is absent or empty, an error where it holds another."""
+    try:
+        if not any(folder.iterdir()):
+            return False
+        found = json.loads((folder / "dataset.json").read_text(encoding="utf-8")).get("phantom")
+    except FileNotFoundError:
+        if not folder.exists():
+            return False
+        found = None
+    except (ValueError, AttributeError):  # not JSON, not text, or no object
+        found = None
+    if found == parameters:
+        return True
+    held = f"the phantom {found}" if found else "something that is no phantom"
+
+    raise DatasetError(f"{folder} holds {held}, expected nothing or {parameters}. Name another folder or delete it.")
+
+
+def _write_folder(folder: Path, parameters: dict[str, Any]) -> None:
+    """Writes all volumes, then `dataset.json`."""
+    (folder / "images").mkdir()
+    (folder / "labels").mkdir()
+    drawing = {name: parameters[name] for name in ("kind", "image_size", "slices", "seed")}
+    # numpy and zlib release the interpreter's lock
+    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as pool:
+        items = list(pool.map(lambda index: _write_patient(folder, index, **drawing), range(parameters["patients"])))
+    mr = parameters["kind"] == "mr"
+    splits = assign_splits(items, folds=min(FOLDS, len(items)), seed=parameters["seed"])
+    dataset = Dataset(
+        root=folder,
+        name=f"phantom_{parameters['kind']}",
+        modality=list(phantom_mr.MODALITIES) if mr else ["CT"],
+        labels=list(phantom_mr.LABELS if mr else phantom_ct.LABELS),
+        classes=list(phantom_mr.CENTRES) if mr else list(phantom_ct.TYPES),
+        splits=splits,
+    )
+    write_dataset(
+        folder,
+        dataset,
+        description="Computed images of no person: "
+        + ("brain-like MR of tumours from four centres" if mr else "head-CT-like haemorrhage of five types"),
+        licence="Apache-2.0",
+        phantom=parameters,
+    )
+
+
+def _write_patient(folder: Path, index: int, **drawing: Any) -> Item:
+    """Writes one patient's volumes and returns its item."""
+    image, label, keys = draw_patient(index, **drawing)
+    grid = Grid(drawing["image_size"], drawing["slices"])
+    # the arrays run left, back, up (LPS); NIfTI's world runs right, front, up (RAS)
+    affine = np.diag([-grid.spacing[0], -grid.spacing[1], grid.spacing[2], 1.0])
+    affine[:3, 3] = [-grid.axes[0][0], -grid.axes[1][0], grid.axes[2][0]]
+    item: Item = {}
+    for name, array in (("image", image), ("label", label)):
+        path = folder / f"{name}s" / f"{keys['patient']}.nii.gz"
+        volume = nib.Nifti1Image(array, affine)
+        volume.header.set_xyzt_units("mm", "sec")
+        nib.save(volume, path)
+        item[name] = str(path)
+    return {**item, **keys}
+
+
+def _publish(building: Path, folder: Path, parameters: dict[str, Any]) -> None:
+    """Renames the complete folder into place; where another process was faster, its folder stays."""
+    try:
+        os.rename(building, folder)
+    except OSError:
+        if not _holds_phantom(folder, parameters):
+            raise

@@ -1,0 +1,208 @@
+"""How many synthetic images each class gets, and from which masks: the plan that synthesis follows.
+
+Qasim et al., Red-GAN, 2020, section 3.0.2: strategy I (single) and II (balanced).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts.data.contract import DatasetError, read_dataset, write_json
+from scripts.data.slices import SliceDataset
+from scripts.data.splits import check_synthetic_sources
+
+STRATEGIES = ("single", "balanced", "balanced_authors", "effective_number")
+
+
+def count_synthetic(
+    counts: Mapping[str, int], strategy: str, *, target_class: str | None = None, beta: float = 0.999
+) -> dict[str, int]:
+    """Synthetic images per class, at most one per mask of the other classes (the generator has no noise input).
+
+    - `single` (strategy I): one image of `target_class` from every mask of the other classes, so that the class reaches
+      the size of the whole set.
+    - `balanced` (strategy II, paper): that for every class.
+    - `balanced_authors` (the authors' code): tops every class up to the size of the largest.
+    - `effective_number` (Cui et al. 2019, equation 2): with E(n) = (1 - beta^n) / (1 - beta) effective images,
+      tops class c up to n_c E(n_max) / E(n_c): beta 0 adds nothing, beta -> 1 is `balanced_authors`.
+
+    Args:
+        counts: class -> training slices.
+        target_class: for `single`.
+        beta: for `effective_number`, in [0, 1).
+
+    Raises:
+        DatasetError: unknown strategy or class, beta out of range, a class without sample.
+    """
+    if strategy not in STRATEGIES:
+        raise DatasetError(f"strategy is {strategy!r}, expected one of {', '.join(STRATEGIES)}.")
+    if not 0 <= beta < 1:
+        raise DatasetError(f"beta is {beta}, expected a number in [0, 1).")
+    total, largest = sum(counts.values()), max(counts.values())
+    if strategy == "single":
+        if target_class not in counts:
+            raise DatasetError(
+                f"target_class is {target_class!r}, expected one of {list(counts)} for strategy 'single'."
+            )
+        wanted = {name: total - n if name == target_class else 0 for name, n in counts.items()}
+    elif strategy == "balanced":
+        wanted = {name: total - n for name, n in counts.items()}
+    elif strategy == "balanced_authors":
+        wanted = {name: largest - n for name, n in counts.items()}
+    else:
+        wanted = {
+            name: round(n * _effective(largest, beta) / _effective(n, beta)) - n if n else 0
+            for name, n in counts.items()
+        }
+    empty = [name for name, n in counts.items() if n == 0 and (wanted[name] or strategy == "effective_number")]
+    if empty:
+        raise DatasetError(
+            f"Class {empty[0]!r} has no training image here, so nothing can learn its look. "
+            "Choose another fold (--fold), or remove the class from 'classes' in dataset.json."
+        )
+    return wanted
+
+
+def make_plan(
+    dataset: SliceDataset,
+    classes: Sequence[str],
+    strategy: str,
+    *,
+    seed: int = 0,
+    limit_per_class: int | None = None,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """The images to synthesise: each names the asked class and the slice whose mask it is made from.
+
+    Masks come from slices of the other classes, drawn without replacement in seeded order.
+
+    Args:
+        dataset: training slices.
+        classes: names, in the order of class indices.
+        limit_per_class: at most so many images per class (a smaller set, drawn from the same order).
+        options: of `count_synthetic`.
+    """
+    indices = dataset.class_indices
+    known = Counter(indices.tolist())
+    wanted = count_synthetic({name: known[c] for c, name in enumerate(classes)}, strategy, **options)
+    images = []
+    for c, name in enumerate(classes):
+        others = np.flatnonzero(indices != c)
+        order = np.random.default_rng([seed, c]).permutation(others)
+        for position in sorted(order[: min(wanted[name], limit_per_class or wanted[name])].tolist()):
+            summary = dataset.summary(position)
+            images.append({"class": name, "source": summary["source"], "source_patient": summary["patient"]})
+    return images
+
+
+def plan(
+    dataset_dir: str,
+    *,
+    output: str,
+    strategy: str = "balanced",
+    target_class: str | None = None,
+    beta: float = 0.999,
+    fold: int | None = None,
+    seed: int = 0,
+    limit_per_class: int | None = None,
+    config: str = "configs/redgan_train.json",
+    **overrides: Any,
+) -> None:
+    """Decides how many images of which class to synthesise from which masks, prints the table, writes the plan.
+
+    Args:
+        dataset_dir: folder with dataset.json.
+        output: the plan file (JSON).
+        strategy: single, balanced (paper), balanced_authors or effective_number.
+        target_class: the class of strategy single.
+        beta: of strategy effective_number, in [0, 1).
+        fold: fold of the cross-validation; only its training patients give masks.
+        seed: of the choice among masks.
+        limit_per_class: at most so many images per class.
+        config: the generator's training config, whose training slices are planned with.
+        overrides: further options of that config, as for its training (image_size_pixels, cache_dir ...).
+    """
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(config)
+    parser.update({"dataset_dir": str(dataset_dir), "fold": fold, **overrides})
+    slices = parser.get_parsed_content("train#dataset")
+    dataset = read_dataset(dataset_dir)
+    images = make_plan(
+        slices,
+        dataset.classes,
+        strategy,
+        seed=seed,
+        limit_per_class=limit_per_class,
+        target_class=target_class,
+        beta=beta,
+    )
+    content = {
+        "strategy": strategy,
+        "target_class": target_class,
+        "beta": beta,
+        "seed": seed,
+        "dataset": dataset.name,
+        "fold": fold,
+        "images": images,
+    }
+    file = write_json(Path(output), content)
+    print(plan_table(slices, dataset.classes, images))
+    print(f"\nWrote {file}: {len(images)} synthetic images.")
+
+
+def read_plan(file: str | Path, dataset_dir: str | Path, fold: int | None) -> list[dict[str, Any]]:
+    """The images of a plan file, once it is known to be made for this data set and fold.
+
+    Raises:
+        DatasetError: no such file, malformed, or masks of patients that are validated or tested on.
+    """
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        images = content["images"]
+        items = [
+            {"image": image["source"], "synthetic": {"source_patient": image["source_patient"]}} for image in images
+        ]
+    except FileNotFoundError:
+        raise DatasetError(
+            f"No plan {file}. Write one with `python -m scripts plan <folder> --output {file}`."
+        ) from None
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DatasetError(f"{file} is no plan ({error!r}). Write it with `python -m scripts plan`.") from None
+    if content.get("fold") != fold:
+        raise DatasetError(
+            f"{file} was made for fold {content.get('fold')}, not {fold}. Plan again, or pass its --fold."
+        )
+    if not images:
+        raise DatasetError(f"{file} asks for no image. Choose another strategy.")
+    check_synthetic_sources(items, read_dataset(dataset_dir), fold)
+    return images
+
+
+def plan_table(slices: SliceDataset, classes: Sequence[str], images: Sequence[Mapping[str, Any]]) -> str:
+    """Per class: patients, real slices, synthetic images, and both together."""
+    indices = slices.class_indices
+    made = Counter(image["class"] for image in images)
+    rows = [("class", "patients", "real", "synthetic", "together")]
+    for c, name in enumerate(classes):
+        positions = np.flatnonzero(indices == c)
+        patients = {slices.summary(position)["patient"] for position in positions}
+        rows.append((name, *map(str, (len(patients), len(positions), made[name], len(positions) + made[name]))))
+    widths = [max(len(row[n]) for row in rows) for n in range(5)]
+    lines = [
+        row[0].ljust(widths[0]) + "".join(f"  {cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _effective(n: int, beta: float) -> float:
+    """Effective number of n images (Cui et al. 2019, equation 2)."""
+    return (1 - beta**n) / (1 - beta)

@@ -1,0 +1,182 @@
+"""`prepare`: writes the `dataset.json` of a known layout, split by patient, without copying any pixels."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, read_dataset, write_dataset
+from scripts.data.layouts.brats import read_brats
+from scripts.data.layouts.brats2015_sample import read_brats2015_sample
+from scripts.data.layouts.decathlon import read_decathlon
+from scripts.data.layouts.isic2018 import read_isic2018
+from scripts.data.layouts.lgg import read_lgg
+from scripts.data.layouts.nnunet_raw import read_nnunet_raw
+from scripts.data.layouts.table import read_table
+from scripts.data.layouts.wbc import read_wbc
+from scripts.data.splits import assign_splits
+
+LAYOUTS: dict[str, Callable[..., Dataset]] = {
+    "lgg": read_lgg,
+    "wbc": read_wbc,
+    "isic2018": read_isic2018,
+    "brats": read_brats,
+    "brats2015_sample": read_brats2015_sample,
+    "decathlon": read_decathlon,
+    "nnunet_raw": read_nnunet_raw,
+    "table": read_table,
+}
+
+
+def prepare(
+    layout: str, source: str, *, output: str | None = None, folds: int = 5, seed: int = 0, **options: Any
+) -> None:
+    """Writes `dataset.json` for a folder in a known layout, and says what is in it and what to run next.
+
+    Options of layouts: `--class_from centre|grade` (lgg, brats); `--centre_pattern`, `--mapping` (brats);
+    `--metadata` (isic2018); `--labels`, `--label_values`, `--modality`, `--intensity_range` (decathlon without
+    dataset.json, table); `--patient_pattern` (decathlon).
+
+    Args:
+        layout: lgg, wbc, isic2018, brats, brats2015_sample, decathlon, nnunet_raw or table.
+        source: the folder as downloaded; for `table` the CSV file.
+        output: the folder to write dataset.json to; by default that of the source.
+        folds: cross-validation folds, 3 or more.
+        seed: seed of the split.
+        options: of the layout.
+
+    Raises:
+        DatasetError: unknown layout or option, a source that is not in this layout, an output that cannot be written.
+    """
+    root = Path(str(source)).expanduser().absolute()
+    read = _find_layout(str(layout), options)
+    if not isinstance(folds, int) or folds < 3:
+        raise DatasetError(f"folds is {folds}, expected 3 or more: one to test, one to validate, the rest to train.")
+    if not isinstance(seed, int) or seed < 0:
+        raise DatasetError(f"seed is {seed}, expected a whole number from 0.")
+    if layout == "table" and not root.is_file():
+        raise DatasetError(f"No CSV file {root}. Name the file that lists the data set.")
+    if layout != "table" and not root.is_dir():
+        raise DatasetError(f"No folder {root}. Name the folder that holds the data set.")
+    folder = Path(str(output)).expanduser().absolute() if output else root.parent if layout == "table" else root
+    _check_output(folder)
+    found = read(root, **options)
+    dataset = replace(found, splits=split_items(found, folds=folds, seed=seed))
+    file = write_dataset(folder, dataset, prepared={"layout": layout, "folds": folds, "seed": seed, **options})
+    print(f"Wrote {file}; the images stay where they are.\n\n{describe(read_dataset(folder))}")
+
+
+def split_items(dataset: Dataset, *, folds: int = 5, seed: int = 0) -> dict[str, list[Item]]:
+    """The items by split.
+
+    A layout that gives labelled validation or test items has a split of its own, which is kept, without folds. Else
+    the patients of the training list are split; those without any label stay in `test`, without a fold. With fewer
+    patients than folds one patient each is tested and validated on, as far as they go, and no fold is written.
+    """
+    given = {split: dataset.splits.get(split, []) for split in SPLITS}
+    if any(item.get("label") for item in given["validation"] + given["test"]):
+        return given
+    with_label = {item["patient"] for item in given["training"] if item.get("label")}
+    pool = [item for item in given["training"] if not with_label or item["patient"] in with_label]
+    unlabelled = [item for item in given["training"] if with_label and item["patient"] not in with_label]
+    patients = list(dict.fromkeys(item["patient"] for item in pool))
+    if len(patients) >= folds:
+        splits = assign_splits(pool, folds=folds, seed=seed)
+    elif len(patients) >= 3:
+        splits = {
+            split: [{key: value for key, value in item.items() if key != "fold"} for item in items]
+            for split, items in assign_splits(pool, folds=len(patients), seed=seed).items()
+        }
+    else:
+        splits = {
+            "training": [item for item in pool if item["patient"] == patients[0]],
+            "validation": [item for item in pool if item["patient"] != patients[0]],
+            "test": [],
+        }
+    return {**splits, "test": splits["test"] + unlabelled + given["validation"] + given["test"]}
+
+
+def describe(dataset: Dataset) -> str:
+    """A table of patients, images and classes by split, what is remarkable, and the commands to run next."""
+    groups = [*dataset.classes, *(["no class"] if any(item["class"] is None for item in dataset.items) else [])]
+    rows = [["split", "patients", "images", *(groups if dataset.classes else [])]]
+    for name, items in [*((split, dataset.splits[split]) for split in SPLITS), ("all", dataset.items)]:
+        rows.append([name, *_count(items), *("/".join(_count(_of_class(items, group))) for group in rows[0][3:])])
+    notes = ["Class columns: patients/images."] if dataset.classes else []
+    if len(dataset.items) == len({item["patient"] for item in dataset.items}):
+        notes.append("Each image counts as its own patient. Where one patient has several, say so, or splits leak.")
+    unlabelled = sum(item["label"] is None for item in dataset.items)
+    if unlabelled:
+        notes.append(f"{unlabelled} images have no label map; nothing is trained or tested on them.")
+    folds = {item["fold"] for item in dataset.items if "fold" in item}
+    notes.append(
+        f"{len(folds)} folds for cross-validation (--fold 0 to {len(folds) - 1}); the lists above are those of fold 0."
+        if folds
+        else "No folds: the source has a split of its own, or fewer patients than folds."
+    )
+    return "\n".join([format_table(rows), "", *notes, "", "Next:", *(f"  {line}" for line in next_commands(dataset))])
+
+
+def training_options(dataset: Dataset) -> str:
+    """The options that tell a configuration about a data set."""
+    options = f"--image_channels {dataset.channel_count} --label_count {dataset.foreground_count}"
+    return f"{options} --class_count {len(dataset.classes)}" if dataset.classes else options
+
+
+def next_commands(dataset: Dataset) -> list[str]:
+    """What to run after `prepare`: the check, then training."""
+    system = "redgan_train" if dataset.classes else "train"
+    return [
+        f"python -m scripts doctor {dataset.root}",
+        f"python -m monai.bundle run --config_file configs/{system}.json --dataset_dir {dataset.root} "
+        f"{training_options(dataset)}",
+    ]
+
+
+def format_table(rows: list[list[str]]) -> str:
+    """Rows of cells as text in columns, the first to the left and the others to the right."""
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]).rstrip())
+    return "\n".join(lines)
+
+
+def _count(items: list[Item]) -> tuple[str, str]:
+    return str(len({item["patient"] for item in items})), str(len(items))
+
+
+def _of_class(items: list[Item], name: str) -> list[Item]:
+    return [item for item in items if (item["class"] or "no class") == name]
+
+
+def _find_layout(layout: str, options: dict[str, Any]) -> Callable[..., Dataset]:
+    if layout not in LAYOUTS:
+        raise DatasetError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}.")
+    known = [name for name in inspect.signature(LAYOUTS[layout]).parameters if name != "source"]
+    for name in options:
+        if name not in known:
+            has = f"its options are --{', --'.join(known)}" if known else "it has no options of its own"
+            raise DatasetError(f"layout {layout} has no option --{name}; {has}, beside --output, --folds and --seed.")
+    return LAYOUTS[layout]
+
+
+def _check_output(folder: Path) -> None:
+    """Raises DatasetError where `dataset.json` could not be written, or would replace one that is not prepare's."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise DatasetError(f"Cannot write to {folder}. Name a folder that can be written with --output.")
+    file = folder / "dataset.json"
+    if file.exists():
+        try:
+            prepared = "prepared" in json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            prepared = False
+        if not prepared:
+            raise DatasetError(f"{file} exists and was not written by prepare. Name another folder with --output.")

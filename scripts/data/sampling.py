@@ -1,0 +1,63 @@
+"""In what order slices are drawn: seeded by epoch, shared between ranks, balanced between classes if asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+
+class SeededSampler(Sampler[int]):
+    """Draws an epoch's slices as a function of (seed, epoch) alone, so that a resumed run sees the same order.
+
+    Without weights every slice comes once before any comes again; with weights slices are drawn with replacement.
+    Under DDP each rank takes every world-size-th of the common order.
+
+    Args:
+        dataset: what is drawn from; only its length counts.
+        seed: of the order.
+        weights: relative probability of each slice, (N,); see `class_weights`.
+        samples_per_epoch: length of an epoch over all ranks; None for the size of the data set. A fixed number
+            makes arms of different size train equally long.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        *,
+        seed: int = 0,
+        weights: Sequence[float] | np.ndarray | None = None,
+        samples_per_epoch: int | None = None,
+    ) -> None:
+        self.size = len(dataset)
+        self.seed = seed
+        self.weights = None if weights is None else np.asarray(weights, dtype=float) / np.sum(weights)
+        self.samples_per_epoch = samples_per_epoch or self.size
+        self.epoch = 0
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self.rank = torch.distributed.get_rank() if distributed else 0
+        self.world_size = torch.distributed.get_world_size() if distributed else 1
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.samples_per_epoch // self.world_size
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng([self.seed, self.epoch])
+        if self.weights is not None:
+            order = generator.choice(self.size, size=self.samples_per_epoch, p=self.weights)
+        else:
+            rounds = -(-self.samples_per_epoch // self.size)
+            order = np.concatenate([generator.permutation(self.size) for _ in range(rounds)])
+        return iter(order[: len(self) * self.world_size][self.rank :: self.world_size].tolist())
+
+
+def class_weights(class_indices: np.ndarray) -> np.ndarray:
+    """Weights (N,) under which every class is drawn equally often: one over the class's number of slices."""
+    values, inverse, counts = np.unique(class_indices, return_inverse=True, return_counts=True)
+    return 1.0 / counts[inverse] / len(values)

@@ -1,0 +1,178 @@
+"""Slices of volumes and plane images as one data set, indexed by rules, read from the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import Randomizable
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from scripts.data.cache import VolumeCache, describe
+from scripts.data.contract import DatasetError, Item
+
+SliceRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class LesionRule:
+    """Keeps slices with at least `minimum_pixels` of lesion, whatever its label (labels 1..`last_label`)."""
+
+    minimum_pixels: int = 1
+    last_label: int = 254
+
+    def __call__(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:
+        """Image (Z, C, S, S) and label (Z, S, S) to a mask (Z,) of the slices to keep."""
+        lesion = (label > 0) & (label <= self.last_label)
+        return lesion.sum(axis=(1, 2)) >= self.minimum_pixels
+
+
+@dataclass(frozen=True)
+class BrightRule:
+    """Keeps slices where more than `share` of the pixels of `channel` exceed `threshold` (in [-1, 1])."""
+
+    channel: int = 0
+    threshold: float = 50 / 255 * 2 - 1
+    share: float = 0.15
+
+    def __call__(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:
+        """Image (Z, C, S, S) and label (Z, S, S) to a mask (Z,) of the slices to keep."""
+        return (image[:, self.channel] > self.threshold).mean(axis=(1, 2)) > self.share
+
+
+class SliceDataset(Dataset):
+    """2D slices of 3D volumes and 2D images, preprocessed once per volume and read from a memory-mapped cache.
+
+    Each element is a dictionary: `image` float32 (C, S, S) in [-1, 1], `label` int64 (1, S, S), `class_index`,
+    `patient`, and `source`, its place as "image file#slice". Random transforms draw from (seed, epoch, index) alone:
+    neither the number of workers nor a restart changes them.
+
+    Args:
+        data: items of the contract; `{"image": ..., "label": ...}` is enough.
+        preprocessing: deterministic transforms of a whole item, cached (see `VolumeCache`).
+        cache_dir: the cache's folder.
+        rule: which slices to use; None for all.
+        transform: random transforms of a slice's dictionary; None for none.
+        seed: start of the random transforms' draws.
+
+    Raises:
+        DatasetError: an unreadable or wrong item (while the cache is made), or no slice that passes the rule.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Item],
+        preprocessing: Callable[[Item], Mapping[str, Any]],
+        cache_dir: str | Path,
+        *,
+        rule: SliceRule | None = None,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.data = list(data)
+        self.preprocessing = preprocessing
+        self.cache_dir = cache_dir
+        self.rule = rule
+        self.transform = transform
+        self.seed = seed
+        self.epoch = 0
+        cache = VolumeCache(cache_dir, preprocessing)
+        self.entries = _prepare(cache, self.data)
+        self.index = [
+            (volume, int(z)) for volume, entry in enumerate(self.entries) for z in np.flatnonzero(_kept(entry, rule))
+        ]
+        if not self.index:
+            raise DatasetError(f"None of the {len(self.data)} images has a slice that passes {rule}. Loosen the rule.")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        volume, z = self.index[position]
+        entry = self.entries[volume]
+        element: dict[str, Any] = {
+            "image": torch.from_numpy(_row(entry / "image.npy", z).astype(np.float32)),  # (C, S, S)
+            "label": torch.from_numpy(_row(entry / "label.npy", z).astype(np.int64))[None],  # (1, S, S)
+            **self.summary(position),
+        }
+        if self.transform is None:
+            return element
+        if isinstance(self.transform, Randomizable):
+            draw = np.random.SeedSequence([self.seed, self.epoch, position])
+            self.transform.set_random_state(seed=int(draw.generate_state(1)[0]))
+        return self.transform(element)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lets the random transforms draw anew."""
+        self.epoch = epoch
+
+    def summary(self, position: int) -> dict[str, Any]:
+        """What is known of a slice without reading it: `class_index`, `patient`, `source`."""
+        volume, z = self.index[position]
+        item = self.data[volume]
+        image = item["image"] if isinstance(item["image"], str) else item["image"][0]
+        return {
+            "class_index": int(item.get("class_index", -1)),
+            "patient": str(item.get("patient", image)),
+            "source": f"{image}#{z}",
+        }
+
+    @property
+    def class_indices(self) -> np.ndarray:
+        """Class of each slice, (N,) int64, -1 where the item has none."""
+        return np.array([self.data[volume].get("class_index", -1) for volume, _ in self.index])
+
+
+def check_classes(dataset: SliceDataset, class_count: int) -> SliceDataset:
+    """The data set itself, once every slice is known to have a class in 0..class_count-1.
+
+    Raises:
+        DatasetError: an item without class, a class out of range, or a class without any slice.
+    """
+    indices = dataset.class_indices
+    wrong = np.flatnonzero((indices < 0) | (indices >= class_count))
+    if len(wrong):
+        item = dataset.data[dataset.index[wrong[0]][0]]
+        raise DatasetError(
+            f"{item['image']} has class {item.get('class')!r}, expected one of {class_count} classes. Give each "
+            "training item a 'class' of 'classes' in dataset.json, or use the overlay without classes."
+        )
+    return dataset
+
+
+def _prepare(cache: VolumeCache, items: Sequence[Item]) -> list[Path]:
+    """Cache entries of all items, with one torch thread: images are small, and starting threads costs more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        progress = tqdm(items, desc="Preparing slices", unit="file", disable=len(items) < 50, delay=2, mininterval=2)
+        return [cache.entry(item) for item in progress]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _kept(entry: Path, rule: SliceRule | None) -> np.ndarray:
+    """Mask (Z,) of the slices to use; remembered beside the entry's arrays."""
+    label = np.load(entry / "label.npy", mmap_mode="r")
+    if rule is None:
+        return np.ones(len(label), dtype=bool)
+    name = hashlib.sha256(json.dumps(describe(rule)).encode()).hexdigest()[:16]
+    file = entry / f"rule-{name}.npy"
+    if file.exists():
+        return np.load(file)
+    kept = np.asarray(rule(np.load(entry / "image.npy", mmap_mode="r"), label), dtype=bool)
+    temporary = file.with_name(f".{file.name}.{id(kept)}.{np.random.SeedSequence().entropy}.npy")
+    np.save(temporary, kept)
+    temporary.replace(file)
+    return kept
+
+
+def _row(file: Path, z: int) -> np.ndarray:
+    return np.load(file, mmap_mode="r")[z]

@@ -1,0 +1,149 @@
+"""Splits by patient: stratified by class, seeded, and the refusal of whatever would leak across them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item
+
+
+def assign_folds(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> list[Item]:
+    """Copies of the items with a `fold` in 0..folds-1 each; all items of one patient share it.
+
+    Within each class the patients, in seeded random order, go to the fold that has the fewest of their class, then
+    the fewest patients; ties go to the last fold. So each class is spread as evenly as its number allows, and a
+    class with one patient lies in the last fold, which `assign_splits` trains on.
+
+    Raises:
+        DatasetError: fewer patients than folds.
+    """
+    classes = _class_by_patient(items)
+    if len(classes) < folds:
+        raise DatasetError(f"{len(classes)} patients cannot fill {folds} folds. Ask for fewer folds.")
+    generator = np.random.default_rng(seed)
+    fold_of: dict[str, int] = {}
+    total: Counter[int] = Counter()
+    for name in sorted(set(classes.values())):
+        patients = sorted(patient for patient in classes if classes[patient] == name)
+        generator.shuffle(patients)
+        of_class: Counter[int] = Counter()
+        for patient in patients:
+            fold = min(reversed(range(folds)), key=lambda k: (of_class[k], total[k]))
+            fold_of[patient] = fold
+            of_class[fold] += 1
+            total[fold] += 1
+    return [{**item, "fold": fold_of[item["patient"]]} for item in items]
+
+
+def assign_splits(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> dict[str, list[Item]]:
+    """Items with folds, listed as fold 0 sees them: test = fold 0, validation = fold 1, training = the others."""
+    if folds < 3:
+        raise DatasetError(f"folds is {folds}, expected 3 or more: one to test, one to validate, the rest to train.")
+    return _split_by_fold(assign_folds(items, folds=folds, seed=seed), 0)
+
+
+def select_items(dataset: Dataset, split: str, fold: int | None = None) -> list[Item]:
+    """The labelled items of one split, all folds disjoint by patient.
+
+    Without `fold` the lists of the file count; where it lists no validation, a fifth of the training patients
+    (stratified by class, seed 0) is set aside for it. With `fold` k the items that have a fold are
+    cross-validated: test = fold k, validation = fold k+1, training = the others; items without one (an official
+    test set) are left out.
+
+    Raises:
+        DatasetError: unknown split or fold, an empty split, a split without labels, a patient in two splits.
+    """
+    if split not in SPLITS:
+        raise DatasetError(f"split is {split!r}, expected one of {', '.join(SPLITS)}.")
+    splits = _file_splits(dataset) if fold is None else _fold_splits(dataset, fold)
+    check_disjoint(splits, dataset)
+    items = [item for item in splits[split] if item["label"]]
+    if not items:
+        unlabelled = " with a label" if splits[split] else ""
+        where = f"fold {fold}" if fold is not None else "dataset.json"
+        raise DatasetError(
+            f"{dataset.root}: the {split} split of {where} has no item{unlabelled}. "
+            "List some there, or re-split with `python -m scripts prepare decathlon`."
+        )
+    return items
+
+
+def check_disjoint(splits: dict[str, list[Item]], dataset: Dataset) -> None:
+    """Raises DatasetError when a patient is in two splits."""
+    home: dict[str, str] = {}
+    for split, items in splits.items():
+        for item in items:
+            other = home.setdefault(item["patient"], split)
+            if other != split:
+                raise DatasetError(
+                    f"{dataset.root}: patient {item['patient']!r} is in both {other} and {split}. "
+                    "Keep all images of a patient in one split; `python -m scripts prepare` writes such splits."
+                )
+
+
+def check_synthetic_sources(items: Iterable[Item], dataset: Dataset, fold: int | None = None) -> None:
+    """Raises DatasetError when a synthetic item was made from a patient that is validated or tested on.
+
+    An item without `synthetic` provenance is refused too: nobody could tell where it came from.
+    """
+    held_out = {
+        item["patient"]: split
+        for split in ("validation", "test")
+        for item in (_file_splits(dataset) if fold is None else _fold_splits(dataset, fold))[split]
+    }
+    for item in items:
+        provenance = item.get("synthetic") or {}
+        source = provenance.get("source_patient")
+        if source is None:
+            raise DatasetError(
+                f"{item['image']}: no 'synthetic.source_patient' in its dataset.json. Synthesise it again."
+            )
+        if source in held_out:
+            raise DatasetError(
+                f"{item['image']}: made from patient {source!r} of the {held_out[source]} split"
+                f"{'' if fold is None else f' of fold {fold}'}. Synthesise from training patients of this fold only."
+            )
+
+
+def _file_splits(dataset: Dataset) -> dict[str, list[Item]]:
+    splits = {split: list(dataset.splits.get(split, [])) for split in SPLITS}
+    if not splits["validation"] and len({item["patient"] for item in splits["training"]}) >= 5:
+        with_folds = assign_folds(splits["training"], folds=5)
+        for split, wanted in (("training", True), ("validation", False)):
+            splits[split] = [
+                item
+                for item, f in zip(dataset.splits["training"], with_folds, strict=True)
+                if (f["fold"] > 0) is wanted
+            ]
+    return splits
+
+
+def _fold_splits(dataset: Dataset, fold: int) -> dict[str, list[Item]]:
+    items = [item for item in dataset.items if item.get("fold") is not None]
+    known = sorted({item["fold"] for item in items})
+    if fold not in known:
+        have = f"its folds are {known}" if known else "its items have no 'fold'"
+        raise DatasetError(
+            f"{dataset.root}: fold {fold} does not exist; {have}. `python -m scripts prepare` writes them."
+        )
+    return _split_by_fold(items, fold)
+
+
+def _split_by_fold(items: Sequence[Item], fold: int) -> dict[str, list[Item]]:
+    count = max(item["fold"] for item in items) + 1
+    splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
+    for item in items:
+        distance = (item["fold"] - fold) % count
+        splits[{0: "test", 1: "validation"}.get(distance, "training")].append(item)
+    return splits
+
+
+def _class_by_patient(items: Sequence[Item]) -> dict[str, str]:
+    """Each patient's most frequent class; the stratum '' holds those without one."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in items:
+        counts[item["patient"]][item.get("class") or ""] += 1
+    return {patient: min(c, key=lambda name: (-c[name], name)) for patient, c in counts.items()}

@@ -1,0 +1,68 @@
+"""The planned images as a data set: masks with the class that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from scripts.data.contract import DatasetError
+from scripts.data.slices import SliceDataset
+
+
+class PlannedMasks(Dataset):
+    """One element per planned image that is not on the disk yet, so a killed synthesis goes on where it stopped.
+
+    An element has the source slice's `image` and `label`, the asked class as `class_index`, and `name`, `source`,
+    `source_patient`, `asked_class`.
+
+    Args:
+        slices: the training slices, preprocessed as for the generator's training.
+        images: from `read_plan`.
+        classes: names in the order of class indices.
+        output_dir: folder of the synthetic set.
+    """
+
+    def __init__(
+        self,
+        slices: SliceDataset,
+        images: Sequence[Mapping[str, Any]],
+        classes: Sequence[str],
+        output_dir: str | Path,
+    ) -> None:
+        self.slices = slices
+        self.classes = list(classes)
+        self.images = [dict(image, name=f"{n:06d}_{image['class'] or 'image'}") for n, image in enumerate(images)]
+        place = {slices.summary(position)["source"]: position for position in range(len(slices))}
+        for image in self.images:
+            if image["source"] not in place:
+                raise DatasetError(
+                    f"The plan uses the slice {image['source']}, which is not among these training slices. "
+                    "Plan again with the same dataset_dir, fold and slice rule."
+                )
+            image["position"] = place[image["source"]]
+        folder = Path(output_dir)
+        self.missing = [
+            image for image in self.images if not all(f.exists() for f in synthetic_files(folder, image["name"]))
+        ]
+
+    def __len__(self) -> int:
+        return len(self.missing)
+
+    def __getitem__(self, n: int) -> dict[str, Any]:
+        image = self.missing[n]
+        element = self.slices[image["position"]]
+        return {
+            **element,
+            "class_index": self.classes.index(image["class"]) if image["class"] else 0,
+            "name": image["name"],
+            "source_patient": image["source_patient"],
+            "asked_class": image["class"] or "",
+        }
+
+
+def synthetic_files(folder: Path, name: str) -> tuple[Path, Path]:
+    """Image and label file of a synthetic item."""
+    return folder / "images" / f"{name}.nii.gz", folder / "labels" / f"{name}.nii.gz"

@@ -1,0 +1,60 @@
+"""Which items a network is trained and judged on: real ones, synthetic ones, and the refusal of leaks between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scripts.data.contract import DatasetError, Item, read_dataset
+from scripts.data.splits import check_synthetic_sources, select_items
+
+
+def training_items(
+    dataset_dir: str | Path,
+    *,
+    fold: int | None = None,
+    synthetic_dir: str | Path | None = None,
+    use_real: bool = True,
+    only_class: str | None = None,
+) -> list[Item]:
+    """Training items of a data set and, if asked, of a synthetic set made from it.
+
+    Args:
+        dataset_dir: folder of the real data set.
+        fold: of the cross-validation; None for the lists of the file.
+        synthetic_dir: folder of the synthetic set.
+        use_real: False leaves the real images out (the paper's Table 1 trains on synthetic images only).
+        only_class: keeps the real images of one class (one generator per class).
+
+    Raises:
+        DatasetError: whatever `read_dataset` and `select_items` refuse, a synthetic set whose labels or classes differ,
+            or one made from patients that are validated or tested on.
+    """
+    dataset = read_dataset(dataset_dir)
+    items = select_items(dataset, "training", fold)
+    if only_class is not None:
+        if only_class not in dataset.classes:
+            raise DatasetError(f"only_class is {only_class!r}, expected one of {dataset.classes}.")
+        items = [item for item in items if item["class"] == only_class]
+        if not items:
+            raise DatasetError(f"Class {only_class!r} has no training image here. Choose another class or fold.")
+    if not use_real and synthetic_dir is None:
+        raise DatasetError("use_real is False and no synthetic_dir is given: there is nothing to train on.")
+    if synthetic_dir is None:
+        return items
+    synthetic = read_dataset(synthetic_dir)
+    for name in ("modality", "labels", "classes"):
+        ours, theirs = getattr(dataset, name), getattr(synthetic, name)
+        if ours != theirs:
+            raise DatasetError(
+                f"{synthetic.root}: {name} {theirs} differ from {ours} of {dataset.root}. Synthesise again."
+            )
+    check_synthetic_sources(synthetic.items, dataset, fold)
+    return [*(items if use_real else []), *synthetic.items]
+
+
+def evaluation_items(dataset_dir: str | Path, split: str, *, fold: int | None = None) -> list[Item]:
+    """Real items of a split with image, label, patient and class ("" for none), for evaluators on whole images."""
+    items = select_items(read_dataset(dataset_dir), split, fold)
+    return [
+        {**{key: item[key] for key in ("image", "label", "patient")}, "class": item["class"] or ""} for item in items
+    ]

@@ -1,0 +1,1 @@
+"""Training steps, one file per system, and the trainer that runs them."""

@@ -1,0 +1,33 @@
+"""The one trainer: it runs a step object on each batch, and everything else is a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from monai.engines import Trainer
+from monai.engines.utils import IterationEvents
+
+Step = Callable[[Any, dict[str, Any]], dict[str, Any]]
+
+
+class StepTrainer(Trainer):
+    """Runs `step(engine, batch)` per iteration and keeps what it returns as `engine.state.output`.
+
+    The step returns its scalars as floats under their names, the one to watch as `loss`.
+
+    Args:
+        step: the order of updates of one iteration, such as `RedGANStep`.
+        train_data_loader: batches, dictionaries of tensors.
+        kwargs: of `monai.engines.Trainer`: device, max_epochs, postprocessing, key_metric ...
+    """
+
+    def __init__(self, *, step: Step, train_data_loader: Any, **kwargs: Any) -> None:
+        self.step = step
+        handlers = kwargs.pop("train_handlers", None)
+        super().__init__(data_loader=train_data_loader, decollate=False, handlers=handlers, **kwargs)
+
+    def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
+        engine.state.output = self.step(engine, batchdata)
+        engine.fire_event(IterationEvents.MODEL_COMPLETED)
+        return engine.state.output

@@ -1,0 +1,1 @@
+"""Workflows that reproduce a paper's table, and benchmarks."""

@@ -1,0 +1,1 @@
+"""Ignite handlers: checkpoints, seeds, pictures, synthetic sets."""

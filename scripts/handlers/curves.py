@@ -1,0 +1,98 @@
+"""Averages of a step's scalars per epoch: for the log, TensorBoard, MLflow and the report's curves."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from ignite.handlers.tqdm_logger import ProgressBar
+
+logger = logging.getLogger(__name__)
+
+
+class EpochAverages:
+    """Puts each scalar's mean over the epoch into `engine.state.metrics`, and all epochs into a CSV file.
+
+    The file is rewritten atomically each epoch; a resumed run drops rows after the epoch it resumes from.
+
+    Args:
+        file: the CSV (columns: epoch, seconds, then the scalars); None to keep no file.
+    """
+
+    def __init__(self, file: str | Path | None = None) -> None:
+        self.file = None if file is None else Path(file)
+        self.sums: dict[str, float] = {}
+        self.count = 0
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
+
+    def _start(self, engine: Engine) -> None:
+        self.sums, self.count = {}, 0
+
+    def _add(self, engine: Engine) -> None:
+        for name, value in scalars(engine.state.output).items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+
+    def _finish(self, engine: Engine) -> None:
+        means = {name: total / self.count for name, total in self.sums.items()}
+        engine.state.metrics.update(means)
+        if self.file is None or getattr(engine.state, "rank", 0):
+            return
+        seconds = engine.state.times.get(Events.EPOCH_COMPLETED.name) or 0.0
+        rows = [row for row in self._rows() if int(row["epoch"]) < engine.state.epoch]
+        rows.append({"epoch": engine.state.epoch, "seconds": round(seconds, 3), **means})
+        self._write(rows)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        if self.file is None or not self.file.exists():
+            return []
+        with open(self.file, newline="", encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        assert self.file is not None
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.file.with_name(f".{self.file.name}.tmp")
+        with open(temporary, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(rows[-1]), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, self.file)
+
+
+class Progress(ProgressBar):
+    """A progress bar with the step's scalars on a terminal, one line per epoch in a log file.
+
+    Put it after `EpochAverages`, whose means the lines show.
+    """
+
+    def __init__(self) -> None:
+        self.on_terminal = sys.stderr.isatty() and not int(os.environ.get("RANK", "0"))
+        super().__init__(desc="Epoch", mininterval=1.0, disable=not self.on_terminal)
+
+    def attach(self, engine: Engine) -> None:  # type: ignore[override]
+        if self.on_terminal:
+            super().attach(engine, output_transform=scalars)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._report)
+
+    def _report(self, engine: Engine) -> None:
+        state = engine.state
+        means = ", ".join(
+            f"{name} {state.metrics[name]:.4f}" for name in scalars(state.output) if name in state.metrics
+        )
+        left = (state.max_epochs - state.epoch) * (state.times.get(Events.EPOCH_COMPLETED.name) or 0.0)
+        logger.info(f"Epoch {state.epoch}/{state.max_epochs}: {means}; about {left / 60:.1f} min left")
+
+
+def scalars(output: Any) -> dict[str, float]:
+    """The numbers among what a step returned."""
+    return {name: value for name, value in output.items() if isinstance(value, (int, float))}

@@ -1,0 +1,71 @@
+"""Writing the weights that others use: the best by validation, or the moving average."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from torch import nn
+
+from scripts.handlers.training_state import save_atomically
+from scripts.networks.wrapping import unwrap
+
+logger = logging.getLogger(__name__)
+
+
+class KeepBest:
+    """Attached to a validator: writes the network's weights whenever the metric is higher than ever before.
+
+    Args:
+        network: whose `state_dict` is written.
+        file: the `model.pt`.
+        metric: name in `engine.state.metrics`, higher is better; the first value counts even where it is NaN.
+    """
+
+    def __init__(self, network: nn.Module, file: str | Path, metric: str) -> None:
+        self.network = network
+        self.file = Path(file)
+        self.metric = metric
+        self.best = float("-inf")
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        value = float(engine.state.metrics[self.metric])
+        if value > self.best or not self.file.exists():
+            self.best = max(self.best, value) if value == value else self.best
+            if not getattr(engine.state, "rank", 0):
+                save_atomically(unwrap(self.network).state_dict(), self.file)
+                logger.info(f"Best {self.metric} so far, {value:.4f}: wrote {self.file}")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best = state["best"]
+
+
+class ExportWeights:
+    """Attached to a trainer: writes a network's weights (a generator's moving average) every `interval` epochs.
+
+    Args:
+        network: whose `state_dict` is written.
+        file: the `model.pt`.
+        interval: epochs between exports; the last epoch is always exported.
+    """
+
+    def __init__(self, network: nn.Module, file: str | Path, interval: int = 1) -> None:
+        self.network = network
+        self.file = Path(file)
+        self.interval = interval
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        last = engine.state.epoch == engine.state.max_epochs
+        if not getattr(engine.state, "rank", 0) and (last or engine.state.epoch % self.interval == 0):
+            save_atomically(unwrap(self.network).state_dict(), self.file)

@@ -1,0 +1,86 @@
+"""Segmentation scores by patient: as an engine's metrics, and as a table in a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+
+from scripts.metrics.overlap import PatientOverlap
+
+COLUMNS = ("patient", "class", "label", "dice", "iou", "hd95_mm", "volume_error_ml")
+
+
+class PatientScores:
+    """Attached to an evaluator: Dice, IoU, HD95 and volume error of every patient and label.
+
+    `engine.state.metrics["mean_dice"]` is the mean over patients of their mean Dice over labels. The elements of
+    `engine.state.output` hold `pred` and `label`, label maps (1, X, Y[, Z]); those of `engine.state.batch` hold
+    `patient` and, for the table, `class`.
+
+    Args:
+        labels: names of the foreground labels.
+        file: the CSV to write at the end, atomically; None writes nothing and skips the distances.
+    """
+
+    def __init__(self, labels: Sequence[str], file: str | Path | None = None) -> None:
+        self.labels = list(labels)
+        self.file = None if file is None else Path(file)
+        self.patients: dict[str, PatientOverlap] = {}
+        self.classes: dict[str, str] = {}
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
+
+    def _start(self, engine: Engine) -> None:
+        self.patients, self.classes = {}, {}
+
+    def _add(self, engine: Engine) -> None:
+        for element, output in zip(engine.state.batch, engine.state.output, strict=True):
+            patient = str(element.get("patient", len(self.patients)))
+            label, prediction = output["label"], output["pred"]
+            overlap = self.patients.setdefault(patient, PatientOverlap(len(self.labels)))
+            overlap.add(
+                torch.as_tensor(prediction)[0],
+                torch.as_tensor(label)[0],
+                _spacing(label),
+                with_distance=self.file is not None,
+            )
+            self.classes[patient] = str(element.get("class") or "")
+
+    def _finish(self, engine: Engine) -> None:
+        means = [overlap.mean_dice() for overlap in self.patients.values()]
+        known = [mean for mean in means if not math.isnan(mean)]
+        engine.state.metrics["mean_dice"] = float(np.mean(known)) if known else math.nan
+        for k, name in enumerate(self.labels):
+            values = [d for d in (overlap.dice(k) for overlap in self.patients.values()) if not math.isnan(d)]
+            engine.state.metrics[f"dice_{name}"] = float(np.mean(values)) if values else math.nan
+        if self.file is not None and not getattr(engine.state, "rank", 0):
+            self._write(self.file)
+
+    def _write(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.name}.tmp")
+        with open(temporary, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(COLUMNS)
+            for patient, overlap in sorted(self.patients.items()):
+                for k, name in enumerate(self.labels):
+                    scores = (overlap.dice(k), overlap.iou(k), overlap.hausdorff95(k), overlap.volume_ml[k])
+                    writer.writerow([patient, self.classes[patient], name, *(f"{score:.6g}" for score in scores)])
+        os.replace(temporary, file)
+
+
+def _spacing(label: Any) -> list[float] | None:
+    """Voxel size in mm of a volume; None for plane images, whose files rarely say."""
+    pixdim = getattr(label, "pixdim", None)
+    return None if pixdim is None or label.ndim < 4 else [float(size) for size in pixdim]

@@ -1,0 +1,124 @@
+"""Writing what a generator makes as a data set of its own, with the provenance of every image."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from ignite.engine import Engine, Events
+
+from scripts.data.contract import Dataset, DatasetError, write_dataset
+from scripts.data.synthesis import PlannedMasks, synthetic_files
+
+LPS_IDENTITY = np.diag([-1.0, -1.0, 1.0, 1.0])  # NIfTI is RAS: this affine says that x goes left and y to the back
+
+
+class SyntheticSetWriter:
+    """Attached to an evaluator: writes each image and its label, and `dataset.json` when all are there.
+
+    Images are NIfTI of shape (X, Y, 1, C), int16 scaled to [-1, 1], so any tool reads them and no rounding shows;
+    labels are (X, Y, 1), uint8, without the outline class. Every file appears whole or not at all.
+
+    Args:
+        planned: the data set that the evaluator runs through.
+        description: the real data set's, whose names the synthetic set keeps.
+        output_dir: the synthetic set's folder.
+        system: name of the generating system.
+        generator_file: weights of the generator; its SHA-256 goes into the provenance.
+        seed: of the plan.
+    """
+
+    def __init__(
+        self,
+        planned: PlannedMasks,
+        description: Dataset,
+        output_dir: str | Path,
+        *,
+        system: str,
+        generator_file: str | Path,
+        seed: int = 0,
+    ) -> None:
+        self.planned = planned
+        self.description = description
+        self.folder = Path(output_dir).absolute()
+        self.provenance = {
+            "system": system,
+            "generator": Path(generator_file).name,
+            "generator_sha256": hashlib.sha256(Path(generator_file).read_bytes()).hexdigest(),
+            "seed": seed,
+        }
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._write_batch)
+        engine.add_event_handler(Events.COMPLETED, self.finish)
+
+    def _start(self, engine: Engine) -> None:
+        try:
+            for folder in ("images", "labels"):
+                (self.folder / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatasetError(
+                f"Cannot write {self.folder}: {error.strerror}. Name a writable --output_dir."
+            ) from error
+
+    def _write_batch(self, engine: Engine) -> None:
+        last = self.description.foreground_count
+        for element, output in zip(engine.state.batch, engine.state.output, strict=True):
+            image_file, label_file = synthetic_files(self.folder, element["name"])
+            label = np.asarray(element["label"])[0]  # (X, Y)
+            label = np.where(label > last, 0, label).astype(np.uint8)  # without the outline class
+            image = np.clip(np.asarray(output["pred"], dtype=np.float32), -1, 1)  # (C, X, Y)
+            volume = nib.Nifti1Image(image.transpose(1, 2, 0)[:, :, None], LPS_IDENTITY)  # (X, Y, 1, C)
+            volume.set_data_dtype(np.int16)
+            _save(nib.Nifti1Image(label[..., None], LPS_IDENTITY), label_file)
+            _save(volume, image_file)
+
+    def finish(self, engine: Engine) -> None:
+        items = []
+        for image in self.planned.images:
+            image_file, label_file = synthetic_files(self.folder, image["name"])
+            items.append(
+                {
+                    "image": str(image_file),
+                    "label": str(label_file),
+                    "patient": f"synthetic-{image['name']}",
+                    "class": image["class"] or None,
+                    "synthetic": {
+                        **self.provenance,
+                        "asked_class": image["class"],
+                        "source": image["source"],
+                        "source_patient": image["source_patient"],
+                        "source_split": "training",
+                    },
+                }
+            )
+        real = self.description
+        synthetic = Dataset(
+            self.folder, f"{real.name}, synthetic", real.modality, real.labels, real.classes, splits={"training": items}
+        )
+        write_dataset(self.folder, synthetic)
+
+
+def _save(image: nib.Nifti1Image, file: Path) -> None:
+    temporary = file.with_name(f".{os.getpid()}-{file.name}")
+    try:
+        nib.save(image, temporary)
+        os.replace(temporary, file)
+    except OSError as error:
+        raise DatasetError(
+            f"Cannot write {file}: {error.strerror}. Free space, or name another --output_dir."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def synthesise(evaluator: Engine, writer: SyntheticSetWriter) -> None:
+    """Runs the evaluator over the planned images; where all are there already, only completes `dataset.json`."""
+    if len(writer.planned):
+        evaluator.run()
+    else:
+        writer.finish(evaluator)

@@ -1,0 +1,40 @@
+"""Sampling a generator that turns label maps into images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch import nn
+
+from scripts.networks.one_hot import one_hot_mask
+
+
+class MaskToImageInferer(Inferer):
+    """Label maps and classes to images in [-1, 1], with the weights and statistics of training held fixed.
+
+    Args:
+        mask_channels: classes of the one-hot mask, as in training.
+        use_class: False for a generator without class.
+    """
+
+    def __init__(self, mask_channels: int, use_class: bool = True) -> None:
+        super().__init__()
+        self.mask_channels = mask_channels
+        self.use_class = use_class
+
+    def __call__(  # type: ignore[override]
+        self, inputs: torch.Tensor, network: nn.Module, class_index: torch.Tensor | None = None, **kwargs: Any
+    ) -> torch.Tensor:
+        """Label map (B, 1, S, S) of 0..M-1 and class (B,) to images (B, C, S, S)."""
+        mask = one_hot_mask(inputs, self.mask_channels)
+        return network(mask, class_index if self.use_class else None).clamp(-1, 1)
+
+
+def prepare_mask_batch(
+    batch: dict[str, Any], device: torch.device, non_blocking: bool = False, **kwargs: Any
+) -> tuple[torch.Tensor, torch.Tensor, tuple[()], dict[str, torch.Tensor]]:
+    """A batch for `SupervisedEvaluator`: the label map is the input, the real image what it is compared with."""
+    label, image = (batch[key].to(device, non_blocking=non_blocking) for key in ("label", "image"))
+    return label, image, (), {"class_index": batch["class_index"].to(device, non_blocking=non_blocking)}

@@ -1,0 +1,265 @@
+"""Statistics with the patient as the unit: paired test, interval, corrections, and distances with a floor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Alternative = Literal["two-sided", "greater", "less"]
+Floats = NDArray[np.float64]
+EXACT_UP_TO = 16  # 2 ** 16 sign patterns take about a millisecond
+CHUNK = 500  # resamples held in memory at a time
+
+
+def _finite_vector(values: ArrayLike, name: str) -> Floats:
+    vector = np.asarray(values, dtype=np.float64)
+    if vector.ndim != 1 or vector.size == 0:
+        raise ValueError(f"{name} has shape {vector.shape}; expected one number per patient, at least one.")
+    if not np.isfinite(vector).all():
+        bad = int((~np.isfinite(vector)).sum())
+        raise ValueError(f"{name} holds {bad} NaN or infinite values of {vector.size}; drop those patients first.")
+    return vector
+
+
+def sign_flip_test(
+    differences: ArrayLike, *, permutations: int = 10_000, seed: int = 0, alternative: Alternative = "two-sided"
+) -> float:
+    """P-value of the paired sign-flip test: under the null, each patient's difference is as likely as its negative.
+
+    All 2^n sign patterns are counted up to n = 16. Beyond, `permutations` random patterns are drawn and the
+    observed one is counted among them, (k + 1) / (m + 1), so that p is never 0 (Phipson and Smyth 2010).
+    The smallest two-sided p at n patients is 2^(1 - n): fewer than 6 patients cannot get under .05.
+
+    Args:
+        differences: (n,) one paired difference per patient, finite.
+        permutations: random sign patterns where n > 16.
+        seed: of the random patterns.
+        alternative: "greater" tests for a mean difference above zero.
+
+    Returns:
+        p in (0, 1].
+    """
+    values = _finite_vector(differences, "differences")
+    if alternative not in ("two-sided", "greater", "less"):
+        raise ValueError(f"alternative is {alternative!r}; expected 'two-sided', 'greater' or 'less'.")
+    if alternative == "less":
+        values = -values
+    observed = values.sum()
+    exact = values.size <= EXACT_UP_TO
+    sums = _all_signed_sums(values) if exact else _random_signed_sums(values, permutations, seed)
+    if alternative == "two-sided":
+        observed, sums = abs(observed), np.abs(sums)
+    # Patterns that tie with the observed one must count, whatever the order of the additions.
+    count = int((sums >= observed - 1e-12 * np.abs(values).sum()).sum())
+    return count / sums.size if exact else (count + 1) / (sums.size + 1)
+
+
+def _all_signed_sums(values: Floats) -> Floats:
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums + value, sums - value])
+    return sums  # (2 ** n,)
+
+
+def _random_signed_sums(values: Floats, permutations: int, seed: int) -> Floats:
+    rng = np.random.default_rng(seed)
+    sums = np.empty(permutations)
+    for start in range(0, permutations, CHUNK):
+        rows = min(CHUNK, permutations - start)
+        signs = rng.integers(0, 2, size=(rows, values.size), dtype=np.int8) * 2 - 1
+        sums[start : start + rows] = signs @ values
+    return sums  # (permutations,)
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    *,
+    statistic: Callable[..., Floats] = np.mean,
+    level: float = 0.95,
+    resamples: int = 5000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Confidence interval of a statistic over patients, by the expanded percentile bootstrap.
+
+    The percentile and BCa bootstraps are too narrow with few patients. The expanded percentile (Hesterberg 2015,
+    "What teachers should know about the bootstrap") moves the tails out to Phi(sqrt(n / (n - 1)) t_{alpha/2, n - 1}).
+    Simulated coverage of a nominal 95% interval of a mean of skewed Dice-like values: n = 6: percentile 83%, BCa 86%,
+    expanded 91%; n = 10: 87, 88, 92; n = 40: 94, 95, 95.
+
+    Args:
+        values: (n,) one value per patient, finite.
+        statistic: called as `statistic(x, axis=-1)` on (resamples, n); the mean by default.
+        level: confidence, in (0, 1).
+        resamples: bootstrap samples.
+        seed: of the resampling.
+
+    Returns:
+        (low, high); (nan, nan) for a single patient.
+    """
+    vector = _finite_vector(values, "values")
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; expected a confidence between 0 and 1, such as 0.95.")
+    n = vector.size
+    if n == 1:
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(seed)
+    replicates = np.concatenate(
+        [
+            np.asarray(statistic(vector[rng.integers(0, n, size=(min(CHUNK, resamples - start), n))], axis=-1))
+            for start in range(0, resamples, CHUNK)
+        ]
+    )
+    tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - level) / 2, n - 1))
+    low, high = np.quantile(replicates, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Holm's step-down adjusted p-values (Holm 1979): as sound as Bonferroni's, never larger.
+
+    Args:
+        p_values: (m,) in [0, 1].
+
+    Returns:
+        (m,) adjusted, in the order given.
+    """
+    p = _checked_p_values(p_values)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))
+    return adjusted
+
+
+def bonferroni(p_values: ArrayLike) -> Floats:
+    """Bonferroni adjusted p-values: min(1, m p).
+
+    Args:
+        p_values: (m,) in [0, 1].
+
+    Returns:
+        (m,) adjusted, in the order given.
+    """
+    p = _checked_p_values(p_values)
+    return np.minimum(1.0, p * p.size)
+
+
+def _checked_p_values(p_values: ArrayLike) -> Floats:
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p_values are {p_values!r}; expected a flat list of numbers from 0 to 1.")
+    return p
+
+
+def average_by_patient(patients: Iterable[str], values: ArrayLike) -> tuple[list[str], Floats]:
+    """Average a patient's rows (labels, folds, seeds), so that the patient is the unit of what follows.
+
+    Args:
+        patients: (rows,) names.
+        values: (rows,) numbers; NaN rows are left out.
+
+    Returns:
+        Names in order of first appearance, and (n,) means; NaN where all of a patient's rows are.
+    """
+    names = list(patients)
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.shape != (len(names),):
+        raise ValueError(f"{len(names)} patients but values of shape {numbers.shape}; expected one value per row.")
+    order = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    rows = np.array([order[name] for name in names], dtype=np.intp)
+    known = ~np.isnan(numbers)
+    counts = np.bincount(rows[known], minlength=len(order))
+    sums = np.bincount(rows[known], weights=numbers[known], minlength=len(order))
+    return list(order), np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def half_sample_error(
+    distance: Callable[[Floats, Floats], float],
+    a: Floats,
+    b: Floats,
+    *,
+    patients: tuple[Sequence[str], Sequence[str]] | None = None,
+    resamples: int = 100,
+    seed: int = 0,
+) -> float:
+    """Standard error of a distance between two samples, by the delete-half jackknife (Shao and Wu 1989).
+
+    Each resample keeps a random half of the patients of both samples, without replacement; the spread over resamples
+    is the standard error of the full-sample distance. A bootstrap would not do: its duplicates make every sample
+    look narrower than it is, which biases distances upwards.
+
+    Args:
+        distance: of (rows, d) arrays.
+        a, b: (n, d) features.
+        patients: the patient of each row of a and b; each row is its own patient by default.
+        resamples: random halves.
+        seed: of the halves.
+
+    Returns:
+        The standard error; NaN where a sample has fewer than four patients.
+    """
+    owners = patients if patients is not None else (range(len(a)), range(len(b)))
+    units = [np.unique(np.asarray(owner), return_inverse=True)[1] for owner in owners]
+    totals = [int(unit.max()) + 1 for unit in units]
+    if min(totals) < 4:
+        return float("nan")
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(resamples):
+        kept = [np.isin(unit, rng.permutation(total)[: total // 2]) for unit, total in zip(units, totals, strict=True)]
+        values.append(distance(a[kept[0]], b[kept[1]]))
+    return float(np.std(values))
+
+
+def distance_with_floor(
+    distance: Callable[[Floats, Floats], float],
+    real_a: ArrayLike,
+    real_b: ArrayLike,
+    synthetic: ArrayLike,
+    *,
+    patients: tuple[Sequence[str], Sequence[str], Sequence[str]] | None = None,
+    resamples: int = 100,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, float]:
+    """Distance of synthetic from real images beside the distance of real from real ones (the floor) at the same n.
+
+    All three samples are cut to the size of the smallest, since such distances shrink with n: 0 is out of reach, the
+    floor is the best that can be expected. Intervals are value +- z x `half_sample_error`.
+
+    Args:
+        distance: of (rows, d) arrays.
+        real_a: (n_a, d) features of real images, the reference of both distances.
+        real_b: (n_b, d) features of other real images, of other patients.
+        synthetic: (n_s, d) features.
+        patients: the patient of each row of the three (for synthetic rows, the mask's), the unit of the
+            intervals; each row by default, which is too narrow where a patient has several images.
+        resamples: random halves per interval.
+        seed: of the cut and the halves.
+        level: confidence of the intervals.
+
+    Returns:
+        value, low, high, floor, floor_low, floor_high, and n, the rows compared.
+    """
+    samples = [np.asarray(sample, dtype=np.float64) for sample in (real_a, real_b, synthetic)]
+    owners = [np.arange(len(s)) for s in samples] if patients is None else [np.asarray(names) for names in patients]
+    for sample, owner in zip(samples, owners, strict=True):
+        if len(owner) != len(sample):
+            raise ValueError(f"{len(owner)} patients for {len(sample)} rows of features; expected one patient per row.")
+    n = min(len(sample) for sample in samples)
+    rng = np.random.default_rng(seed)
+    picks = [np.sort(rng.permutation(len(sample))[:n]) for sample in samples]
+    (a, b, s), (of_a, of_b, of_s) = zip(
+        *((x[i], o[i]) for x, o, i in zip(samples, owners, picks, strict=True)), strict=True
+    )
+    z = float(stats.norm.ppf((1 + level) / 2))
+    result: dict[str, float] = {}
+    for key, other, of_other in (("value", s, of_s), ("floor", b, of_b)):
+        value = distance(a, other)
+        error = half_sample_error(distance, a, other, patients=(of_a, of_other), resamples=resamples, seed=seed)
+        prefix = "" if key == "value" else "floor_"
+        result |= {key: value, f"{prefix}low": value - z * error, f"{prefix}high": value + z * error}
+    return {**result, "n": n}

@@ -1,0 +1,1 @@
+"""Generators, discriminators and downstream networks, one file per published concept."""

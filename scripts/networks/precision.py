@@ -1,0 +1,20 @@
+"""In which precision a network runs on a device."""
+
+from __future__ import annotations
+
+import torch
+
+
+def choose_precision(device: torch.device | str, mixed_precision: bool = True) -> torch.dtype:
+    """bfloat16 where the device multiplies it in hardware (CUDA from Ampere on, CPUs with AMX), else float32."""
+    device = torch.device(device)
+    if not mixed_precision:
+        return torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+
+
+def autocast(device: torch.device | str, precision: torch.dtype) -> torch.autocast:
+    """The autocast context of a precision that `choose_precision` chose; float32 switches it off."""
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision != torch.float32)

@@ -1,0 +1,225 @@
+"""Figures as inline SVG whose colours and fonts are the page's own, so that they follow its light and dark themes."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from scripts.report.comparisons import Estimate, estimate_arm, scored_classes
+from scripts.report.results import Arm, Results, read_curve
+
+# matplotlib draws in these stand-ins; `_to_svg` turns each into a CSS variable of the page.
+ROLES = ("ink", "muted", "rule", "baseline", "cool1", "cool2", "cool3", "warm1", "warm2", "warm3")
+STAND_INS = {role: f"#0101{index + 1:02x}" for index, role in enumerate(ROLES)}
+LOSS_ROLES = ("warm1", "cool1", "cool2", "warm2", "cool3", "warm3", "muted", "baseline")
+MARKERS = {"baseline": ("o", "\u25cf"), "alternative": ("s", "\u25a0"), "gan": ("D", "\u25c6")}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 12,
+    "text.color": STAND_INS["ink"],
+    "axes.labelcolor": STAND_INS["muted"],
+    "axes.edgecolor": STAND_INS["rule"],
+    "xtick.color": STAND_INS["muted"],
+    "ytick.color": STAND_INS["muted"],
+    "grid.color": STAND_INS["rule"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,
+}
+CURVE_POINTS = 240
+
+
+def arm_style(results: Results, arm: Arm) -> tuple[str, str, str]:
+    """Colour role, matplotlib marker and text marker of an arm: grey baseline, cool alternatives, warm GAN arms."""
+    plot_marker, text_marker = MARKERS[arm.kind]
+    if arm.kind == "baseline":
+        return "baseline", plot_marker, text_marker
+    family = "warm" if arm.kind == "gan" else "cool"
+    return f"{family}{results.of_kind(arm.kind).index(arm) % 3 + 1}", plot_marker, text_marker
+
+
+@mpl.rc_context(STYLE)
+def draw_class_histogram(results: Results, *, width: int, name: str) -> Markup | None:
+    """Images per class: the real ones, and on top those each plan adds.
+
+    Args:
+        results: whose data set names its classes.
+        width: of the drawing in CSS pixels.
+        name: prefix of the SVG's ids, unique on the page.
+
+    Returns:
+        SVG, or None where the data set has no classes.
+    """
+    classes = results.experiment["dataset"]["classes"]
+    if not classes:
+        return None
+    names = list(classes)
+    real = np.array([classes[key]["slices"] for key in names])
+    plans = synthetic_plans(results) or [(results.baseline, {})]
+    height = 0.8 / len(plans)
+    figure, axes = _new_figure(width, 46 + len(names) * max(26, 19 * len(plans)))
+    for row, (arm, plan) in enumerate(plans):
+        added = np.array([plan.get(key, 0) for key in names])
+        y = np.arange(len(names)) + (row - (len(plans) - 1) / 2) * height
+        axes.barh(y, real, height * 0.86, color=STAND_INS["baseline"])
+        axes.barh(y, added, height * 0.86, left=real, color=STAND_INS[arm_style(results, arm)[0]])
+        for at, before, extra in zip(y, real, added, strict=True):
+            text = f"{before:,} + {extra:,}" if extra else f"{before:,}"
+            axes.annotate(text, (before + extra, at), (5, 0), textcoords="offset points", va="center", fontsize=11)
+    axes.set_xlim(0, 1.02 * max((real + np.array([plan.get(k, 0) for k in names])).max() for _, plan in plans))
+    axes.set_yticks(range(len(names)), [_shorten(key, width) for key in names], color=STAND_INS["ink"])
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    total = ", ".join(f"{key}: {before} real" for key, before in zip(names, real, strict=True))
+    return _to_svg(figure, name, f"Bar chart of images per class, real and synthetic. {total}.")
+
+
+def synthetic_plans(results: Results) -> list[tuple[Arm, dict[str, int]]]:
+    """The distinct synthetic counts per class, each with the first arm that has them."""
+    plans: list[tuple[Arm, dict[str, int]]] = []
+    for arm in results.arms:
+        if any(arm.synthetic.values()) and arm.synthetic not in [plan for _, plan in plans]:
+            plans.append((arm, arm.synthetic))
+    return plans
+
+
+@mpl.rc_context(STYLE)
+def draw_dice_by_class(results: Results, *, width: int, name: str) -> Markup:
+    """Mean Dice with its 95% interval for every arm, over all patients and per class.
+
+    Args:
+        results: a checked results folder.
+        width: of the drawing in CSS pixels.
+        name: prefix of the SVG's ids, unique on the page.
+    """
+    groups: list[tuple[str, str | None]] = [("All", None), *((key, key) for key in scored_classes(results))]
+    step = 0.78 / len(results.arms)
+    figure, axes = _new_figure(width, 50 + len(groups) * (14 + 13 * len(results.arms)))
+    for row, (_, class_name) in enumerate(groups):
+        for index, arm in enumerate(results.arms):
+            role, marker, _ = arm_style(results, arm)
+            estimate = estimate_arm(results, arm, class_name=class_name)
+            y = row + (index - (len(results.arms) - 1) / 2) * step
+            if not np.isnan(estimate.low):
+                axes.plot([estimate.low, estimate.high], [y, y], color=STAND_INS[role], linewidth=1.6)
+            axes.plot([estimate.mean], [y], marker, color=STAND_INS[role], markersize=6.5)
+        if row:
+            axes.axhline(row - 0.5, color=STAND_INS["rule"], linewidth=0.8)
+    labels = [
+        f"{_shorten(label, width)}\nn = {estimate_arm(results, results.arms[0], class_name=key).n}"
+        for label, key in groups
+    ]
+    axes.set_yticks(range(len(groups)), labels, color=STAND_INS["ink"])
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.set_xlabel("Dice, mean over patients")
+    axes.grid(axis="x", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.locator_params(axis="x", nbins=5 if width < 500 else 8)
+    axes.tick_params(length=0)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    means = ", ".join(f"{arm.title} {estimate_arm(results, arm).mean:.3f}" for arm in results.arms)
+    return _to_svg(figure, name, f"Dot plot of mean Dice per class and arm with 95% intervals. All patients: {means}.")
+
+
+@mpl.rc_context(STYLE)
+def draw_loss_curve(path: Path, *, width: int, name: str) -> tuple[Markup, list[tuple[str, str]]]:
+    """The columns of one curve file against its first, as means over at most 240 stretches.
+
+    Args:
+        path: CSV as `scripts.report.results.read_curve` takes it.
+        width: of the drawing in CSS pixels.
+        name: prefix of the SVG's ids, unique on the page.
+
+    Returns:
+        SVG, and (column, colour role) for the legend.
+    """
+    step_name, table = read_curve(path)
+    steps = table.pop(step_name)
+    figure, axes = _new_figure(width, 190)
+    legend = []
+    for index, (column, values) in enumerate(table.items()):
+        known = np.isfinite(values) & np.isfinite(steps)
+        role = LOSS_ROLES[index % len(LOSS_ROLES)]
+        style = "-" if index < len(LOSS_ROLES) else "--"
+        marker = "o" if known.sum() == 1 else None
+        x, y = _average_stretches(steps[known]), _average_stretches(values[known])
+        axes.plot(x, y, style, marker=marker, color=STAND_INS[role], linewidth=1.4)
+        legend.append((column, role))
+    finite = np.concatenate([values[np.isfinite(values)] for values in table.values()] or [np.zeros(0)])
+    if finite.size and finite.min() > 0 and finite.max() > 50 * finite.min():
+        axes.set_yscale("log")
+    else:
+        axes.locator_params(axis="y", nbins=5)
+    axes.locator_params(axis="x", nbins=6, integer=True)
+    axes.set_xlabel(step_name)
+    axes.grid(axis="y", linewidth=0.8)
+    axes.tick_params(length=0, which="both")
+    axes.spines["left"].set_visible(False)
+    return _to_svg(figure, name, f"Loss curves of {path.stem}: {', '.join(table)} against {step_name}."), legend
+
+
+def _average_stretches(values: np.ndarray) -> np.ndarray:
+    if len(values) <= CURVE_POINTS:
+        return values
+    return np.array([part.mean() for part in np.array_split(values, CURVE_POINTS)])
+
+
+def draw_interval(estimate: Estimate, ends: tuple[float, float], role: str) -> Markup:
+    """A table cell's drawing: a difference and its interval on an axis between two ends, with a line at 0."""
+    low, high = ends
+
+    def x(value: float) -> float:
+        return round(5 + 130 * (value - low) / (high - low), 1)
+
+    line = ""
+    if not np.isnan(estimate.low):
+        line = (
+            f'<line x1="{x(estimate.low)}" x2="{x(estimate.high)}" y1="9" y2="9" '
+            f'stroke="var(--{role})" stroke-width="2"/>'
+        )
+    return Markup(
+        '<svg class="interval" viewBox="0 0 140 18" width="140" height="18" aria-hidden="true">'
+        f'<line x1="{x(0)}" x2="{x(0)}" y1="0" y2="18" stroke="var(--muted)" stroke-dasharray="2 2"/>'
+        f'{line}<circle cx="{x(estimate.mean)}" cy="9" r="4" fill="var(--{role})"/></svg>'
+    )
+
+
+def _new_figure(width: int, height: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
+    FigureCanvasSVG(figure)
+    return figure, figure.add_subplot()
+
+
+def _shorten(text: str, width: int) -> str:
+    room = 14 if width < 500 else 28
+    return text if len(text) <= room else f"{text[: room - 1]}\u2026"
+
+
+def _to_svg(figure: Figure, name: str, description: str) -> Markup:
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True)
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'\b(id="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
+    for role, stand_in in STAND_INS.items():
+        text = text.replace(stand_in, f"var(--{role})")
+    width, height = (float(value) for value in re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2])
+    opening = (
+        f'<svg role="img" aria-label="{escape(description)}" viewBox="0 0 {width:g} {height:g}" '
+        f'style="max-width: {width:g}px" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    )
+    return Markup(opening + text[text.index(">") + 1 :])

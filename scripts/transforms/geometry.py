@@ -1,0 +1,107 @@
+"""Canonical axes and one square slice size, both undone by their inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import InvertibleTransform, MapTransform, Orientation
+from torch.nn import functional
+
+
+class CanonicalOrientationd(MapTransform, InvertibleTransform):
+    """Turns volumes (C, X, Y, Z) to LPS axes, so that (X, Y) is an axial slice as radiologists view it.
+
+    Plane images (C, X, Y) have no patient axes and pass unchanged. The inverse restores the file's axes.
+    """
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        # The letters' meaning is given in full: MONAI's default differs between versions.
+        self.orientation = Orientation(axcodes="LPS", labels=(("L", "R"), ("P", "A"), ("I", "S")))
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        turned = dict(data)
+        for key in self.key_iterator(turned):
+            if turned[key].ndim == 4:
+                turned[key] = self.orientation(turned[key])
+        return turned
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        restored = dict(data)
+        for key in self.key_iterator(restored):
+            if restored[key].ndim == 4:
+                restored[key] = self.orientation.inverse(restored[key])
+        return restored
+
+
+class FitInPlaned(MapTransform, InvertibleTransform):
+    """Makes slices image_size x image_size: larger ones shrink with their aspect kept, smaller ones are padded.
+
+    Nothing is enlarged and no axis but the slice's two is touched. The affine is left as it was, since the inverse
+    restores the grid that it belongs to. Images are averaged over area and padded with
+    -1 (the background after `ToSignedRanged`); label maps take the nearest value and are padded with 0.
+
+    Args:
+        keys: arrays (C, X, Y[, Z]); the key "label" is treated as a label map.
+        image_size: side of the square slice, in pixels.
+    """
+
+    def __init__(self, keys: KeysCollection, image_size: int, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if image_size < 1:
+            raise ValueError(f"image_size is {image_size}, expected a positive number of pixels.")
+        self.image_size = int(image_size)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        fitted = dict(data)
+        for key in self.key_iterator(fitted):
+            fitted[key] = self._fit(fitted[key], is_label=key == "label")
+        return fitted
+
+    def _fit(self, array: MetaTensor, *, is_label: bool) -> MetaTensor:
+        plane = list(array.shape[1:3])
+        scale = min(1.0, self.image_size / max(plane))
+        resized = [max(1, round(side * scale)) for side in plane]
+        before = [(self.image_size - side) // 2 for side in resized]
+        pad = [before[1], self.image_size - resized[1] - before[1], before[0], self.image_size - resized[0] - before[0]]
+
+        slices = _slices_first(array.as_tensor())  # (Z, C, X, Y)
+        if resized != plane:
+            slices = functional.interpolate(slices, resized, mode="nearest-exact" if is_label else "area")
+        slices = functional.pad(slices, pad, value=0 if is_label else -1)  # (Z, C, S, S)
+        fitted = MetaTensor(
+            _slices_last(slices, array.ndim), meta=array.meta, applied_operations=list(array.applied_operations)
+        )
+        mode = "nearest" if is_label else "area"
+        self.push_transform(fitted, extra_info={"plane": plane, "resized": resized, "before": before, "mode": mode})
+        return fitted
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        restored = dict(data)
+        for key in self.key_iterator(restored):
+            restored[key] = self._restore(restored[key])
+        return restored
+
+    def _restore(self, array: MetaTensor) -> MetaTensor:
+        info = self.pop_transform(array)["extra_info"]
+        (x, y), (width, height) = info["before"], info["resized"]
+        slices = _slices_first(array.as_tensor())[..., x : x + width, y : y + height]
+        if info["plane"] != info["resized"]:  # `Invertd(nearest_interp=True)` has rewritten the mode for label maps
+            mode = "nearest-exact" if info["mode"] == "nearest" else "bilinear"
+            slices = functional.interpolate(slices.float(), list(info["plane"]), mode=mode).to(slices.dtype)
+        return MetaTensor(
+            _slices_last(slices, array.ndim), meta=array.meta, applied_operations=list(array.applied_operations)
+        )
+
+
+def _slices_first(array: torch.Tensor) -> torch.Tensor:
+    """(C, X, Y) -> (1, C, X, Y); (C, X, Y, Z) -> (Z, C, X, Y)."""
+    return array[None] if array.ndim == 3 else array.permute(3, 0, 1, 2)
+
+
+def _slices_last(slices: torch.Tensor, dimensions: int) -> torch.Tensor:
+    return slices[0] if dimensions == 3 else slices.permute(1, 2, 3, 0)

@@ -1,0 +1,64 @@
+"""The one conversion from file intensities to the range [-1, 1] that all networks see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+
+class ToSignedRanged(MapTransform):
+    """Maps each channel of an image linearly to [-1, 1] and clips.
+
+    Synthetic items (`synthetic` in the item) were written in [-1, 1] by their generator and stay as they are.
+    A constant channel becomes -1 everywhere.
+
+    Args:
+        keys: images of shape (C, X, Y[, Z]).
+        intensity_range: (low, high) in the file's unit that become -1 and 1, for images with a fixed meaning (RGB:
+            0..255, CT: a Hounsfield window). None: the channel's own minimum and `upper_percentile`
+            (Red-GAN: min-max per volume and modality).
+        upper_percentile: 0..100; 99.5 tames single bright outliers. Ignored with a fixed range.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        intensity_range: Sequence[float] | None = None,
+        upper_percentile: float = 100.0,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if intensity_range is not None and not intensity_range[0] < intensity_range[1]:
+            raise ValueError(f"intensity_range is {list(intensity_range)}, expected [low, high] with low < high.")
+        if not 0 < upper_percentile <= 100:
+            raise ValueError(f"upper_percentile is {upper_percentile}, expected a number in (0, 100].")
+        self.intensity_range = None if intensity_range is None else [float(v) for v in intensity_range]
+        self.upper_percentile = float(upper_percentile)
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        converted = dict(data)
+        for key in self.key_iterator(converted):
+            if converted.get("synthetic"):
+                converted[key] = converted[key].clamp(-1, 1)
+            else:
+                low, high = self._limits(converted[key])
+                span = (high - low).clamp_min(torch.finfo(torch.float32).tiny)
+                scaled = (converted[key] - low) / span * 2 - 1
+                converted[key] = torch.where(high > low, scaled, torch.full_like(scaled, -1.0)).clamp(-1, 1)
+        return converted
+
+    def _limits(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shape = (-1,) + (1,) * (image.ndim - 1)
+        plain = torch.as_tensor(image.as_tensor() if hasattr(image, "as_tensor") else image)
+        if self.intensity_range is not None:
+            low, high = (torch.full((plain.shape[0],), value) for value in self.intensity_range)
+        else:
+            flat = plain.flatten(1)
+            low = flat.amin(1)
+            rank = max(1, round(self.upper_percentile / 100 * flat.shape[1]))
+            high = flat.amax(1) if rank == flat.shape[1] else flat.kthvalue(rank, dim=1).values
+        return low.reshape(shape), high.reshape(shape)

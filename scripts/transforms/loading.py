@@ -1,0 +1,128 @@
+"""Reading the contract's files, and the checks that every item must pass before a network sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import LoadImage, MapTransform
+
+from scripts.data.contract import DatasetError
+
+
+def read_image(paths: str | Sequence[str]) -> MetaTensor:
+    """Reads one file, or one file per channel, as MONAI's `LoadImage` does: float32 (C, X, Y[, Z]).
+
+    Raises:
+        DatasetError: a file is missing or unreadable; the message names it.
+    """
+    files = [paths] if isinstance(paths, str) else list(paths)
+    for file in files:
+        if not Path(file).exists():
+            raise DatasetError(f"No image file {file}. Correct its path in dataset.json or restore the file.")
+    try:
+        return LoadImage(image_only=True, ensure_channel_first=True)(files[0] if len(files) == 1 else files)
+    except Exception as error:  # readers raise many types; the file's name is what the user needs
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise DatasetError(f"Cannot read {', '.join(files)}: {reason} Replace the file or remove its item.") from error
+
+
+def read_label(path: str, label_values: Mapping[int, int] | None = None) -> MetaTensor:
+    """Reads a label map, (1, X, Y[, Z]) float32 with whole numbers; `label_values` maps values in the file to labels.
+
+    Values within 1e-3 of a whole number are rounded (some public label maps hold 0.99999997 for 1).
+
+    Raises:
+        DatasetError: unreadable, several channels, NaN, or a value that is no whole number.
+    """
+    label = read_image(path)
+    if label.shape[0] != 1:
+        raise DatasetError(f"{path}: a label map has one channel, this file has {label.shape[0]}. Store label numbers.")
+    rounded = label.round()
+    if not torch.isfinite(label).all() or float((label - rounded).abs().max()) > 1e-3:
+        raise DatasetError(f"{path}: holds values that are no label numbers. Store whole numbers (0, 1, 2 ...).")
+    mapped = rounded.clone()
+    for value, target in (label_values or {}).items():
+        mapped[rounded == value] = target
+    return mapped
+
+
+class LoadItemd(MapTransform):
+    """Loads an item's `image` and `label` by the contract and checks them, so that training starts on sound data.
+
+    Args:
+        keys: "image", "label" or both; a missing label key is skipped if allow_missing_keys is set.
+        channel_count: channels every image must have.
+        foreground_count: labels besides the background; label maps hold 0..foreground_count.
+        label_values: value in the label file -> label, for values that differ.
+
+    Returns of a call: `image` float32 (C, X, Y[, Z]) and `label` float32 (1, X, Y[, Z]), both MetaTensor.
+
+    Raises:
+        DatasetError: unreadable file, wrong number of channels, NaN or infinity, a label value outside the labels,
+            or image and label of different shape. The message names the file.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        *,
+        channel_count: int,
+        foreground_count: int,
+        label_values: Mapping[int, int] | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.channel_count = channel_count
+        self.foreground_count = foreground_count
+        self.label_values = dict(label_values or {})
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        loaded = dict(data)
+        for key in self.key_iterator(loaded):
+            loaded[key] = self._label(data[key]) if key == "label" else self._image(data[key])
+        if "image" in self.keys and "label" in self.keys and "label" in loaded:
+            image, label = loaded["image"].shape[1:], loaded["label"].shape[1:]
+            if image != label:
+                raise DatasetError(
+                    f"{data['label']} is {_size(label)} but its image {data['image']} is {_size(image)}. "
+                    "Resample one onto the other."
+                )
+        return loaded
+
+    def _image(self, paths: str | Sequence[str]) -> MetaTensor:
+        image = read_image(paths)
+        if image.shape[0] != self.channel_count:
+            raise DatasetError(
+                f"{paths} has {image.shape[0]} channels, expected {self.channel_count}. Pass --image_channels "
+                f"{image.shape[0]} if all images are so (`python -m scripts doctor` lists them), or mend this one."
+            )
+        if not torch.isfinite(image).all():
+            raise DatasetError(f"{paths} holds NaN or infinity. Replace those pixels, or remove the item.")
+        return image
+
+    def _label(self, path: str) -> MetaTensor:
+        label = read_label(path, self.label_values)
+        low, high = int(label.min()), int(label.max())
+        if low < 0 or high > self.foreground_count:
+            raise DatasetError(
+                f"{path} holds the label {high if high > self.foreground_count else low}, expected "
+                f"0..{self.foreground_count}. Declare it in dataset.json ('labels', or 'label_values' to map it) and "
+                "pass the matching --label_count."
+            )
+        return label
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def to_uint8_picture(image: np.ndarray) -> np.ndarray:
+    """Image in [-1, 1] to 0..255, rows = y: (X, Y) -> (Y, X) grey, (3, X, Y) -> (Y, X, 3) colour."""
+    scaled = ((np.clip(image, -1, 1) + 1) * 127.5).round().astype(np.uint8)
+    return scaled.T if scaled.ndim == 2 else scaled.transpose(2, 1, 0)

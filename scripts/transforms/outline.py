@@ -1,0 +1,57 @@
+"""The outline class: where the head (or organ) is, for generators that would otherwise have to guess its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from scipy import ndimage
+
+
+class AddOutlineClassd(MapTransform):
+    """Gives the pixels of the head that belong to no lesion a class of their own in the label map.
+
+    The paper of Red-GAN does not mention it, but its authors' code adds a brain-outline class: a generator without
+    noise input cannot know the brain's shape from a lesion mask alone. Head = mean over channels above `threshold`,
+    opened by one pixel, largest component of each slice, holes filled.
+
+    Args:
+        keys: the label map, (1, X, Y[, Z]).
+        outline_label: the number to write, one above the data set's last label.
+        threshold: in the [-1, 1] range of the image.
+        image_key: the image after `ToSignedRanged`, (C, X, Y[, Z]).
+    """
+
+    def __init__(
+        self, keys: KeysCollection, outline_label: int, threshold: float = -0.85, image_key: str = "image"
+    ) -> None:
+        super().__init__(keys)
+        self.outline_label = int(outline_label)
+        self.threshold = float(threshold)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        outlined = dict(data)
+        mean = np.asarray(outlined[self.image_key].mean(0))  # (X, Y[, Z])
+        head = torch.as_tensor(find_head(mean > self.threshold))
+        for key in self.key_iterator(outlined):
+            label = outlined[key].clone()
+            label[0][head & (label[0] == 0)] = self.outline_label
+            outlined[key] = label
+        return outlined
+
+
+def find_head(bright: np.ndarray) -> np.ndarray:
+    """The largest filled component of each slice of a boolean array (X, Y[, Z])."""
+    if bright.ndim == 3:
+        return np.stack([find_head(bright[..., z]) for z in range(bright.shape[-1])], axis=-1)
+    components, count = ndimage.label(ndimage.binary_opening(bright))
+    if not count:
+        return np.zeros_like(bright)
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    return ndimage.binary_fill_holes(components == sizes.argmax())

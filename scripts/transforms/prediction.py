@@ -1,0 +1,32 @@
+"""From the segmenter's logits to a label map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+
+class ToLabelMapd(MapTransform):
+    """Logits (K, X, Y[, Z]), one channel per foreground label, to a label map (1, X, Y[, Z]).
+
+    A pixel takes the label with the highest logit where that exceeds 0 (probability .5), else 0, the background.
+    """
+
+    def __init__(self, keys: KeysCollection = "pred", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        mapped = dict(data)
+        for key in self.key_iterator(mapped):
+            mapped[key] = to_label_map(mapped[key])
+        return mapped
+
+
+def to_label_map(logits: torch.Tensor) -> torch.Tensor:
+    """Logits (K, ...) to labels (1, ...) of 0..K, uint8."""
+    highest, channel = logits.max(dim=0, keepdim=True)
+    return torch.where(highest > 0, channel + 1, torch.zeros_like(channel)).to(torch.uint8)

@@ -1,0 +1,104 @@
+"""BraTS 2019 to 2021."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.data.contract import DatasetError
+from scripts.data.layouts.brats import read_brats
+
+
+def make_case(folder: Path, case: str, *, ending: str = "nii.gz", label: str | None = "seg") -> Path:
+    (folder / case).mkdir(parents=True)
+    for sequence in ("flair", "t1", "t1ce", "t2", *([label] if label else [])):
+        (folder / case / f"{case}_{sequence}.{ending}").touch()
+    return folder
+
+
+def test_2019_gives_centre_and_grade(tmp_path: Path) -> None:
+    for grade, case in (
+        ("HGG", "BraTS19_TCIA05_444_1"),
+        ("HGG", "BraTS19_2013_10_1"),
+        ("LGG", "BraTS19_CBICA_AAB_1"),
+    ):
+        make_case(tmp_path / grade, case)
+    dataset = read_brats(tmp_path)
+    assert {item["patient"]: (item["class"], item["grade"]) for item in dataset.splits["training"]} == {
+        "BraTS19_2013_10": ("2013", "HGG"),
+        "BraTS19_TCIA05_444": ("TCIA05", "HGG"),
+        "BraTS19_CBICA_AAB": ("CBICA", "LGG"),
+    }
+    assert dataset.classes == ["2013", "CBICA", "TCIA05"]
+    assert dataset.label_values == {4: 3}
+    assert read_brats(tmp_path, class_from="grade").classes == ["HGG", "LGG"]
+
+
+def test_channels_are_in_the_order_of_the_modality(tmp_path: Path) -> None:
+    dataset = read_brats(make_case(tmp_path, "BraTS2021_00000"))
+    (item,) = dataset.splits["training"]
+    assert dataset.modality == ["T1", "T1ce", "T2", "FLAIR"]
+    assert [Path(file).name for file in item["image"]] == [
+        f"BraTS2021_00000_{name}.nii.gz" for name in ("t1", "t1ce", "t2", "flair")
+    ]
+    assert (item["patient"], item["class"], dataset.classes) == ("BraTS2021_00000", None, [])
+
+
+def test_2020_with_the_challenges_mapping(tmp_path: Path) -> None:
+    make_case(tmp_path, "BraTS20_Training_001", ending="nii")
+    make_case(tmp_path, "BraTS20_Training_002", ending="nii", label=None)
+    (tmp_path / "BraTS20_Training_002" / "W39_1998.09.19_Segm.nii").touch()  # a name in the official download
+    mapping = tmp_path / "name_mapping.csv"
+    mapping.write_text(
+        "Grade,BraTS_2017_subject_ID,BraTS_2018_subject_ID,BraTS_2019_subject_ID,BraTS_2020_subject_ID\n"
+        "HGG,Brats17_CBICA_AAB_1,Brats18_CBICA_AAB_1,BraTS19_CBICA_AAB_1,BraTS20_Training_001\n"
+        "LGG,NA,NA,BraTS19_TMC_06290_1,BraTS20_Training_002\n"
+    )
+    assert read_brats(tmp_path).classes == []  # such a name tells no centre
+    first, second = read_brats(tmp_path, mapping=str(mapping)).splits["training"]
+    assert (first["class"], first["grade"]) == ("CBICA", "HGG")
+    assert (second["class"], second["grade"]) == ("TMC", "LGG")
+    assert second["label"].endswith("Segm.nii")
+
+
+def test_a_plain_mapping_of_case_and_centre(tmp_path: Path) -> None:
+    make_case(make_case(tmp_path, "BraTS2021_00000"), "BraTS2021_00002")
+    mapping = tmp_path / "centres.csv"
+    mapping.write_text("case,centre\nBraTS2021_00000,UPenn\n")
+    with pytest.raises(DatasetError, match="no row for case BraTS2021_00002"):
+        read_brats(tmp_path, mapping=str(mapping))
+    mapping.write_text("case,centre\nBraTS2021_00000,UPenn\nBraTS2021_00002,\n")
+    dataset = read_brats(tmp_path, mapping=str(mapping))
+    assert [item["class"] for item in dataset.splits["training"]] == ["UPenn", None]
+
+
+def test_a_pattern_of_ones_own(tmp_path: Path) -> None:
+    make_case(tmp_path, "siteA-001")
+    assert read_brats(tmp_path, centre_pattern="^site(.)-").classes == ["A"]
+    with pytest.raises(DatasetError, match="finds no centre in case 'siteA-001'"):
+        read_brats(tmp_path, centre_pattern="^place(.)-")
+    for pattern in ("site.", "(s)(i)", "(s"):
+        with pytest.raises(DatasetError, match="expected a regular expression with one group"):
+            read_brats(tmp_path, centre_pattern=pattern)
+
+
+def test_a_case_without_segmentation_is_unlabelled(tmp_path: Path) -> None:
+    (item,) = read_brats(make_case(tmp_path, "BraTS20_Validation_001", label=None)).splits["training"]
+    assert item["label"] is None
+
+
+def test_a_missing_sequence_and_an_empty_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="has no files such as"):
+        read_brats(tmp_path)
+    make_case(tmp_path, "BraTS2021_00000")
+    (tmp_path / "BraTS2021_00000" / "BraTS2021_00000_t1ce.nii.gz").unlink()
+    with pytest.raises(DatasetError, match="BraTS2021_00000_t1ce"):
+        read_brats(tmp_path)
+
+
+def test_a_mapping_of_other_columns_is_refused(tmp_path: Path) -> None:
+    make_case(tmp_path, "BraTS2021_00000")
+    (tmp_path / "m.csv").write_text("id,site\nBraTS2021_00000,1\n")
+    with pytest.raises(DatasetError, match="columns id, site; expected case and centre"):
+        read_brats(tmp_path, mapping=str(tmp_path / "m.csv"))

@@ -1,0 +1,51 @@
+"""Finding images and reading CSV rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.data.contract import DatasetError
+from scripts.data.layouts.files import find_folder, find_images, index_by_stem, read_rows
+
+
+def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
+    for name in ("b.nii.gz", "a.PNG", "._a.png", "notes.txt", "c.gz"):
+        (tmp_path / name).touch()
+    assert [file.name for file in find_images(tmp_path)] == ["a.PNG", "b.nii.gz"]
+
+
+def test_missing_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="images or imagesTr"):
+        find_folder(tmp_path, "images", "imagesTr")
+    with pytest.raises(DatasetError, match="No folder"):
+        find_images(tmp_path / "none")
+
+
+def test_two_files_of_one_name_are_refused() -> None:
+    with pytest.raises(DatasetError, match="share the name 'a'"):
+        index_by_stem([Path("x/a.png"), Path("x/a.nii.gz")])
+
+
+def test_rows_have_the_number_a_spreadsheet_shows(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('﻿name, note\na,"two\nlines"\n\n , \nb,\n', encoding="utf-8")
+    assert read_rows(tmp_path / "t.csv", "name") == [
+        (3, {"name": "a", "note": "two\nlines"}),
+        (6, {"name": "b", "note": ""}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n1,2\n", "no column image; it has a, b"),
+        (b"image,b\n1,2\n1,2,3\n", "row 3: more fields than the 2"),
+        (b"\xff\xfe\x00", "Cannot read"),
+        (b"", "no column image; it has none"),
+    ],
+)
+def test_a_wrong_csv_is_explained(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DatasetError, match=message):
+        read_rows(tmp_path / "t.csv", "image")

@@ -1,0 +1,81 @@
+"""Data sets from a CSV file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.data.contract import DatasetError
+from scripts.data.layouts.table import read_table
+
+NAMES = {"labels": "background,tumour", "modality": "T1,T2"}
+
+
+def make_table(folder: Path, text: str) -> Path:
+    for name in ("a.png", "b.png", "c.png", "m.png"):
+        Image.fromarray(np.array([[0, 255]], np.uint8)).save(folder / name)
+    (folder / "table.csv").write_text(text)
+    return folder / "table.csv"
+
+
+def test_rows_become_items(tmp_path: Path) -> None:
+    table = "image,label,class,patient\na.png,m.png,X,p1\nb.png,,,p2\n"
+    dataset = read_table(make_table(tmp_path, table), labels="background,tumour", label_values="255:1")
+    first, second = dataset.splits["training"]
+    assert first == {
+        "image": str(tmp_path / "a.png"),
+        "label": str(tmp_path / "m.png"),
+        "patient": "p1",
+        "class": "X",
+    }
+    assert (second["label"], second["class"], second["patient"]) == (None, None, "p2")
+    assert (dataset.root, dataset.classes, dataset.modality) == (tmp_path, ["X"], ["image"])
+
+
+def test_columns_give_channels_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    header = "label," + ",".join(f"image_{n}" for n in (10, 2, 0))
+    dataset = read_table(make_table(tmp_path, f"{header}\nm.png,c.png,b.png,a.png\n"), labels="background,x")
+    assert [Path(file).name for file in dataset.splits["training"][0]["image"]] == ["a.png", "b.png", "c.png"]
+    assert dataset.modality == ["channel_0", "channel_1", "channel_2"]
+
+
+def test_named_columns_and_joined_paths(tmp_path: Path) -> None:
+    dataset = read_table(make_table(tmp_path, "image_T1,image_FLAIR,label\na.png,b.png,m.png\n"), labels="a,b")
+    assert dataset.modality == ["T1", "FLAIR"]
+    assert [Path(file).name for file in dataset.splits["training"][0]["image"]] == ["a.png", "b.png"]
+    joined = read_table(make_table(tmp_path, "image,label\na.png; b.png,m.png\n"), **NAMES)
+    assert len(joined.splits["training"][0]["image"]) == 2
+
+
+def test_labels_are_found_when_not_named(tmp_path: Path) -> None:
+    dataset = read_table(make_table(tmp_path, "image,label\na.png,m.png\n"))
+    assert (dataset.labels, dataset.label_values) == (["background", "label_1"], {255: 1})
+
+
+def test_the_split_column_counts(tmp_path: Path) -> None:
+    table = "image,label,split\na.png,m.png,train\nb.png,m.png,Validation\nc.png,m.png,test\n"
+    splits = read_table(make_table(tmp_path, table), labels="a,b").splits
+    assert [len(splits[split]) for split in ("training", "validation", "test")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("image,label\na.png,m.png\nnone.png,m.png\n", r"row 3: no file .*none\.png"),
+        ("image,label\na.png,m.png\n\nb.png,none.png\n", r"row 4: no file .*none\.png"),
+        ("image,label\na.png,m.png\n,m.png\n", "row 3: no image"),
+        ("image,label\na.png;b.png,m.png\na.png,m.png\n", "row 3: 1 image files, the first row has 2"),
+        ("image,label,split\na.png,m.png,dev\n", "row 2: split is 'dev'"),
+        ("image,label,split\na.png,m.png,test\nb.png,m.png,\n", "row 3: split is ''"),
+        ("image,lable\na.png,m.png\n", "no column label; it has image, lable"),
+        ("picture,label\na.png,m.png\n", r"image columns \[\]"),
+        ("image,image_1,label\na.png,a.png,m.png\n", "expected either 'image', or 'image_0'"),
+        ("image,label\n", "no rows below its header"),
+    ],
+)
+def test_a_mistake_is_named_with_its_row(tmp_path: Path, table: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        read_table(make_table(tmp_path, table), labels="background,tumour")

@@ -1,0 +1,147 @@
+"""The contract: what a dataset.json may say, what it means, and which message a mistake gets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.data.contract import Dataset, DatasetError, image_files, read_dataset, stem, write_dataset, write_json
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    content = {
+        "modality": {"0": "MRI"},
+        "labels": {"0": "background", "1": "tumour"},
+        "training": [{"image": "a.png", "label": "b.png"}],
+    } | changes
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_an_unmodified_decathlon_description_is_read(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        name="BRATS",
+        tensorImageSize="4D",
+        modality={"0": "FLAIR", "1": "T1w"},
+        labels={"0": "background", "1": "edema"},
+        numTraining=1,
+        training=[{"image": "./imagesTr/BRATS_457.nii.gz", "label": "./labelsTr/BRATS_457.nii.gz"}],
+        test=["./imagesTs/BRATS_485.nii.gz"],
+    )
+    dataset = read_dataset(tmp_path)
+    assert (dataset.name, dataset.modality, dataset.labels) == ("BRATS", ["FLAIR", "T1w"], ["background", "edema"])
+    assert (dataset.channel_count, dataset.foreground_count) == (2, 1)
+    train, test = dataset.items
+    assert train["patient"] == "BRATS_457"
+    assert Path(train["label"]) == tmp_path / "labelsTr/BRATS_457.nii.gz"
+    assert (test["patient"], test["label"], test["class_index"]) == ("BRATS_485", None, -1)
+
+
+def test_names_are_ordered_by_their_integers_in_every_notation(tmp_path: Path) -> None:
+    labels = {str(n): f"label {n}" for n in reversed(range(11))}
+    assert read_dataset(write(tmp_path, labels=labels)).labels == [f"label {n}" for n in range(11)]
+    assert read_dataset(write(tmp_path, labels={"tumour": 1, "background": 0})).labels == ["background", "tumour"]
+    assert read_dataset(write(tmp_path, labels=["background", "tumour"])).labels == ["background", "tumour"]
+
+
+def test_classes_get_their_place_in_the_list(tmp_path: Path) -> None:
+    items = [{"image": "a.png", "class": "LGG"}, {"image": "b.png", "class": "HGG"}, {"image": "c.png"}]
+    dataset = read_dataset(write(tmp_path, classes=["HGG", "LGG"], training=items))
+    assert [item["class_index"] for item in dataset.items] == [1, 0, -1]
+
+
+def test_absolute_and_several_paths_are_kept(tmp_path: Path) -> None:
+    item = {"image": ["t1.nii.gz", "/elsewhere/t2.nii.gz"], "label": "/elsewhere/label.nii.gz"}
+    (read,) = read_dataset(write(tmp_path, training=[item])).items
+    assert read["image"] == [str(tmp_path / "t1.nii.gz"), "/elsewhere/t2.nii.gz"]
+    assert (read["label"], read["patient"]) == ("/elsewhere/label.nii.gz", "t1")
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    item = {
+        "image": [str(tmp_path / "x/a.png"), "/elsewhere/b.png"],
+        "label": str(tmp_path / "m.png"),
+        "patient": "p",
+        "class": "B",
+        "fold": 3,
+        "boxes": [[0, 1, 2, 3]],
+    }
+    written = Dataset(
+        tmp_path, "name", ["T1", "T2"], ["background", "one"], ["A", "B"], {255: 1}, [0.0, 255.0], {"test": [item]}
+    )
+    file = write_dataset(tmp_path, written, licence="CC0")
+    raw = json.loads(file.read_text())
+    assert raw["licence"] == "CC0"
+    assert raw["test"][0]["image"] == ["x/a.png", "/elsewhere/b.png"]  # relative inside the folder, else absolute
+    read = read_dataset(tmp_path)
+    for name in ("name", "modality", "labels", "classes", "label_values", "intensity_range"):
+        assert getattr(read, name) == getattr(written, name)
+    assert read.items == [{**item, "class_index": 1}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"modality": {}}, "'modality' is"),
+        ({"labels": {"0": "background", "2": "tumour"}}, "consecutive integers.*label_values"),
+        ({"label_values": {"255": 2}}, "'label_values' is .*labels 0..1"),
+        ({"label_values": {"white": 1}}, "'label_values' is"),
+        ({"classes": "HGG"}, "'classes' is 'HGG'"),
+        ({"classes": ["A", "A"]}, "names a class twice"),
+        ({"classes": ["A"], "training": [{"image": "a.png", "class": "B"}]}, r"training\[0\]: class 'B' is not among"),
+        ({"training": {"image": "a.png"}}, "'training' is a dict, expected a list"),
+        ({"training": []}, "no items"),
+        ({"validation": [{"image": "a.png"}, {"label": "a.png"}]}, r"validation\[1\].*has no 'image'"),
+        ({"training": [{"image": [1]}]}, r"training\[0\]: 'image' is \[1\]"),
+        ({"training": [{"image": "a.png", "label": 3}]}, r"training\[0\]: 'label' is 3"),
+        ({"intensity_range": [255, 0]}, "'intensity_range' is"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        read_dataset(write(tmp_path, **changes))
+
+
+def test_broken_json_is_reported_with_line_and_column(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text('{\n "labels": ["a",\n}')
+    with pytest.raises(DatasetError, match=r"dataset\.json, line 3, column 1"):
+        read_dataset(tmp_path)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="scripts prepare"):
+        read_dataset(tmp_path / "nowhere")
+
+
+def test_a_list_at_the_top_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text("[]")
+    with pytest.raises(DatasetError, match="found a list"):
+        read_dataset(tmp_path)
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+    file = write_json(tmp_path / "a.json", {"old": 1})
+    with pytest.raises(TypeError):
+        write_json(file, {"new": 2, "bad": object()})
+    assert json.loads(file.read_text()) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DatasetError, match="Name a writable folder"):
+        write_json(tmp_path / "file" / "dataset.json", {})
+
+
+@pytest.mark.parametrize(("name", "expected"), [("a/B_1.nii.gz", "B_1"), ("B.1.png", "B.1"), ("x.tif", "x")])
+def test_stem_takes_off_the_whole_suffix(name: str, expected: str) -> None:
+    assert stem(name) == expected
+
+
+def test_image_files_are_always_a_list() -> None:
+    assert image_files({"image": "a"}) == ["a"]
+    assert image_files({"image": ["a", "b"]}) == ["a", "b"]

@@ -1,0 +1,148 @@
+"""What one item's files show: each defect once, and none in sound files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from scripts.data.contract import Dataset, Item
+from scripts.data.inspection import Inspection, inspect_item
+
+
+def write_volume(file: Path, array: np.ndarray, affine: np.ndarray | None = None) -> str:
+    nib.save(nib.Nifti1Image(array, np.eye(4) if affine is None else affine), file)
+    return str(file)
+
+
+@pytest.fixture
+def item(tmp_path: Path) -> Item:
+    """A sound item: two channels of 32x32x5 noise, lesion of label 1 in slices 1 and 2."""
+    noise = np.random.default_rng(0).normal(size=(2, 32, 32, 5)).astype(np.float32)
+    label = np.zeros((32, 32, 5), np.uint8)
+    label[3:6, 4:9, 1:3] = 1
+    images = [write_volume(tmp_path / f"{n}.nii.gz", noise[n]) for n in range(2)]
+    return {"image": images, "label": write_volume(tmp_path / "label.nii.gz", label), "patient": "p", "class": None}
+
+
+def inspect(item: Item, folder: Path) -> Inspection:
+    return inspect_item(item, Dataset(folder, "test", ["T1", "T2"], ["background", "one"]))
+
+
+def checks(inspection: Inspection) -> list[tuple[str, str]]:
+    return [(finding.severity, finding.check) for finding in inspection.findings]
+
+
+def change(file: str, change: Any) -> None:
+    volume = nib.load(file)
+    nib.save(nib.Nifti1Image(change(np.asarray(volume.dataobj).copy()), volume.affine), file)
+
+
+def poke(value: float) -> Any:
+    def put(array: np.ndarray) -> np.ndarray:
+        array[0, 0, 0] = value
+        return array
+
+    return put
+
+
+def test_a_sound_item_has_no_findings(item: Item, tmp_path: Path) -> None:
+    inspection = inspect(item, tmp_path)
+    assert inspection.findings == []
+    assert (inspection.shape, inspection.slices, inspection.lesion_slices) == ((2, 32, 32, 5), 5, 2)
+    assert inspection.labels == {0, 1}
+
+
+def test_slices_are_counted_along_the_patients_axis(item: Item, tmp_path: Path) -> None:
+    sagittal = np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]])  # file axes: A, S, R
+    for file in [*item["image"], item["label"]]:
+        write_volume(Path(file), np.asarray(nib.load(file).dataobj), sagittal)
+    inspection = inspect(item, tmp_path)
+    assert inspection.shape == (2, 5, 32, 32)
+    assert (inspection.slices, inspection.lesion_slices) == (32, 5)  # the lesion spans 5 along the file's second axis
+
+
+def test_missing_and_broken_files_are_found_together(item: Item, tmp_path: Path) -> None:
+    Path(item["image"][1]).unlink()
+    Path(item["label"]).write_bytes(b"no image")
+    found = inspect(item, tmp_path)
+    assert checks(found) == [("error", "image cannot be read"), ("error", "label cannot be read")]
+    assert "1.nii.gz" in found.findings[0].example
+    assert found.slices == 0
+
+
+def test_a_channel_too_few_is_found(item: Item, tmp_path: Path) -> None:
+    item["image"] = item["image"][0]
+    assert checks(inspect(item, tmp_path)) == [("error", "wrong number of channels")]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_pixel_that_is_no_number_is_found(item: Item, tmp_path: Path, value: float) -> None:
+    change(item["image"][0], poke(value))
+    found = inspect(item, tmp_path)
+    assert checks(found) == [("error", "NaN or infinity")]
+    assert found.findings[0].example.endswith("1 pixels")
+
+
+def test_a_label_that_is_no_label_is_found(item: Item, tmp_path: Path) -> None:
+    change(item["label"], poke(7))
+    found = inspect(item, tmp_path)
+    assert checks(found) == [("error", "unknown label value")]
+    assert found.findings[0].example == "label.nii.gz: 7, 'labels' has 0..1"
+
+
+def test_sizes_that_differ_are_found(item: Item, tmp_path: Path) -> None:
+    change(item["label"], lambda label: label[:, :-1])
+    found = inspect(item, tmp_path)
+    assert checks(found) == [("error", "image and label differ in size")]
+    assert found.findings[0].example.endswith("32x32x5, 32x31x5")
+
+
+def test_a_label_elsewhere_in_space_is_found(item: Item, tmp_path: Path) -> None:
+    shifted = np.eye(4)
+    shifted[0, 3] = 2
+    write_volume(Path(item["label"]), np.asarray(nib.load(item["label"]).dataobj), shifted)
+    assert checks(inspect(item, tmp_path)) == [("warning", "image and label lie apart")]
+
+
+def test_constant_and_repeated_channels_are_found(item: Item, tmp_path: Path) -> None:
+    change(item["image"][1], lambda image: np.zeros_like(image))
+    assert checks(inspect(item, tmp_path)) == [("warning", "constant channel")]
+    item["image"] = [item["image"][0]] * 2
+    assert checks(inspect(item, tmp_path)) == [("warning", "repeated channel: T1 = T2")]
+
+
+def test_an_empty_label_map_is_counted(item: Item, tmp_path: Path) -> None:
+    change(item["label"], lambda label: label * 0)
+    found = inspect(item, tmp_path)
+    assert checks(found) == [("info", "empty label map")]
+    assert found.lesion_slices == 0
+
+
+def test_an_unlabelled_item_is_counted(item: Item, tmp_path: Path) -> None:
+    item["label"] = None
+    assert checks(inspect(item, tmp_path)) == [("info", "no label map, left out")]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "classes", "check"),
+    [
+        ([[0, 0, 32, 32]], [1], None),
+        ([[0, 0, 33, 32]], [1], "box not inside the image"),
+        ([[5, 0, 5, 9]], [1], "box not inside the image"),
+        ([[-1, 0, 5, 9]], [1], "box not inside the image"),
+        ([[0, 0, 5]], [1], "box not inside the image"),
+        ([[0, 0, 5, 5]], [2], "unknown box class"),
+        ([[0, 0, 5, 5]], ["one"], "unknown box class"),
+        ([[0, 0, 5, 5]], [1, 1], "boxes without class"),
+        ([[0, 0, 5, 5]], None, "boxes without class"),
+    ],
+)
+def test_boxes_lie_inside_and_have_a_class(
+    item: Item, tmp_path: Path, boxes: list[Any], classes: list[Any] | None, check: str | None
+) -> None:
+    found = inspect({**item, "boxes": boxes, "box_classes": classes}, tmp_path)
+    assert checks(found) == ([("error", check)] if check else [])

@@ -1,0 +1,184 @@
+"""`prepare`: the split it makes, what it writes, what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.data.contract import Dataset, DatasetError, Item, read_dataset
+from scripts.data.prepare import describe, format_table, next_commands, prepare, split_items, training_options
+from scripts.data.splits import select_items
+
+
+def make_dataset(training: list[Item], **splits: list[Item]) -> Dataset:
+    return Dataset(Path("/data"), "test", ["T1"], ["background", "one"], splits={"training": training, **splits})
+
+
+def make_items(count: int, prefix: str = "p", label: str | None = "m.png") -> list[Item]:
+    return [
+        {"image": f"{prefix}{n}{k}.png", "label": label, "patient": f"{prefix}{n}", "class": "AB"[n % 2]}
+        for n in range(count)
+        for k in "xy"
+    ]
+
+
+def make_source(root: Path, patients: int = 6) -> Path:
+    """A table of two images for each of some patients."""
+    rows = ["image,label,class,patient"]
+    root.mkdir(exist_ok=True)
+    Image.fromarray(np.array([[0, 255]], np.uint8)).save(root / "m.png")
+    for item in make_items(patients):
+        Image.fromarray(np.array([[1, 2]], np.uint8)).save(root / item["image"])
+        rows.append(f"{item['image']},m.png,{item['class']},{item['patient']}")
+    (root / "table.csv").write_text("\n".join(rows))
+    return root / "table.csv"
+
+
+def count_patients(splits: dict[str, list[Item]]) -> list[int]:
+    return [len({item["patient"] for item in splits[split]}) for split in ("training", "validation", "test")]
+
+
+def test_a_list_is_split_by_patient() -> None:
+    splits = split_items(make_dataset(make_items(10)), folds=5)
+    assert count_patients(splits) == [6, 2, 2]
+    assert all("fold" in item for items in splits.values() for item in items)
+
+
+def test_a_split_of_the_source_is_kept() -> None:
+    given = make_dataset(make_items(2), validation=make_items(2, "v"))
+    assert split_items(given) == {"training": given.splits["training"], "validation": make_items(2, "v"), "test": []}
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(4, [2, 1, 1]), (3, [1, 1, 1]), (2, [1, 1, 0]), (1, [1, 0, 0])])
+def test_fewer_patients_than_folds_are_listed_without_folds(count: int, sizes: list[int]) -> None:
+    splits = split_items(make_dataset(make_items(count)), folds=5)
+    assert count_patients(splits) == sizes
+    assert not any("fold" in item for items in splits.values() for item in items)
+
+
+def test_unlabelled_patients_stay_in_test_without_a_fold() -> None:
+    official = make_items(1, "official", None)
+    splits = split_items(make_dataset([*make_items(5), *make_items(1, "u", None)], test=official), folds=5)
+    outside = [item for item in splits["test"] if "fold" not in item]
+    assert {item["patient"] for item in outside} == {"official0", "u0"}
+    assert count_patients(splits) == [3, 1, 3]
+
+
+def test_an_unlabelled_image_follows_its_labelled_patient() -> None:
+    items = make_items(5)
+    items[0]["label"] = None
+    splits = split_items(make_dataset(items), folds=5)
+    assert count_patients(splits) == [3, 1, 1]
+
+
+def test_what_is_written_can_be_selected_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare("table", str(make_source(tmp_path / "source")), output=str(tmp_path / "out"), folds=3, seed=4)
+    dataset = read_dataset(tmp_path / "out")
+    assert len(select_items(dataset, "training", 1)) == 4
+    assert dataset.label_values == {255: 1}
+    raw = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert raw["prepared"] == {"layout": "table", "folds": 3, "seed": 4}
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["dataset.json"]  # no pixels
+    printed = capsys.readouterr().out
+    assert "Wrote" in printed
+    assert f"python -m scripts doctor {tmp_path / 'out'}" in printed
+
+
+def test_the_default_output_is_the_source_and_paths_are_relative(tmp_path: Path) -> None:
+    prepare("table", str(make_source(tmp_path)))
+    raw = json.loads((tmp_path / "dataset.json").read_text())
+    assert raw["training"][0]["label"] == "m.png"
+    prepare("table", str(tmp_path / "table.csv"), seed=1)  # its own file may be replaced
+
+
+def test_a_dataset_json_of_someone_else_is_never_replaced(tmp_path: Path) -> None:
+    table = make_source(tmp_path)
+    (tmp_path / "dataset.json").write_text('{"official": true}')
+    with pytest.raises(DatasetError, match=r"was not written by prepare.*--output"):
+        prepare("table", str(table))
+    assert (tmp_path / "dataset.json").read_text() == '{"official": true}'
+
+
+def test_an_output_that_cannot_be_written_is_told_before_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = make_source(tmp_path)
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(DatasetError, match=r"Cannot write to .*--output"):
+        prepare("table", str(table))
+    monkeypatch.undo()
+    with pytest.raises(DatasetError, match="--output"):
+        prepare("table", str(table), output=str(table))
+
+
+@pytest.mark.parametrize(
+    ("layout", "options", "message"),
+    [
+        ("tabel", {}, "layout is 'tabel', expected one of lgg, wbc"),
+        ("table", {"label": "a"}, "no option --label; its options are --labels, --label_values"),
+        ("wbc", {"labels": "a"}, "it has no options of its own"),
+        ("table", {"folds": 2}, "folds is 2"),
+        ("table", {"seed": -1}, "seed is -1"),
+        ("lgg", {}, "No folder"),
+        ("table", {"label_values": "255:7", "labels": "a,b"}, "expected labels 0..1"),
+    ],
+)
+def test_wrong_use_is_refused_and_nothing_written(
+    tmp_path: Path, layout: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        prepare(layout, str(make_source(tmp_path)), **options)
+    assert not (tmp_path / "dataset.json").exists()
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="No CSV file"):
+        prepare("table", str(tmp_path))
+
+
+def read_back(tmp_path: Path, **options: Any) -> Dataset:
+    prepare("table", str(make_source(tmp_path)), **options)
+    return read_dataset(tmp_path)
+
+
+def test_the_table_counts_patients_and_images_of_each_class(tmp_path: Path) -> None:
+    lines = describe(read_back(tmp_path, folds=3)).splitlines()
+    assert lines[0].split() == ["split", "patients", "images", "A", "B"]
+    assert lines[4].split() == ["all", "6", "12", "3/6", "3/6"]
+    assert any(line.startswith("3 folds") for line in lines)
+
+
+def test_options_and_commands_name_what_a_configuration_needs(tmp_path: Path) -> None:
+    dataset = read_back(tmp_path)
+    assert training_options(dataset) == "--image_channels 1 --label_count 1 --class_count 2"
+    assert "configs/redgan_train.json" in next_commands(dataset)[1]
+    plain = Dataset(tmp_path, "x", ["a", "b"], ["background", "1", "2"])
+    assert training_options(plain) == "--image_channels 2 --label_count 2"
+    assert "configs/train.json" in next_commands(plain)[1]
+
+
+def test_tables_line_up() -> None:
+    assert format_table([["a", "bb"], ["ccc", "1"]]) == "a    bb\nccc   1"
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("layout", "folder", "sizes"),
+    [
+        ("lgg", "lgg_mri", (72, 1109)),
+        ("wbc", "wbc", (300, 300)),
+        ("brats2015_sample", "brats2015_sample", (4, 4)),
+        ("decathlon", "hippocampus", (60, 60)),
+    ],
+)
+def test_the_shared_data(real_data: Path, tmp_path: Path, layout: str, folder: str, sizes: tuple[int, int]) -> None:
+    prepare(layout, str(real_data / folder), output=str(tmp_path))
+    dataset = read_dataset(tmp_path)
+    assert (len({item["patient"] for item in dataset.items}), len(dataset.items)) == sizes
+    assert select_items(dataset, "training")
+    assert select_items(dataset, "validation")

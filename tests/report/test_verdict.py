@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scripts.report.comparisons import Comparison, Estimate, compare_all
+from scripts.report.results import Arm, read_results
+from scripts.report.verdict import (
+    describe_arm,
+    describe_class,
+    format_difference,
+    format_p,
+    headline,
+    patients_needed,
+)
+
+GAN = Arm("gan", "GAN", "gan", {})
+REAL = Arm("real", "Real only", "baseline", {})
+OVER = Arm("over", "Oversampling", "alternative", {})
+NAN = float("nan")
+
+
+def compared(other: Arm, mean: float, low: float, high: float, p: float | None, n: int = 9) -> Comparison:
+    return Comparison(GAN, other, None, Estimate(mean, low, high, n), p, p)
+
+
+def test_sentence_of_a_gain_that_oversampling_matches() -> None:
+    comparisons = [compared(REAL, 0.021, 0.003, 0.04, 0.03), compared(OVER, 0.004, -0.01, 0.02, 0.4)]
+    assert describe_arm(GAN, comparisons) == (
+        "GAN raised Dice by +0.021 [0.003, 0.040] against Real only (p = .03 after Holm), "
+        "but not reliably against Oversampling: +0.004 [\u22120.010, 0.020] (p = .40)."
+    )
+
+
+def test_sentence_of_a_full_gain() -> None:
+    comparisons = [compared(REAL, 0.05, 0.03, 0.07, 0.0004), compared(OVER, 0.03, 0.01, 0.05, 0.02)]
+    assert describe_arm(GAN, comparisons) == (
+        "GAN raised Dice by +0.050 [0.030, 0.070] against Real only (p < .001 after Holm); "
+        "better than Oversampling: +0.030 [0.010, 0.050] (p = .02)."
+    )
+
+
+def test_sentence_of_no_finding() -> None:
+    comparisons = [compared(REAL, 0.01, -0.03, 0.05, 0.6), compared(OVER, -0.04, -0.06, -0.02, 0.01)]
+    assert describe_arm(GAN, comparisons) == (
+        "Cannot tell whether GAN changed Dice against Real only: +0.010 [\u22120.030, 0.050] (p = .60); "
+        "worse than Oversampling: \u22120.040 [\u22120.060, \u22120.020] (p = .01)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "words"), [(5, 0.01, "5 patients are too few"), (1, NAN, "one patient is too few")]
+)
+def test_sentence_of_too_few(n: int, low: float, words: str) -> None:
+    text = describe_arm(GAN, [compared(REAL, 0.02, low, 0.03, None, n)])
+    assert words in text
+    assert "raised" not in text
+    assert "nan" not in text
+
+
+def test_sentence_of_a_class() -> None:
+    comparisons = [compared(REAL, 0.05, 0.03, 0.07, 0.01), compared(OVER, 0.03, 0.01, 0.05, 0.02)]
+    assert describe_class(comparisons) == (
+        "Against Real only: raised by GAN: +0.050 [0.030, 0.070] (p = .01). "
+        "Better than every cheap alternative too: GAN."
+    )
+    assert describe_class([compared(REAL, 0.05, NAN, NAN, None, 1)]) == (
+        "One patient is too few to tell. Against Real only: GAN +0.050."
+    )
+
+
+@pytest.mark.parametrize(
+    ("gains", "finding", "opening"),
+    [
+        ({"oversampling": 0.0, "gan": 0.1}, "raised", "Yes: GAN beat Real only and every cheap"),
+        ({"gan": 0.1}, "raised", "Yes: GAN beat Real only. No cheap alternative"),
+        ({"oversampling": 0.1, "gan": 0.1}, "cannot tell", "Partly: GAN beat Real only, but"),
+        ({"oversampling": 0.0, "gan": 0.0}, "cannot tell", "Cannot tell"),
+        ({"gan": -0.1}, "lowered", "No: GAN lowered"),
+        ({"gan": 0.0, "synthetic": -0.1}, "cannot tell", "Cannot tell"),
+        ({"oversampling": 0.1}, "cannot tell", "No arm with GAN images"),
+    ],
+)
+def test_headline(make_results: Callable[..., Path], gains: dict[str, float], finding: str, opening: str) -> None:
+    results = read_results(make_results(gains=gains, noise=0.02, extras=False))
+    found, sentence = headline(results, compare_all(results)[0])
+    assert found == finding
+    assert sentence.startswith(opening)
+
+
+def test_headline_of_too_few_patients_in_all(make_results: Callable[..., Path]) -> None:
+    results = read_results(make_results(gains={"gan": 0.3}, classes={"A": 3, "B": 2}, extras=False))
+    assert headline(results, compare_all(results)[0]) == (
+        "too few",
+        "Too few patients to tell: 5, and the test needs 6 or more.",
+    )
+
+
+@pytest.mark.parametrize(("comparisons", "n"), [(0, 6), (1, 6), (2, 7), (33, 11)])
+def test_patients_needed(comparisons: int, n: int) -> None:
+    assert patients_needed(comparisons) == n  # the least n with comparisons / 2 ** (n - 1) < .05
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.03125, "p = .03"),
+        (0.0004, "p < .001"),
+        (0.0042, "p = .004"),
+        (0.0498, "p = .050"),
+        (0.999, "p = 1"),
+        (None, "not tested"),
+    ],
+)
+def test_format_p(p: float | None, text: str) -> None:
+    assert format_p(p) == text
+
+
+def test_format_difference_has_no_negative_zero() -> None:
+    assert format_difference(Estimate(-0.0002, -0.01, 0.0, 8)) == "0.000 [\u22120.010, 0.000]"
+    assert format_difference(Estimate(-0.5, NAN, NAN, 1)) == "\u22120.500"
