@@ -17,14 +17,15 @@ from scripts.data.contract import DatasetError, read_dataset, write_json
 from scripts.data.slices import SliceDataset
 from scripts.data.splits import check_synthetic_sources
 
-STRATEGIES = ("single", "balanced", "balanced_authors", "effective_number")
+STRATEGIES = ("own_class", "single", "balanced", "balanced_authors", "effective_number")
 
 
 def count_synthetic(
     counts: Mapping[str, int], strategy: str, *, target_class: str | None = None, beta: float = 0.999
 ) -> dict[str, int]:
-    """Synthetic images per class, at most one per mask of the other classes (the generator has no noise input).
+    """Synthetic images per class, at most one per mask (the generator has no noise input).
 
+    - `own_class` (for the paper's Table 1): one image from every mask, in the class that the mask has.
     - `single` (strategy I): one image of `target_class` from every mask of the other classes, so that the class reaches
       the size of the whole set.
     - `balanced` (strategy II, paper): that for every class.
@@ -45,7 +46,9 @@ def count_synthetic(
     if not 0 <= beta < 1:
         raise DatasetError(f"beta is {beta}, expected a number in [0, 1).")
     total, largest = sum(counts.values()), max(counts.values())
-    if strategy == "single":
+    if strategy == "own_class":
+        wanted = dict(counts)
+    elif strategy == "single":
         if target_class not in counts:
             raise DatasetError(
                 f"target_class is {target_class!r}, expected one of {list(counts)} for strategy 'single'."
@@ -80,7 +83,8 @@ def make_plan(
 ) -> list[dict[str, Any]]:
     """The images to synthesise: each names the asked class and the slice whose mask it is made from.
 
-    Masks come from slices of the other classes, drawn without replacement in seeded order.
+    Masks come from slices of the other classes (`own_class`: of the same class), drawn without replacement in seeded
+    order.
 
     Args:
         dataset: training slices.
@@ -93,8 +97,8 @@ def make_plan(
     wanted = count_synthetic({name: known[c] for c, name in enumerate(classes)}, strategy, **options)
     images = []
     for c, name in enumerate(classes):
-        others = np.flatnonzero(indices != c)
-        order = np.random.default_rng([seed, c]).permutation(others)
+        masks = np.flatnonzero(indices == c if strategy == "own_class" else indices != c)
+        order = np.random.default_rng([seed, c]).permutation(masks)
         for position in sorted(order[: min(wanted[name], limit_per_class or wanted[name])].tolist()):
             summary = dataset.summary(position)
             images.append({"class": name, "source": summary["source"], "source_patient": summary["patient"]})
@@ -119,7 +123,7 @@ def plan(
     Args:
         dataset_dir: folder with dataset.json.
         output: the plan file (JSON).
-        strategy: single, balanced (paper), balanced_authors or effective_number.
+        strategy: own_class, single, balanced (paper), balanced_authors or effective_number.
         target_class: the class of strategy single.
         beta: of strategy effective_number, in [0, 1).
         fold: fold of the cross-validation; only its training patients give masks.

@@ -131,14 +131,14 @@ class SliceDataset(Dataset):
 
 
 def check_classes(dataset: SliceDataset, class_count: int) -> SliceDataset:
-    """The data set itself, once every slice is known to have a class in 0..class_count-1.
+    """The data set itself, once every slice is known to have a class in 0..class_count-1 (class_count 0: none needed).
 
     Raises:
         DatasetError: an item without class, a class out of range, or a class without any slice.
     """
     indices = dataset.class_indices
     wrong = np.flatnonzero((indices < 0) | (indices >= class_count))
-    if len(wrong):
+    if class_count and len(wrong):
         item = dataset.data[dataset.index[wrong[0]][0]]
         raise DatasetError(
             f"{item['image']} has class {item.get('class')!r}, expected one of {class_count} classes. Give each "

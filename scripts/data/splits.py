@@ -26,7 +26,8 @@ def assign_folds(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> lis
     generator = np.random.default_rng(seed)
     fold_of: dict[str, int] = {}
     total: Counter[int] = Counter()
-    for name in sorted(set(classes.values())):
+    sizes = Counter(classes.values())
+    for name in sorted(sizes, key=lambda name: (sizes[name], name)):  # the rarest class chooses first
         patients = sorted(patient for patient in classes if classes[patient] == name)
         generator.shuffle(patients)
         of_class: Counter[int] = Counter()
@@ -45,8 +46,8 @@ def assign_splits(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> di
     return _split_by_fold(assign_folds(items, folds=folds, seed=seed), 0)
 
 
-def select_items(dataset: Dataset, split: str, fold: int | None = None) -> list[Item]:
-    """The labelled items of one split, all folds disjoint by patient.
+def select_items(dataset: Dataset, split: str, fold: int | None = None, *, labelled: bool = True) -> list[Item]:
+    """The items of one split, with a label unless `labelled` is False, all folds disjoint by patient.
 
     Without `fold` the lists of the file count; where it lists no validation, a fifth of the training patients
     (stratified by class, seed 0) is set aside for it. With `fold` k the items that have a fold are
@@ -60,7 +61,7 @@ def select_items(dataset: Dataset, split: str, fold: int | None = None) -> list[
         raise DatasetError(f"split is {split!r}, expected one of {', '.join(SPLITS)}.")
     splits = _file_splits(dataset) if fold is None else _fold_splits(dataset, fold)
     check_disjoint(splits, dataset)
-    items = [item for item in splits[split] if item["label"]]
+    items = [item for item in splits[split] if item["label"] or not labelled]
     if not items:
         unlabelled = " with a label" if splits[split] else ""
         where = f"fold {fold}" if fold is not None else "dataset.json"

@@ -58,3 +58,8 @@ def evaluation_items(dataset_dir: str | Path, split: str, *, fold: int | None = 
     return [
         {**{key: item[key] for key in ("image", "label", "patient")}, "class": item["class"] or ""} for item in items
     ]
+
+
+def images_to_label(dataset_dir: str | Path, split: str, *, fold: int | None = None) -> list[Item]:
+    """The images of a split, labelled or not, as `{"image": ...}`."""
+    return [{"image": item["image"]} for item in select_items(read_dataset(dataset_dir), split, fold, labelled=False)]

@@ -93,6 +93,16 @@ class Progress(ProgressBar):
         logger.info(f"Epoch {state.epoch}/{state.max_epochs}: {means}; about {left / 60:.1f} min left")
 
 
+class EvaluationProgress(ProgressBar):
+    """A progress bar over an evaluator's images on a terminal; silent in a log file."""
+
+    def __init__(self) -> None:
+        super().__init__(desc="Images", mininterval=1.0, disable=not sys.stderr.isatty())
+
+    def attach(self, engine: Engine) -> None:  # type: ignore[override]
+        super().attach(engine)
+
+
 def scalars(output: Any) -> dict[str, float]:
     """The numbers among what a step returned."""
     return {name: value for name, value in output.items() if isinstance(value, (int, float))}

@@ -73,7 +73,7 @@ class SampleGrid:
             for image in made.float().cpu().numpy():
                 cells += image_pictures(image, modality)
             columns.append(cells)
-        rows = picture_titles(modality, "real") + ["mask"]
+        rows = [*picture_titles(modality, "real"), "mask"]
         for name in classes:
             rows += picture_titles(modality, name)
         return columns, rows

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
+
+from scripts.networks.spectral_norm import spectral_norm
 
 LEAKY_SLOPE = 0.2
 XAVIER_GAIN = 0.02
@@ -94,6 +95,7 @@ class MultiScaleDiscriminator(nn.Module):
         self.scales = nn.ModuleList(
             PatchDiscriminator(in_channels, width=width, class_count=class_count) for _ in range(scale_count)
         )
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: torch.Tensor, class_index: torch.Tensor | None = None) -> list[list[torch.Tensor]]:
         outputs = []

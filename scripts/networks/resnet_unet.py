@@ -72,6 +72,7 @@ class ResNetUNet(nn.Module):
             previous = width
         self.head = nn.Conv2d(previous, out_channels, kernel_size=1)
         self.apply(_init_he)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows, columns = x.shape[-2], x.shape[-1]

@@ -5,11 +5,14 @@ Park et al., Semantic Image Synthesis with Spatially-Adaptive Normalization (SPA
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
+
+from scripts.networks.spectral_norm import spectral_norm
 
 UPSAMPLING_COUNT = 5
 LEAKY_SLOPE = 0.2
@@ -40,9 +43,28 @@ class SPADE(nn.Module):
         if mask.shape[-2:] != x.shape[-2:]:
             mask = F.interpolate(mask, size=x.shape[-2:], mode="nearest")  # (B, M, X, Y)
         hidden = F.relu(self.hidden(mask))  # (B, hidden, X, Y)
-        gamma, beta = self.modulation(hidden).chunk(2, dim=1)  # (B, C, X, Y) each
-        normalised = self.norm(x)
-        return torch.addcmul(normalised + beta, normalised, gamma)
+        return _Modulate.apply(self.norm(x), self.modulation(hidden))  # (B, C, X, Y)
+
+
+class _Modulate(torch.autograd.Function):
+    """``x * (1 + gamma) + beta``, whose gradient goes straight into gamma's and beta's halves of one tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, modulation)
+        gamma, beta = modulation.chunk(2, dim=1)  # (B, C, X, Y) each
+        return torch.addcmul(x + beta, x, gamma)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, modulation = ctx.saved_tensors
+        (gradient,) = gradients
+        gradient_of_modulation = torch.empty_like(modulation)
+        of_gamma, of_beta = gradient_of_modulation.chunk(2, dim=1)
+        torch.mul(gradient, x, out=of_gamma)
+        of_beta.copy_(gradient)
+        gamma = modulation.chunk(2, dim=1)[0]
+        return torch.addcmul(gradient, gradient, gamma), gradient_of_modulation
 
 
 class SPADEResnetBlock(nn.Module):
@@ -139,6 +161,7 @@ class SPADEGenerator(nn.Module):
         self.up_3 = SPADEResnetBlock(2 * width, width, mask_channels)
         self.image_conv = nn.Conv2d(width, image_channels, kernel_size=3, padding=1)
         self.apply(_init_published)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, mask: torch.Tensor, class_index: torch.Tensor | None = None) -> torch.Tensor:
         if tuple(mask.shape[1:]) != self.mask_shape:
@@ -168,7 +191,8 @@ class SPADEGenerator(nn.Module):
                 f"class_index is missing, but this generator was built for {self.class_count} classes: "
                 "give one index per image, or build it with class_count=0."
             )
-        features = self.class_linear(self.embedding(class_index))  # (B, 16w * s * s)
+        with torch.autocast(class_index.device.type, enabled=False):  # 67 M weights for one row: the cast costs more
+            features = self.class_linear(self.embedding(class_index))  # (B, 16w * s * s)
         return features.unflatten(1, (-1, self.start_size, self.start_size))  # (B, 16w, s, s)
 
 

@@ -16,8 +16,9 @@ class AddOutlineClassd(MapTransform):
     """Gives the pixels of the head that belong to no lesion a class of their own in the label map.
 
     The paper of Red-GAN does not mention it, but its authors' code adds a brain-outline class: a generator without
-    noise input cannot know the brain's shape from a lesion mask alone. Head = mean over channels above `threshold`,
-    opened by one pixel, largest component of each slice, holes filled.
+    noise input cannot know the brain's shape from a lesion mask alone. Head = median over channels above `threshold`
+    (so that one channel with a bright background does no harm), opened by one pixel, largest component of each slice,
+    holes filled.
 
     Args:
         keys: the label map, (1, X, Y[, Z]).
@@ -36,8 +37,8 @@ class AddOutlineClassd(MapTransform):
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         outlined = dict(data)
-        mean = np.asarray(outlined[self.image_key].mean(0))  # (X, Y[, Z])
-        head = torch.as_tensor(find_head(mean > self.threshold))
+        middle = np.median(np.asarray(outlined[self.image_key]), axis=0)  # (X, Y[, Z])
+        head = torch.as_tensor(find_head(middle > self.threshold))
         for key in self.key_iterator(outlined):
             label = outlined[key].clone()
             label[0][head & (label[0] == 0)] = self.outline_label

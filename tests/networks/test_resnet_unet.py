@@ -17,7 +17,9 @@ def test_encoder_has_the_parameters_of_resnet_34() -> None:
     network = ResNetUNet(3, 1)
     encoder = sum(p.numel() for part in (network.stem, network.stages) for p in part.parameters())
     assert encoder == 21_797_672 - (512 * 1000 + 1000)  # torchvision's ResNet-34 without its classifier
-    assert sum(p.numel() for p in network.parameters()) == 24_436_369 - 128  # segmentation_models' U-Net with a 1x1 head
+    assert (
+        sum(p.numel() for p in network.parameters()) == 24_436_369 - 128
+    )  # segmentation_models' U-Net with a 1x1 head
 
 
 @pytest.mark.parametrize("size", [(64, 64), (70, 100), (1, 33), (240, 240)])
