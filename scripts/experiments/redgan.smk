@@ -29,7 +29,7 @@ SEGMENTER_WIDTHS = flags({k: v for k, v in config["segmenter"].items() if k.ends
 GENERATOR_SIZES = flags(
     {k: v for k, v in config["gan"].items() if k in ("generator_width", "embedding_dim", "outline_class")}
 )
-JOB = RESULTS + "/jobs/{run}"
+JOB = config.get("jobs_dir", RESULTS + "/jobs") + "/{run}"  # shared by experiments that name the same folder
 
 
 wildcard_constraints:
