@@ -30,10 +30,21 @@ def main(arguments: Sequence[str]) -> int:
     command = getattr(importlib.import_module(module), function)
     try:
         fire.Fire(command, command=list(arguments[1:]), name=arguments[0])
-    except ValueError as error:
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+    except (ValueError, RuntimeError) as error:
+        cause = _mendable(error)
+        if cause is None:
+            raise
+        print(f"error: {' '.join(str(cause).splitlines())}", file=sys.stderr)
         return 1
     return 0
+
+
+def _mendable(error: BaseException) -> BaseException | None:
+    """The ValueError behind an error; MONAI's config parser wraps those of the parts that it builds."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ValueError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def _usage() -> str:

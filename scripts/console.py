@@ -10,11 +10,7 @@ from typing import Any
 import torch
 from monai.utils import set_determinism
 
-from scripts.data.contract import DatasetError
-from scripts.handlers.training_state import CheckpointError
-
 logger = logging.getLogger(__name__)
-USER_ERRORS = (DatasetError, CheckpointError)
 
 
 def prepare_run(*, seed: int, device: torch.device, precision: torch.dtype = torch.float32, task: str = "") -> None:
@@ -27,10 +23,25 @@ def prepare_run(*, seed: int, device: torch.device, precision: torch.dtype = tor
 
 def show_error(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> Any:
     """An exception hook: the root cause alone if the user can mend it, the full traceback otherwise."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, USER_ERRORS):
-            print(f"error: {cause}", file=sys.stderr)
-            return
-        cause = cause.__cause__ or cause.__context__
-    sys.__excepthook__(kind, error, traceback)
+    cause = find_user_error(error)
+    if cause is None:
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        print(f"error: {cause}", file=sys.stderr)
+
+
+def find_user_error(error: BaseException | None) -> BaseException | None:
+    """The error that the user can mend, among an error and its causes; None if there is none.
+
+    These are the bundle's own: whatever it raises as a ValueError, wherever MONAI wraps it.
+    """
+    while error is not None and not (isinstance(error, ValueError) and _raised_here(error)):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _raised_here(error: BaseException) -> bool:
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and str(traceback.tb_frame.f_globals.get("__name__")).startswith("scripts.")

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,13 @@ class VolumeCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=".making-"))
+            temporary.chmod(0o755)  # mkdtemp makes it private
             np.save(temporary / "image.npy", image.astype(np.float16))  # (Z, C, S, S)
             np.save(temporary / "label.npy", label.astype(np.uint8))  # (Z, S, S)
             os.rename(temporary, entry)
         except OSError as error:
             if not entry.is_dir():  # otherwise another process was faster, and its entry is the same
-                raise _disk_error(error, self.folder, image.size * 2 + label.size) from error
+                raise disk_error(error, self.folder, image.size * 2 + label.size) from error
         finally:
             if temporary is not None and temporary.is_dir():
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -94,7 +96,13 @@ def describe(thing: Any) -> Any:
         return [describe(value) for value in thing]
     if isinstance(thing, functools.partial):
         return [describe(thing.func), describe(thing.args), describe(thing.keywords)]
+    if isinstance(thing, MethodType):
+        return [describe(thing.__self__), thing.__name__]
     if isinstance(thing, type) or (callable(thing) and hasattr(thing, "__qualname__")):
+        if "<lambda>" in thing.__qualname__ or getattr(thing, "__closure__", None):
+            raise TypeError(
+                f"Cannot describe {thing!r} for the cache key: use a named function without outer variables."
+            )
         return f"{thing.__module__}.{thing.__qualname__}"
     if hasattr(thing, "__dict__"):
         settings = {key: value for key, value in vars(thing).items() if key != "R"}
@@ -118,7 +126,8 @@ def _slices_first(array: Any) -> np.ndarray:
     return np.ascontiguousarray(plain[None] if plain.ndim == 3 else plain.transpose(3, 0, 1, 2))
 
 
-def _disk_error(error: OSError, folder: Path, size: int) -> DatasetError:
+def disk_error(error: OSError, folder: Path, size: int) -> DatasetError:
+    """What to tell the user when `size` bytes cannot be written to the cache's folder."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DatasetError(
             f"The disk of the cache {folder} is full (this volume needs {size / 2**20:.1f} MiB). "

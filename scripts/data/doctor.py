@@ -9,7 +9,7 @@ import numpy as np
 
 from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, image_files, read_dataset
 from scripts.data.inspection import Finding, Inspection, inspect_items, shown_name, shown_size
-from scripts.data.prepare import format_table, training_options
+from scripts.data.prepare import format_table, inference_options
 from scripts.data.splits import select_items
 
 SEVERITIES = ("error", "warning", "info")
@@ -41,7 +41,7 @@ def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> No
     print(summarise(dataset, inspections, image_size, fold), end="\n\n")
     print(format_findings(findings), end="\n\n")
     errors = sum(finding.severity == "error" for finding in findings)
-    print(f"Options for this data set: {training_options(dataset)}")
+    print(f"Options of configs/inference.json for this data set: {inference_options(dataset)}")
     if errors:
         print(f"Not ready: {errors} errors. Correct them before training.")
         raise SystemExit(1)

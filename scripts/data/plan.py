@@ -91,7 +91,17 @@ def make_plan(
         classes: names, in the order of class indices.
         limit_per_class: at most so many images per class (a smaller set, drawn from the same order).
         options: of `count_synthetic`.
+
+    Raises:
+        DatasetError: what `count_synthetic` refuses, a data set without classes, or a limit below 1.
     """
+    if not classes:
+        raise DatasetError(
+            "This data set has no classes to plan for. Name them under 'classes' in dataset.json and give each "
+            "training item its 'class'."
+        )
+    if limit_per_class is not None and limit_per_class < 1:
+        raise DatasetError(f"limit_per_class is {limit_per_class}, expected 1 or more, or none for no limit.")
     indices = dataset.class_indices
     known = Counter(indices.tolist())
     wanted = count_synthetic({name: known[c] for c, name in enumerate(classes)}, strategy, **options)
@@ -136,6 +146,9 @@ def plan(
 
     parser = ConfigParser()
     parser.read_config(config)
+    unknown = sorted(name for name in overrides if name.split("#")[0] not in parser.get())
+    if unknown:
+        raise DatasetError(f"{config} has no option {', '.join(unknown)}. Correct the name.")
     parser.update({"dataset_dir": str(dataset_dir), "fold": fold, **overrides})
     slices = parser.get_parsed_content("train#dataset")
     dataset = read_dataset(dataset_dir)
@@ -174,6 +187,7 @@ def read_plan(file: str | Path, dataset_dir: str | Path, fold: int | None) -> li
         items = [
             {"image": image["source"], "synthetic": {"source_patient": image["source_patient"]}} for image in images
         ]
+        names = {image["class"] for image in images}
     except FileNotFoundError:
         raise DatasetError(
             f"No plan {file}. Write one with `python -m scripts plan <folder> --output {file}`."
@@ -186,7 +200,12 @@ def read_plan(file: str | Path, dataset_dir: str | Path, fold: int | None) -> li
         )
     if not images:
         raise DatasetError(f"{file} asks for no image. Choose another strategy.")
-    check_synthetic_sources(items, read_dataset(dataset_dir), fold)
+    dataset = read_dataset(dataset_dir)
+    if not names <= set(dataset.classes):
+        raise DatasetError(
+            f"{file} asks for {sorted(map(str, names - set(dataset.classes)))}, expected {dataset.classes}."
+        )
+    check_synthetic_sources(items, dataset, fold)
     return images
 
 

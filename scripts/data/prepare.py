@@ -122,19 +122,20 @@ def describe(dataset: Dataset) -> str:
     return "\n".join([format_table(rows), "", *notes, "", "Next:", *(f"  {line}" for line in next_commands(dataset))])
 
 
-def training_options(dataset: Dataset) -> str:
-    """The options that tell a configuration about a data set."""
+def inference_options(dataset: Dataset) -> str:
+    """What `configs/inference.json` must be told; the other configs read it from dataset.json."""
     options = f"--image_channels {dataset.channel_count} --label_count {dataset.foreground_count}"
-    return f"{options} --class_count {len(dataset.classes)}" if dataset.classes else options
+    if dataset.intensity_range is None:
+        return options
+    low, high = dataset.intensity_range
+    return f'{options} --intensity_range "[{low:g}, {high:g}]"'
 
 
 def next_commands(dataset: Dataset) -> list[str]:
     """What to run after `prepare`: the check, then training."""
-    system = "redgan_train" if dataset.classes else "train"
     return [
         f"python -m scripts doctor {dataset.root}",
-        f"python -m monai.bundle run --config_file configs/{system}.json --dataset_dir {dataset.root} "
-        f"{training_options(dataset)}",
+        f"python -m monai.bundle run --config_file configs/train.json --dataset_dir {dataset.root}",
     ]
 
 

@@ -15,7 +15,7 @@ from monai.transforms import Randomizable
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from scripts.data.cache import VolumeCache, describe
+from scripts.data.cache import VolumeCache, describe, disk_error
 from scripts.data.contract import DatasetError, Item
 
 SliceRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -134,7 +134,7 @@ def check_classes(dataset: SliceDataset, class_count: int) -> SliceDataset:
     """The data set itself, once every slice is known to have a class in 0..class_count-1 (class_count 0: none needed).
 
     Raises:
-        DatasetError: an item without class, a class out of range, or a class without any slice.
+        DatasetError: an item without class, or a class out of range.
     """
     indices = dataset.class_indices
     wrong = np.flatnonzero((indices < 0) | (indices >= class_count))
@@ -168,9 +168,14 @@ def _kept(entry: Path, rule: SliceRule | None) -> np.ndarray:
     if file.exists():
         return np.load(file)
     kept = np.asarray(rule(np.load(entry / "image.npy", mmap_mode="r"), label), dtype=bool)
-    temporary = file.with_name(f".{file.name}.{id(kept)}.{np.random.SeedSequence().entropy}.npy")
-    np.save(temporary, kept)
-    temporary.replace(file)
+    temporary = file.with_name(f".{file.name}.{np.random.SeedSequence().entropy}.npy")
+    try:
+        np.save(temporary, kept)
+        temporary.replace(file)
+    except OSError as error:
+        raise disk_error(error, entry.parent, kept.nbytes) from error
+    finally:
+        temporary.unlink(missing_ok=True)
     return kept
 
 

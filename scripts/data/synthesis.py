@@ -66,3 +66,29 @@ class PlannedMasks(Dataset):
 def synthetic_files(folder: Path, name: str) -> tuple[Path, Path]:
     """Image and label file of a synthetic item."""
     return folder / "images" / f"{name}.nii.gz", folder / "labels" / f"{name}.nii.gz"
+
+
+class ComparedSlices(Dataset):
+    """Real training, real held-out and synthetic slices, each element told apart by its `part`.
+
+    `source_patient` is the patient that an image, or the mask of a synthetic image, comes from.
+
+    Args:
+        training: real slices that the generator was trained on.
+        held_out: real slices of other patients.
+        synthetic: slices of a synthetic set.
+    """
+
+    def __init__(self, training: SliceDataset, held_out: SliceDataset, synthetic: SliceDataset) -> None:
+        self.parts = {"training": training, "held_out": held_out, "synthetic": synthetic}
+        self.places = [(part, n) for part, slices in self.parts.items() for n in range(len(slices))]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        part, n = self.places[position]
+        slices = self.parts[part]
+        item = slices.data[slices.index[n][0]]
+        source = (item.get("synthetic") or {}).get("source_patient", item["patient"])
+        return {**slices[n], "part": part, "source_patient": source}

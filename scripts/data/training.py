@@ -60,6 +60,11 @@ def evaluation_items(dataset_dir: str | Path, split: str, *, fold: int | None = 
     ]
 
 
+def real_items(dataset_dir: str | Path, split: str, *, fold: int | None = None) -> list[Item]:
+    """Real, labelled items of a split with all that the contract says of them."""
+    return select_items(read_dataset(dataset_dir), split, fold)
+
+
 def images_to_label(dataset_dir: str | Path, split: str, *, fold: int | None = None) -> list[Item]:
     """The images of a split, labelled or not, as `{"image": ...}`."""
     return [{"image": item["image"]} for item in select_items(read_dataset(dataset_dir), split, fold, labelled=False)]

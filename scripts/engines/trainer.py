@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from monai.engines import Trainer
@@ -19,13 +19,15 @@ class StepTrainer(Trainer):
     Args:
         step: the order of updates of one iteration, such as `RedGANStep`.
         train_data_loader: batches, dictionaries of tensors.
+        train_handlers: attached in this order.
         kwargs: of `monai.engines.Trainer`: device, max_epochs, postprocessing, key_metric ...
     """
 
-    def __init__(self, *, step: Step, train_data_loader: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *, step: Step, train_data_loader: Any, train_handlers: Sequence[Any] | None = None, **kwargs: Any
+    ) -> None:
         self.step = step
-        handlers = kwargs.pop("train_handlers", None)
-        super().__init__(data_loader=train_data_loader, decollate=False, handlers=handlers, **kwargs)
+        super().__init__(data_loader=train_data_loader, decollate=False, handlers=train_handlers, **kwargs)
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         engine.state.output = self.step(engine, batchdata)

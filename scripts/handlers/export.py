@@ -21,22 +21,24 @@ class KeepBest:
     Args:
         network: whose `state_dict` is written.
         file: the `model.pt`.
-        metric: name in `engine.state.metrics`, higher is better; the first value counts even where it is NaN.
+        metric: name in `engine.state.metrics`, higher is better; a run's first value counts even where it is NaN, so
+            that a file of an earlier run never passes for this one's.
     """
 
     def __init__(self, network: nn.Module, file: str | Path, metric: str) -> None:
         self.network = network
         self.file = Path(file)
         self.metric = metric
-        self.best = float("-inf")
+        self.best: float | None = None
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
         value = float(engine.state.metrics[self.metric])
-        if value > self.best or not self.file.exists():
-            self.best = max(self.best, value) if value == value else self.best
+        if self.best is None or value > self.best or not self.file.exists():
+            best = float("-inf") if self.best is None else self.best
+            self.best = max(best, value)  # max keeps its first argument where the value is NaN
             if not getattr(engine.state, "rank", 0):
                 save_atomically(unwrap(self.network).state_dict(), self.file)
                 logger.info(f"Best {self.metric} so far, {value:.4f}: wrote {self.file}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from ignite.engine import Engine, Events
 
-from scripts.data.contract import Dataset, DatasetError, write_dataset
+from scripts.data.contract import Dataset, DatasetError, write_dataset, write_json
 from scripts.data.synthesis import PlannedMasks, synthetic_files
 
 LPS_IDENTITY = np.diag([-1.0, -1.0, 1.0, 1.0])  # NIfTI is RAS: this affine says that x goes left and y to the back
@@ -20,7 +21,9 @@ class SyntheticSetWriter:
     """Attached to an evaluator: writes each image and its label, and `dataset.json` when all are there.
 
     Images are NIfTI of shape (X, Y, 1, C), int16 scaled to [-1, 1], so any tool reads them and no rounding shows;
-    labels are (X, Y, 1), uint8, without the outline class. Every file appears whole or not at all.
+    labels are (X, Y, 1), uint8, without the outline class. Every file appears whole or not at all. `provenance.json`
+    says from the start which generator and plan the folder is for: a killed run goes on with the same ones, and
+    another generator or plan makes all images anew.
 
     Args:
         planned: the data set that the evaluator runs through.
@@ -52,18 +55,36 @@ class SyntheticSetWriter:
         }
 
     def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._write_batch)
         engine.add_event_handler(Events.COMPLETED, self.finish)
 
-    def _start(self, engine: Engine) -> None:
+    def claim_folder(self) -> None:
+        """Makes the folder this generator's and plan's; images of others under the planned names are removed.
+
+        Raises:
+            DatasetError: the folder holds another data set, or cannot be written.
+        """
+        file = self.folder / "provenance.json"
+        images = [{key: value for key, value in image.items() if key != "position"} for image in self.planned.images]
+        content = {**self.provenance, "images": images}
         try:
+            if file.exists() and json.loads(file.read_text(encoding="utf-8")) == content:
+                return
+            if (self.folder / "dataset.json").exists():
+                if not file.exists():
+                    raise DatasetError(f"{self.folder} holds another data set. Name another --output_dir.")
+                (self.folder / "dataset.json").unlink()
             for folder in ("images", "labels"):
                 (self.folder / folder).mkdir(parents=True, exist_ok=True)
+            for image in images:
+                for old in synthetic_files(self.folder, image["name"]):
+                    old.unlink(missing_ok=True)
         except OSError as error:
             raise DatasetError(
                 f"Cannot write {self.folder}: {error.strerror}. Name a writable --output_dir."
             ) from error
+        self.planned.missing = list(self.planned.images)
+        write_json(file, content)
 
     def _write_batch(self, engine: Engine) -> None:
         last = self.description.foreground_count
@@ -118,6 +139,7 @@ def _save(image: nib.Nifti1Image, file: Path) -> None:
 
 def synthesise(evaluator: Engine, writer: SyntheticSetWriter) -> None:
     """Runs the evaluator over the planned images; where all are there already, only completes `dataset.json`."""
+    writer.claim_folder()
     if len(writer.planned):
         evaluator.run()
     else:

@@ -125,9 +125,7 @@ def load_checkpoint(file: str | Path, map_location: str = "cpu") -> Any:
     except FileNotFoundError:
         raise CheckpointError(f"No checkpoint {file}. Train that network first, or correct the path.") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(
-            f"{file} is no readable checkpoint ({str(error).splitlines()[0]}). Train it again."
-        ) from None
+        raise CheckpointError(f"{file} is no readable checkpoint ({_first_line(error)}). Train it again.") from None
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor], where: str) -> None:
@@ -138,13 +136,22 @@ def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor], where:
     """
     own = network.state_dict()
     for name in sorted(own.keys() | weights.keys()):
-        stored, wanted = (tuple(d[name].shape) if name in d else "absent" for d in (weights, own))
+        stored, wanted = (_shape(d[name]) if name in d else "absent" for d in (weights, own))
         if stored != wanted:
             raise CheckpointError(
                 f"{where} is of another configuration: '{name}' is {stored} there and {wanted} here. "
                 "Pass the options it was trained with (image_size, channels, labels, classes, width), or another file."
             )
     network.load_state_dict(weights)
+
+
+def _shape(value: Any) -> Any:
+    """Shape of a tensor; the type's name of whatever else a file may hold, such as a whole checkpoint's parts."""
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def load_network(network: nn.Module, file: str | Path) -> nn.Module:

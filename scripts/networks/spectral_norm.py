@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -43,13 +44,14 @@ class SpectralNorm(nn.Module):
         self._iterate(weight, INITIAL_ITERATIONS)
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        if self.training:
-            self._iterate(weight, 1)
         kind = weight.device.type
         mixed = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if mixed else weight.dtype
-        u, v = self._u.clone(), _to_memory_order(self._v, weight).clone()
-        return _DivideBySigma.apply(weight, u, v, dtype)
+        with torch.autocast(kind, enabled=False) if mixed else nullcontext():  # sigma itself needs fp32
+            if self.training:
+                self._iterate(weight, 1)
+            u, v = self._u.clone(), _to_memory_order(self._v, weight).clone()
+            return _DivideBySigma.apply(weight, u, v, dtype)
 
     @torch.no_grad()
     def _iterate(self, weight: torch.Tensor, count: int) -> None:
@@ -70,7 +72,7 @@ class _DivideBySigma(torch.autograd.Function):
     def forward(ctx: Any, weight: torch.Tensor, u: torch.Tensor, v: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         sigma = torch.dot(u, torch.mv(_as_matrix(weight), v))
         ctx.save_for_backward(weight, u, v, sigma)
-        return (weight / sigma).to(dtype)  # (O, I, X, Y)
+        return weight.to(dtype) / sigma  # (O, I, X, Y)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
@@ -78,7 +80,7 @@ class _DivideBySigma(torch.autograd.Function):
         gradient = torch.empty_like(weight).copy_(gradients[0]).div_(sigma)  # (O, I, X, Y), fp32
         matrix = _as_matrix(gradient)
         overlap = torch.dot(matrix.flatten(), _as_matrix(weight).flatten()) / sigma
-        matrix.addr_(overlap * u, v, alpha=-1)
+        matrix.addmm_((overlap * u)[:, None], v[None], alpha=-1)
         return gradient, None, None, None
 
 

@@ -59,7 +59,7 @@ class LoadItemd(MapTransform):
         keys: "image", "label" or both; a missing label key is skipped if allow_missing_keys is set.
         channel_count: channels every image must have.
         foreground_count: labels besides the background; label maps hold 0..foreground_count.
-        label_values: value in the label file -> label, for values that differ.
+        label_values: value in the label file -> label, for values that differ. Synthetic items hold labels already.
 
     Returns of a call: `image` float32 (C, X, Y[, Z]) and `label` float32 (1, X, Y[, Z]), both MetaTensor.
 
@@ -85,7 +85,10 @@ class LoadItemd(MapTransform):
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         loaded = dict(data)
         for key in self.key_iterator(loaded):
-            loaded[key] = self._label(data[key]) if key == "label" else self._image(data[key])
+            if key == "label":
+                loaded[key] = self._label(data[key], {} if data.get("synthetic") else self.label_values)
+            else:
+                loaded[key] = self._image(data[key])
         if "image" in self.keys and "label" in self.keys and "label" in loaded:
             image, label = loaded["image"].shape[1:], loaded["label"].shape[1:]
             if image != label:
@@ -106,8 +109,8 @@ class LoadItemd(MapTransform):
             raise DatasetError(f"{paths} holds NaN or infinity. Replace those pixels, or remove the item.")
         return image
 
-    def _label(self, path: str) -> MetaTensor:
-        label = read_label(path, self.label_values)
+    def _label(self, path: str, label_values: Mapping[int, int]) -> MetaTensor:
+        label = read_label(path, label_values)
         low, high = int(label.min()), int(label.max())
         if low < 0 or high > self.foreground_count:
             raise DatasetError(

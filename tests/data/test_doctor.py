@@ -44,7 +44,7 @@ def test_sound_data_is_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     doctor(str(tmp_path), image_size=32)
     printed = capsys.readouterr().out
     assert "No findings." in printed
-    assert "--image_channels 1 --label_count 1 --class_count 2" in printed
+    assert "--image_channels 1 --label_count 1" in printed
     assert "cache:    0 MiB on disk for 20 slices of 32x32" in printed
     assert printed.rstrip().endswith("Ready to train: no errors.")
 

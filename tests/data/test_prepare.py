@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from scripts.data.contract import Dataset, DatasetError, Item, read_dataset
-from scripts.data.prepare import describe, format_table, next_commands, prepare, split_items, training_options
+from scripts.data.prepare import describe, format_table, inference_options, next_commands, prepare, split_items
 from scripts.data.splits import select_items
 
 
@@ -155,10 +155,10 @@ def test_the_table_counts_patients_and_images_of_each_class(tmp_path: Path) -> N
 
 def test_options_and_commands_name_what_a_configuration_needs(tmp_path: Path) -> None:
     dataset = read_back(tmp_path)
-    assert training_options(dataset) == "--image_channels 1 --label_count 1 --class_count 2"
-    assert "configs/redgan_train.json" in next_commands(dataset)[1]
+    assert inference_options(dataset) == "--image_channels 1 --label_count 1"
+    assert "configs/train.json" in next_commands(dataset)[1]
     plain = Dataset(tmp_path, "x", ["a", "b"], ["background", "1", "2"])
-    assert training_options(plain) == "--image_channels 2 --label_count 2"
+    assert inference_options(plain) == "--image_channels 2 --label_count 2"
     assert "configs/train.json" in next_commands(plain)[1]
 
 

@@ -1,0 +1,134 @@
+"""How good synthetic images are, measured beside real ones by the frozen segmenter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from scripts.data.contract import write_json
+from scripts.metrics.class_specificity import class_specificity
+from scripts.metrics.frechet import frechet_with_floor
+from scripts.metrics.kernel_distance import kernel_with_floor
+from scripts.metrics.overlap import PatientOverlap
+from scripts.metrics.statistics import bootstrap_interval
+from scripts.networks.wrapping import unwrap
+
+PARTS = ("training", "held_out", "synthetic")
+
+
+class ImageQuality:
+    """Attached to an evaluator that runs the segmenter over real training, real held-out and synthetic slices.
+
+    Features are the segmenter's bottleneck, averaged over the image. Written as `quality.json` under the system's name:
+
+    - `frechet`, `kernel`: distance of synthetic from real training images, beside the floor: held-out real images from
+      the training images at the same n, both with an interval over patients.
+    - `specificity`: a linear classifier of the global class on simple intensity statistics, trained on real images:
+      how often synthetic images look like the class asked for, beside how often held-out real ones are recognised.
+    - `mask_dice`: Dice of the segmenter's prediction on synthetic images with the mask they were made from.
+
+    Args:
+        segmenter: whose `encode` gives features.
+        foreground_count: labels besides the background.
+        classes: names of the global classes; empty skips `specificity`.
+        file: the `quality.json`.
+        system: key in it.
+        use_class: False for a generator without class, whose images show no class on purpose.
+    """
+
+    def __init__(
+        self,
+        segmenter: nn.Module,
+        *,
+        foreground_count: int,
+        classes: Sequence[str],
+        file: str | Path,
+        system: str,
+        use_class: bool = True,
+    ) -> None:
+        self.segmenter = segmenter
+        self.foreground_count = foreground_count
+        self.classes = list(classes) if use_class else []
+        self.file = Path(file)
+        self.system = system
+        self.rows: dict[str, dict[str, list[Any]]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
+
+    def _start(self, engine: Engine) -> None:
+        self.rows = {part: {key: [] for key in ("features", "looks", "patient", "class", "overlap")} for part in PARTS}
+
+    @torch.no_grad()
+    def _add(self, engine: Engine) -> None:
+        images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
+        features = unwrap(self.segmenter).encode(images.to(engine.state.device)).float().cpu().numpy()  # (B, F)
+        for element, output, feature in zip(engine.state.batch, engine.state.output, features, strict=True):
+            rows = self.rows[element["part"]]
+            rows["features"].append(feature)
+            rows["looks"].append(intensity_statistics(element["image"].cpu().numpy()))
+            rows["patient"].append(element["source_patient"])
+            rows["class"].append(int(element["class_index"]))
+            overlap = PatientOverlap(self.foreground_count)
+            overlap.add(torch.as_tensor(output["pred"])[0], torch.as_tensor(output["label"])[0])
+            rows["overlap"].append(overlap.mean_dice())
+
+    def _finish(self, engine: Engine) -> None:
+        training, held_out, synthetic = (self.rows[part] for part in PARTS)
+        samples = [np.stack(part["features"]) for part in (training, held_out, synthetic)]
+        patients = (training["patient"], held_out["patient"], synthetic["patient"])
+        quality: dict[str, Any] = {
+            "frechet": frechet_with_floor(*samples, patients=patients),
+            "kernel": kernel_with_floor(*samples, patients=patients),
+            "mask_dice": _mean_by_patient(synthetic),
+            "mask_dice_held_out_real": _mean_by_patient(held_out),
+        }
+        if len(set(training["class"])) > 1 and self.classes:
+            looks = [np.stack(part["looks"]) for part in (training, held_out, synthetic)]
+            names = [[self.classes[c] for c in part["class"]] for part in (training, held_out, synthetic)]
+            quality["specificity"] = class_specificity(looks[0], names[0], looks[1], names[1], looks[2], names[2])
+        write_json(self.file, {self.system: _without_nan(quality)})
+
+
+def intensity_statistics(image: np.ndarray) -> np.ndarray:
+    """Per channel the deciles of what is brighter than the background, and the gradient's mean: (C * 10,).
+
+    What differs between scanners and staining is contrast, noise and sharpness, not anatomy.
+
+    Args:
+        image: (C, X, Y) in [-1, 1].
+    """
+    values = []
+    for channel in image:
+        bright = channel[channel > -0.95]
+        deciles = np.percentile(bright, np.arange(10, 100, 10)) if bright.size else np.full(9, -1.0)
+        gradient = np.hypot(*np.gradient(channel)).mean()
+        values += [*deciles, gradient]
+    return np.array(values, dtype=np.float32)
+
+
+def _mean_by_patient(rows: dict[str, list[Any]]) -> dict[str, float]:
+    """Mean over source patients of their images' Dice, with a bootstrap interval over patients."""
+    by_patient: dict[str, list[float]] = {}
+    for patient, dice in zip(rows["patient"], rows["overlap"], strict=True):
+        if not math.isnan(dice):
+            by_patient.setdefault(patient, []).append(dice)
+    means = [float(np.mean(values)) for values in by_patient.values()]
+    low, high = bootstrap_interval(means) if means else (math.nan, math.nan)
+    return {"value": float(np.mean(means)) if means else math.nan, "low": low, "high": high, "n": len(means)}
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: unknown numbers become null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

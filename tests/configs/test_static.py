@@ -1,0 +1,178 @@
+"""Every config, and every documented combination, read without running it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from pydoc import locate
+from typing import Any
+
+import pytest
+from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
+
+FOLDER = Path(__file__).parents[2] / "configs"
+WORKFLOWS = ("train", "inference", "evaluate", "redgan_train", "redgan_inference", "redgan_evaluate")
+# overlay -> the workflows it is for; together they know all its keys
+OVERLAYS = {
+    "smoke": WORKFLOWS,
+    "multi_gpu_train": ("train", "redgan_train"),
+    "redgan_spade": ("redgan_train", "redgan_inference", "redgan_evaluate"),
+    "redgan_no_class": ("redgan_train", "redgan_inference", "redgan_evaluate"),
+    "redgan_authors": ("redgan_train", "redgan_inference"),
+    "redgan_corrected": ("redgan_train",),
+}
+COMBINATIONS = [
+    *((workflow,) for workflow in WORKFLOWS),
+    *((workflow, overlay) for overlay, workflows in OVERLAYS.items() for workflow in workflows),
+    *((workflow, "smoke", "multi_gpu_train") for workflow in OVERLAYS["multi_gpu_train"]),
+    ("redgan_train", "redgan_authors", "smoke"),
+]
+RUNNER_KEYS = {"imports", "initialize", "run", "finalize"}
+MAX_EXPRESSION = 80
+
+
+def read(name: str) -> dict[str, Any]:
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def parse(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> ConfigParser:
+    monkeypatch.setenv("MONAI_FAIL_ON_DUPLICATE_CONFIG", "1")
+    parser = ConfigParser()
+    parser.read_config([str(FOLDER / f"{name}.json") for name in names])
+    parser.parse()
+    return parser
+
+
+def walk(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every node of a config with its id."""
+    yield place, node
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from walk(child, f"{place}#{key}" if place else str(key))
+
+
+def references(node: Any) -> set[str]:
+    """Ids that a config node refers to, as a::b."""
+    texts = [value for _, value in walk(node) if isinstance(value, str)]
+    return {found for text in texts for found in ReferenceResolver.match_refs_pattern(text)}
+
+
+def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    assert len(set(keys)) == len(keys), f"a key stands twice among {keys}"
+    return dict(pairs)
+
+
+def test_every_config_file_is_tested_here() -> None:
+    assert {file.stem for file in FOLDER.glob("*.json")} == {*WORKFLOWS, *OVERLAYS, "metadata"}
+
+
+@pytest.mark.parametrize("name", [*WORKFLOWS, *OVERLAYS, "metadata"])
+def test_no_key_stands_twice(name: str) -> None:
+    json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"), object_pairs_hook=refuse_duplicates)
+
+
+@pytest.mark.parametrize("names", COMBINATIONS, ids="+".join)
+def test_references_resolve(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = parse(names, monkeypatch)
+    assert [found for found in references(parser.get()) if found not in parser] == []
+
+
+@pytest.mark.parametrize("names", COMBINATIONS, ids="+".join)
+def test_targets_take_their_arguments(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, node in walk(parse(names, monkeypatch).get()):
+        if not isinstance(node, dict) or "_target_" not in node:
+            continue
+        target = locate(ConfigComponent(node).resolve_module_name())
+        assert callable(target), f"{place}: {node['_target_']} doesn't exist"
+        if node.get("_mode_") == "callable":
+            continue
+        given = {key for key in node if not (key.startswith("_") and key.endswith("_"))}
+        known, required = arguments(target)
+        assert given <= known, f"{place}: {node['_target_']} takes no {given - known}"
+        assert required <= given, f"{place}: {node['_target_']} lacks {required - given}"
+
+
+def arguments(target: Any) -> tuple[set[str], set[str]]:
+    """Names of the arguments a target takes, its parents' too where it passes them on, and of those it needs."""
+    own = inspect.signature(target).parameters.values()
+    required = {p.name for p in own if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    known = {p.name for p in own}
+    for parent in target.__mro__ if isinstance(target, type) else ():
+        if not any(p.kind is p.VAR_KEYWORD for p in own):
+            break
+        known |= set(inspect.signature(parent.__init__).parameters)
+    return known, required
+
+
+@pytest.mark.parametrize("name", [*WORKFLOWS, *OVERLAYS])
+def test_expressions_are_short_and_without_lambda(name: str) -> None:
+    for place, text in walk(read(name)):
+        if isinstance(text, str) and text.startswith("$"):
+            assert len(text) < MAX_EXPRESSION, f"{place}: {text}"
+            source = re.sub(r"@\w+([#:]+\w+)*", "x", text[1:])
+            nodes = list(ast.walk(ast.parse(source)))
+            assert not any(isinstance(node, (ast.Lambda, ast.NamedExpr)) for node in nodes), f"{place}: {text}"
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_no_key_is_dead(name: str) -> None:
+    config = read(name)
+    used = {found.split("::")[0] for found in references(config)}
+    assert set(config) - used - RUNNER_KEYS == set()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_overlays_name_keys_that_exist(overlay: str) -> None:
+    keys = [set(read(workflow)) for workflow in OVERLAYS[overlay]]
+    overlaid = set(read(overlay)) - RUNNER_KEYS
+    assert overlaid <= set.union(*keys)
+    assert all(overlaid & known for known in keys), "an overlay changes nothing in a workflow it is for"
+
+
+@pytest.mark.parametrize("overlay", sorted(set(OVERLAYS) - {"multi_gpu_train"}))
+def test_overlays_hold_knobs_only(overlay: str) -> None:
+    assert [key for key, value in read(overlay).items() if isinstance(value, dict)] == []
+
+
+def test_overlays_change_something() -> None:
+    base = read("redgan_train")
+    for overlay in ("redgan_spade", "redgan_no_class", "redgan_authors", "redgan_corrected"):
+        assert any(base[key] != value for key, value in read(overlay).items()), overlay
+
+
+def test_shared_knobs_and_networks_agree() -> None:
+    shared = (
+        "dataset_dir cache_dir image_size_pixels encoder_widths decoder_widths outline_class outline_threshold "
+        "use_class output_scale output_shift generator_width embedding_dim description device generator_def"
+    )
+    for key in shared.split():
+        values = [read(name)[key] for name in WORKFLOWS if key in read(name)]
+        assert values.count(values[0]) == len(values) > 1, key
+    segmenters = [read(name)["network_def"] for name in ("train", "inference", "evaluate", "redgan_evaluate")]
+    assert all(definition == read("redgan_train")["segmenter_def"] for definition in segmenters)
+
+
+def test_preprocessing_agrees() -> None:
+    steps = {name: read(name)["preprocessing"]["transforms"] for name in WORKFLOWS}
+    train = steps["train"]
+    assert steps["redgan_evaluate"] == train
+    assert steps["redgan_train"] == steps["redgan_inference"]
+    assert steps["redgan_train"][:-1] == train
+    assert steps["redgan_train"][-1]["_target_"].endswith("AddOutlineClassd")
+    # on whole images the label stays as its file has it
+    assert steps["evaluate"] == [train[0], *({**step, "keys": "image"} for step in train[1:])]
+    loading = {key: train[0][key] for key in train[0] if key != "label_values"}
+    unlabelled = [{**loading, "keys": "image"}, *steps["evaluate"][1:]]
+    unlabelled[2] = {**unlabelled[2], "intensity_range": "@intensity_range"}
+    assert steps["inference"] == unlabelled
+
+
+def test_inference_needs_no_data_for_its_network() -> None:
+    parser = ConfigParser(read("inference"))
+    assert parser.get_parsed_content("network_def").head.out_channels == 3
+    assert "description" not in parser

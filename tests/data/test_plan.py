@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts.data.contract import DatasetError
+from scripts.data.phantom import write_phantom
+from scripts.data.plan import count_synthetic, make_plan, plan, plan_table, read_plan
+
+COUNTS = {"A": 10, "B": 4, "C": 1}
+
+
+class Slices:
+    """Slices of known classes, five to a patient."""
+
+    def __init__(self, classes: list[int]) -> None:
+        self.class_indices = np.array(classes)
+
+    def summary(self, n: int) -> dict:
+        return {"source": f"image{n // 5}#{n % 5}", "patient": f"p{n // 5}", "class_index": int(self.class_indices[n])}
+
+
+SLICES = Slices([0] * 10 + [1] * 4 + [2])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "expected"),
+    [
+        ("own_class", {}, {"A": 10, "B": 4, "C": 1}),
+        ("single", {"target_class": "C"}, {"A": 0, "B": 0, "C": 14}),
+        ("balanced", {}, {"A": 5, "B": 11, "C": 14}),  # every class reaches 15
+        ("balanced_authors", {}, {"A": 0, "B": 6, "C": 9}),  # every class reaches 10
+        # E(n) at beta 0.5 is 2 - 2^(1-n): E(10) = 1.99805, E(4) = 1.875, E(1) = 1; 4 * 1.0656 = 4.26, 1 * 1.998 = 2
+        ("effective_number", {"beta": 0.5}, {"A": 0, "B": 0, "C": 1}),
+        # E(n) at beta 0.9 is 10 (1 - 0.9^n): 6.5132, 3.4390, 1; 4 * 1.8939 = 7.58, 1 * 6.51 = 6.51
+        ("effective_number", {"beta": 0.9}, {"A": 0, "B": 4, "C": 6}),
+    ],
+)
+def test_counts_by_hand(strategy, options, expected):
+    assert count_synthetic(COUNTS, strategy, **options) == expected
+
+
+def test_the_limits_of_the_effective_number():
+    assert count_synthetic(COUNTS, "effective_number", beta=0.0) == {"A": 0, "B": 0, "C": 0}
+    near_one = count_synthetic({"A": 9000, "B": 40, "C": 1}, "effective_number", beta=1 - 1e-9)
+    assert near_one == count_synthetic({"A": 9000, "B": 40, "C": 1}, "balanced_authors")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "message"),
+    [
+        ("doubled", {}, "strategy is 'doubled', expected one of own_class, single"),
+        ("single", {"target_class": "Z"}, r"target_class is 'Z', expected one of \['A', 'B', 'C'\]"),
+        ("single", {}, "target_class is None"),
+        ("effective_number", {"beta": 1.0}, r"beta is 1\.0, expected a number in \[0, 1\)"),
+    ],
+)
+def test_wrong_options(strategy, options, message):
+    with pytest.raises(DatasetError, match=message):
+        count_synthetic(COUNTS, strategy, **options)
+
+
+@pytest.mark.parametrize("strategy", ["balanced", "balanced_authors", "effective_number"])
+def test_a_class_without_sample_is_refused(strategy):
+    with pytest.raises(DatasetError, match="Class 'C' has no training image here, so nothing can learn its look"):
+        count_synthetic({"A": 10, "C": 0}, strategy)
+
+
+def test_a_class_without_sample_does_not_matter_where_it_is_not_asked_for():
+    assert count_synthetic({"A": 2, "B": 3, "C": 0}, "single", target_class="A") == {"A": 3, "B": 0, "C": 0}
+    assert count_synthetic({"A": 2, "C": 0}, "own_class") == {"A": 2, "C": 0}
+
+
+def test_masks_come_from_other_classes_each_at_most_once():
+    images = make_plan(SLICES, ["A", "B", "C"], "balanced", seed=1)
+    class_of = {SLICES.summary(n)["source"]: "ABC"[SLICES.class_indices[n]] for n in range(15)}
+    for name, count in (("A", 5), ("B", 11), ("C", 14)):
+        sources = [image["source"] for image in images if image["class"] == name]
+        assert len(sources) == len(set(sources)) == count
+        assert name not in {class_of[source] for source in sources}
+    assert all(image["source_patient"] == f"p{image['source'][5]}" for image in images)
+
+
+def test_own_class_takes_each_mask_in_its_own_class():
+    images = make_plan(SLICES, ["A", "B", "C"], "own_class")
+    assert [(i["class"], i["source"]) for i in images] == [
+        ("ABC"[SLICES.class_indices[n]], SLICES.summary(n)["source"]) for n in range(15)
+    ]
+
+
+def test_the_seed_chooses_the_masks_and_a_limit_takes_the_first_of_them():
+    def sources(**options) -> set[str]:
+        return {i["source"] for i in make_plan(SLICES, ["A", "B", "C"], "balanced_authors", **options)[:6]}
+
+    assert sources(seed=1) == sources(seed=1)
+    assert len({frozenset(sources(seed=seed)) for seed in range(8)}) > 1
+    limited = make_plan(SLICES, ["A", "B", "C"], "balanced", seed=1, limit_per_class=3)
+    whole = {(i["class"], i["source"]) for i in make_plan(SLICES, ["A", "B", "C"], "balanced", seed=1)}
+    assert [i["class"] for i in limited] == ["A"] * 3 + ["B"] * 3 + ["C"] * 3
+    assert {(i["class"], i["source"]) for i in limited} < whole
+
+
+def test_no_classes_and_a_limit_below_one_are_refused():
+    with pytest.raises(DatasetError, match="has no classes to plan for"):
+        make_plan(Slices([-1, -1]), [], "balanced")
+    with pytest.raises(DatasetError, match="limit_per_class is 0, expected 1 or more"):
+        make_plan(SLICES, ["A", "B", "C"], "balanced", limit_per_class=0)
+
+
+def test_the_table():
+    images = make_plan(SLICES, ["A", "B", "C"], "balanced_authors")
+    rows = [line.split() for line in plan_table(SLICES, ["A", "B", "C"], images).splitlines()]
+    assert rows[0] == ["class", "patients", "real", "synthetic", "together"]
+    assert rows[1:] == [["A", "2", "10", "0", "10"], ["B", "1", "4", "6", "10"], ["C", "1", "1", "9", "10"]]
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory) -> Path:
+    """Six patients, class A: p0 (test), p2, p4 (validation); B: p1, p5; C: p3."""
+    return write_phantom(tmp_path_factory.mktemp("plan") / "phantom", patients=6, image_size=32, slices=4)
+
+
+def test_the_command_plans_with_the_training_slices_and_says_so(phantom, tmp_path, capsys):
+    data = json.loads((phantom / "dataset.json").read_text())
+    data["classes"] = ["A", "B", "C"]  # no training patient is of centre D
+    for split in ("training", "validation", "test"):
+        for entry in data[split]:
+            entry.update({key: str(phantom / entry[key]) for key in ("image", "label")})
+    (tmp_path / "dataset.json").write_text(json.dumps(data))
+    options = {"cache_dir": str(tmp_path / "cache"), "image_size_pixels": 32, "seed": 5}
+    plan(str(tmp_path), output=str(tmp_path / "plan.json"), strategy="single", target_class="C", **options)
+    content = json.loads((tmp_path / "plan.json").read_text())
+    assert {key: content[key] for key in ("strategy", "target_class", "seed", "fold")} == {
+        "strategy": "single",
+        "target_class": "C",
+        "seed": 5,
+        "fold": None,
+    }
+    assert {image["source_patient"] for image in content["images"]} == {"phantom_0001", "phantom_0002", "phantom_0005"}
+    assert f"plan.json: {len(content['images'])} synthetic images." in capsys.readouterr().out
+    assert read_plan(tmp_path / "plan.json", tmp_path, None) == content["images"]
+    with pytest.raises(DatasetError, match="redgan_train.json has no option image_size. Correct the name"):
+        plan(str(tmp_path), output=str(tmp_path / "plan.json"), image_size=32)
+
+
+def test_the_command_names_the_class_without_sample(phantom, tmp_path):
+    options = {"cache_dir": str(tmp_path / "cache"), "image_size_pixels": 32}
+    with pytest.raises(DatasetError, match="Class 'D' has no training image here"):
+        plan(str(phantom), output=str(tmp_path / "plan.json"), **options)
+    assert not (tmp_path / "plan.json").exists()
+
+
+def write_plan(folder: Path, patient: str = "phantom_0001", name: str = "A", **changes) -> Path:
+    content = {"fold": None, "images": [{"class": name, "source": "image#0", "source_patient": patient}]}
+    (folder / "plan.json").write_text(json.dumps({**content, **changes}))
+    return folder / "plan.json"
+
+
+@pytest.mark.parametrize(("patient", "split"), [("phantom_0000", "test"), ("phantom_0004", "validation")])
+def test_masks_of_held_out_patients_are_refused(phantom, tmp_path, patient, split):
+    with pytest.raises(DatasetError, match=rf"image#0: made from patient '{patient}' of the {split} split"):
+        read_plan(write_plan(tmp_path, patient), phantom, None)
+
+
+def test_a_plan_for_another_fold_class_or_nothing_is_refused(phantom, tmp_path):
+    with pytest.raises(DatasetError, match="was made for fold None, not 2"):
+        read_plan(write_plan(tmp_path), phantom, 2)
+    with pytest.raises(DatasetError, match=r"asks for \['Z'\], expected \['A', 'B', 'C', 'D'\]"):
+        read_plan(write_plan(tmp_path, name="Z"), phantom, None)
+    with pytest.raises(DatasetError, match="asks for no image"):
+        read_plan(write_plan(tmp_path, images=[]), phantom, None)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"images": [{"class": "A"}]}', '{"images": 3}'])
+def test_a_malformed_plan_is_named(phantom, tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"plan\.json is no plan .*Write it with `python -m scripts plan`"):
+        read_plan(tmp_path / "plan.json", phantom, None)
+
+
+def test_a_missing_plan_is_named(phantom, tmp_path):
+    with pytest.raises(DatasetError, match=r"No plan .*absent\.json\. Write one with"):
+        read_plan(tmp_path / "absent.json", phantom, None)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from scripts.data.sampling import SeededSampler, class_weights
+
+
+def order(sampler: SeededSampler, epoch: int) -> list[int]:
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+def shares(monkeypatch, world_size: int, size: int, **options) -> list[SeededSampler]:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: world_size)
+    samplers = []
+    for rank in range(world_size):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        samplers.append(SeededSampler(range(size), **options))
+    return samplers
+
+
+def test_an_epoch_is_a_permutation_and_the_next_another():
+    sampler = SeededSampler(range(50), seed=1)
+    first, second = order(sampler, 1), order(sampler, 2)
+    assert sorted(first) == sorted(second) == list(range(50))
+    assert first != second
+    assert len(sampler) == 50
+
+
+def test_the_order_follows_seed_and_epoch_alone():
+    np.random.seed(0)
+    torch.manual_seed(0)
+    wanted = order(SeededSampler(range(50), seed=1), 7)
+    sampler = SeededSampler(range(50), seed=1)
+    order(sampler, 1)
+    np.random.rand(3)
+    torch.rand(3)
+    assert order(sampler, 7) == wanted
+    assert order(SeededSampler(range(50), seed=2), 7) != wanted
+
+
+@pytest.mark.parametrize("weights", [None, np.ones(10)])
+def test_the_shares_of_the_ranks_part_the_common_order(monkeypatch, weights):
+    alone = order(SeededSampler(range(10), seed=1, weights=weights), 3)
+    samplers = shares(monkeypatch, 3, 10, seed=1, weights=weights)
+    parts = [order(sampler, 3) for sampler in samplers]
+    assert [len(part) for part in parts] == [len(sampler) for sampler in samplers] == [3, 3, 3]
+    assert [index for together in zip(*parts, strict=True) for index in together] == alone[:9]
+    if weights is None:
+        assert len(set(sum(parts, []))) == 9
+
+
+@pytest.mark.parametrize(("count", "least", "most"), [(4, 0, 1), (10, 1, 1), (25, 2, 3)])
+def test_without_weights_none_comes_again_before_all_have_come(count, least, most):
+    sampler = SeededSampler(range(10), samples_per_epoch=count)
+    counts = np.bincount(order(sampler, 1), minlength=10)
+    assert len(sampler) == counts.sum() == count
+    assert (counts.min(), counts.max()) == (least, most)
+
+
+def test_class_weights_by_hand():
+    weights = class_weights(np.array([0, 0, 0, 2, 2, 5]))
+    np.testing.assert_allclose(weights, np.array([1 / 3] * 3 + [1 / 2] * 2 + [1]) / 3)
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_weights_balance_the_classes():
+    classes = np.repeat([0, 1, 2], [900, 90, 10])
+    sampler = SeededSampler(classes, weights=class_weights(classes), samples_per_epoch=3000)
+    counts = np.bincount(classes[order(sampler, 1)])
+    chi_square = ((counts - 1000) ** 2 / 1000).sum()
+    assert chi_square < 13.8  # 99.9% of the chi-square distribution with 2 degrees of freedom
+    assert counts.sum() == 3000

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.transforms import Compose, RandGaussianNoised
+from torch.utils.data import DataLoader
+
+from scripts.data.contract import DatasetError
+from scripts.data.slices import BrightRule, LesionRule, SliceDataset, check_classes
+
+
+def load_arrays(item):
+    return {"image": np.load(item["image"]), "label": np.load(item["label"])}
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[dict]:
+    """A volume of four slices with 0, 1, 2 and 3 lesion pixels (class 1), and a plane image with 16 (class 0)."""
+    volume, label = np.zeros((2, 4, 4, 4)), np.zeros((1, 4, 4, 4))
+    for z in range(4):
+        volume[:, ..., z] = z / 4
+        label[0, 0, :z, z] = 2
+    for name, image, mask in (("volume", volume, label), ("plane", np.ones((2, 4, 4)), np.ones((1, 4, 4)))):
+        np.save(tmp_path / f"{name}_image.npy", image)
+        np.save(tmp_path / f"{name}_label.npy", mask)
+    return [
+        {
+            "image": str(tmp_path / f"{name}_image.npy"),
+            "label": str(tmp_path / f"{name}_label.npy"),
+            "patient": name,
+            "class": "BA"[n],
+            "class_index": 1 - n,
+        }
+        for n, name in enumerate(("volume", "plane"))
+    ]
+
+
+def slices(items, tmp_path, **options) -> SliceDataset:
+    return SliceDataset(items, load_arrays, tmp_path / "cache", **options)
+
+
+def test_elements_of_volumes_and_plane_images(items, tmp_path):
+    dataset = slices(items, tmp_path)
+    assert len(dataset) == 5
+    element = dataset[2]
+    assert (element["image"].dtype, element["label"].dtype) == (torch.float32, torch.int64)
+    assert torch.equal(element["image"], torch.full((2, 4, 4), 0.5))
+    assert element["label"].shape == (1, 4, 4)
+    assert element["label"].sum() == 4  # two pixels of label 2
+    assert (element["class_index"], element["patient"]) == (1, "volume")
+    assert element["source"] == f"{items[0]['image']}#2"
+    assert torch.equal(dataset[4]["image"], torch.ones(2, 4, 4))
+    assert dataset.class_indices.tolist() == [1, 1, 1, 1, 0]
+
+
+def test_items_need_no_more_than_image_and_label(items, tmp_path):
+    dataset = slices([{key: items[0][key] for key in ("image", "label")}], tmp_path)
+    assert dataset.summary(1) == {"class_index": -1, "patient": items[0]["image"], "source": f"{items[0]['image']}#1"}
+    assert dataset.class_indices.tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        (None, [0, 1, 2, 3, 4]),
+        (LesionRule(minimum_pixels=0), [0, 1, 2, 3, 4]),
+        (LesionRule(minimum_pixels=1), [1, 2, 3, 4]),
+        (LesionRule(minimum_pixels=3), [3, 4]),
+        (LesionRule(minimum_pixels=1, last_label=1), [4]),
+        (BrightRule(channel=1, threshold=0.4), [2, 3, 4]),
+        (BrightRule(threshold=0.4, share=1.0), []),
+    ],
+)
+def test_rules(items, tmp_path, rule, kept):
+    places = [f"{items[n // 4]['image']}#{n % 4}" for n in kept]
+    for _ in range(2):  # the second time from the remembered choice
+        if kept:
+            dataset = slices(items, tmp_path, rule=rule)
+            assert [dataset.summary(n)["source"] for n in range(len(dataset))] == places
+        else:
+            with pytest.raises(DatasetError, match="None of the 2 images has a slice that passes BrightRule.*Loosen"):
+                slices(items, tmp_path, rule=rule)
+
+
+def test_a_share_counts_pixels_strictly():
+    image = np.full((2, 1, 4, 5), -1.0)
+    image[0, 0, 0, :3] = image[1, 0, 0, :4] = 1  # 15% and 20% of 20 pixels
+    assert BrightRule(share=0.15)(image, image[:, 0]).tolist() == [False, True]
+
+
+def test_a_full_disk_while_the_choice_is_remembered(items, tmp_path, monkeypatch):
+    slices(items, tmp_path)
+
+    def full(file, array):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(DatasetError, match="disk of the cache .* is full"):
+        slices(items, tmp_path, rule=LesionRule())
+
+
+def noisy(items, tmp_path, **options) -> SliceDataset:
+    transform = Compose([RandGaussianNoised("image", prob=1.0, std=1.0)])
+    return slices(items, tmp_path, transform=transform, **{"seed": 3, **options})
+
+
+def images(dataset: SliceDataset, epoch: int, workers: int = 0) -> torch.Tensor:
+    dataset.set_epoch(epoch)
+    return torch.cat([batch["image"] for batch in DataLoader(dataset, batch_size=2, num_workers=workers)])
+
+
+def test_random_transforms_do_not_depend_on_workers_or_restarts(items, tmp_path):
+    dataset = noisy(items, tmp_path)
+    in_order = images(dataset, epoch=4)
+    torch.rand(7)
+    np.random.rand(7)
+    assert torch.equal(images(dataset, epoch=4, workers=2), in_order)
+    assert torch.equal(images(noisy(items, tmp_path), epoch=4), in_order)
+    backwards = torch.stack([dataset[n]["image"] for n in reversed(range(5))])
+    assert torch.equal(backwards.flip(0), in_order)
+
+
+def test_random_transforms_differ_by_epoch_seed_and_index(items, tmp_path):
+    noise = [
+        images(noisy(items, tmp_path, seed=seed), epoch) - images(slices(items, tmp_path), epoch)
+        for seed, epoch in ((3, 1), (3, 2), (4, 1))
+    ]
+    drawn = torch.cat(noise).flatten(1)  # 3 x 5 slices
+    assert torch.pdist(drawn).min() > 1
+
+
+def test_classes_in_range_pass(items, tmp_path):
+    dataset = slices(items, tmp_path)
+    assert check_classes(dataset, 2) is dataset
+    assert check_classes(slices([{**items[0], "class_index": -1}], tmp_path), 0)
+
+
+def test_a_class_that_is_missing_or_out_of_range_is_named(items, tmp_path):
+    with pytest.raises(DatasetError, match=r"volume_image\.npy has class 'B', expected one of 1 classes\. Give each"):
+        check_classes(slices(items, tmp_path), 1)
+    nameless = slices([{**items[1], "class": None, "class_index": -1}], tmp_path)
+    with pytest.raises(DatasetError, match=r"plane_image\.npy has class None"):
+        check_classes(nameless, 2)

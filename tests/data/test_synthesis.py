@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts.data.contract import DatasetError
+from scripts.data.slices import SliceDataset
+from scripts.data.synthesis import ComparedSlices, PlannedMasks, synthetic_files
+
+
+def load_arrays(item):
+    return {"image": np.load(item["image"]), "label": np.load(item["label"])}
+
+
+def slices(folder: Path, patient: str, *, value: float = 0.0, **more) -> SliceDataset:
+    """One volume of three slices; slice z is `value` and holds the label z + 1 everywhere."""
+    image = {key: str(folder / f"{patient}_{key}.npy") for key in ("image", "label")}
+    np.save(image["image"], np.full((1, 4, 4, 3), value))
+    np.save(image["label"], np.broadcast_to(np.arange(1, 4), (1, 4, 4, 3)))
+    item = {**image, "patient": patient, "class": "A", "class_index": 0, **more}
+    return SliceDataset([item], load_arrays, folder / "cache")
+
+
+def planned(dataset: SliceDataset, folder: Path, classes=("A", "B")) -> PlannedMasks:
+    wanted = [("B", 2), ("A", 0)]
+    images = [{"class": c, "source": dataset.summary(z)["source"], "source_patient": "p0"} for c, z in wanted]
+    return PlannedMasks(dataset, images, list(classes), folder / "made")
+
+
+def test_elements_are_the_source_slices_with_the_asked_class(tmp_path):
+    masks = planned(slices(tmp_path, "p0"), tmp_path)
+    assert len(masks) == 2
+    first, second = masks[0], masks[1]
+    assert first["label"].unique().tolist() == [3]
+    assert second["label"].unique().tolist() == [1]
+    assert (first["class_index"], first["asked_class"], first["name"]) == (1, "B", "000000_B")
+    assert (second["class_index"], second["source_patient"], second["name"]) == (0, "p0", "000001_A")
+
+
+def test_images_that_are_there_with_their_label_are_not_made_again(tmp_path):
+    dataset = slices(tmp_path, "p0")
+    files = synthetic_files(tmp_path / "made", "000000_B")
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    assert [element["name"] for element in planned(dataset, tmp_path).missing] == ["000001_A"]
+    files[0].unlink()  # killed between label and image
+    assert len(planned(dataset, tmp_path)) == 2
+
+
+def test_a_source_outside_the_slices_is_named(tmp_path):
+    dataset = slices(tmp_path, "p0")
+    image = {"class": "A", "source": "elsewhere#7", "source_patient": "p0"}
+    with pytest.raises(DatasetError, match="The plan uses the slice elsewhere#7, which is not among these training"):
+        PlannedMasks(dataset, [image], ["A"], tmp_path / "made")
+
+
+def test_compared_slices_tell_the_parts_and_sources(tmp_path):
+    made = slices(tmp_path, "made", value=0.5, synthetic={"source_patient": "p0"})
+    compared = ComparedSlices(slices(tmp_path, "p0"), slices(tmp_path, "p1"), made)
+    assert len(compared) == 9
+    shown = [(compared[n]["part"], compared[n]["source_patient"]) for n in (0, 3, 6)]
+    assert shown == [("training", "p0"), ("held_out", "p1"), ("synthetic", "p0")]
+    assert compared[8]["image"].unique().tolist() == [0.5]
+    assert compared[8]["label"].unique().tolist() == [3]

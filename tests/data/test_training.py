@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.data.contract import DatasetError
+from scripts.data.training import evaluation_items, images_to_label, real_items, training_items
+
+CLASSES = {"p0": "A", "p1": "A", "p2": "B", "p3": "A", "p4": "B"}
+
+
+def write(folder: Path, items: dict[str, list[dict[str, Any]]], **changes: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    content = {"modality": {"0": "MR"}, "labels": {"0": "background", "1": "tumour"}, "classes": ["A", "B"], **items}
+    (folder / "dataset.json").write_text(json.dumps({**content, **changes}))
+    return folder
+
+
+def item(patient: str, **more: Any) -> dict[str, Any]:
+    return {"image": f"{patient}.png", "label": f"{patient}_mask.png", "patient": patient, **more}
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """Training p0, p1, p2, validation p3, test p4; as folds 2, 3, 4, 1, 0."""
+    folds = {"p0": 2, "p1": 3, "p2": 4, "p3": 1, "p4": 0}
+    items = {p: item(p, fold=folds[p], **{"class": CLASSES[p]}) for p in folds}
+    return write(
+        tmp_path / "real",
+        {"training": [items["p0"], items["p1"], items["p2"]], "validation": [items["p3"]], "test": [items["p4"]]},
+    )
+
+
+def synthetic(tmp_path: Path, source: str | None = "p0", **changes: Any) -> Path:
+    provenance = {"system": "redgan"} if source is None else {"system": "redgan", "source_patient": source}
+    made = item("made", synthetic=provenance, **{"class": "A"})
+    return write(tmp_path / "synthetic", {"training": [made]}, **changes)
+
+
+def patients(items: list[dict[str, Any]]) -> list[str]:
+    return [one["patient"] for one in items]
+
+
+def test_real_items_of_the_file_and_of_a_fold(real):
+    assert patients(training_items(real)) == ["p0", "p1", "p2"]
+    assert patients(training_items(real, fold=2)) == ["p2", "p4", "p3"] or set(
+        patients(training_items(real, fold=2))
+    ) == {"p2", "p3", "p4"}
+
+
+def test_synthetic_items_join_the_real_ones_or_replace_them(real, tmp_path):
+    made = synthetic(tmp_path)
+    assert patients(training_items(real, synthetic_dir=made)) == ["p0", "p1", "p2", "made"]
+    alone = training_items(real, synthetic_dir=made, use_real=False)
+    assert patients(alone) == ["made"]
+    assert alone[0]["synthetic"]["source_patient"] == "p0"
+    assert alone[0]["class_index"] == 0
+
+
+def test_one_class(real):
+    assert patients(training_items(real, only_class="A")) == ["p0", "p1"]
+    with pytest.raises(DatasetError, match=r"only_class is 'C', expected one of \['A', 'B'\]"):
+        training_items(real, only_class="C")
+    with pytest.raises(DatasetError, match="Class 'B' has no training image here"):
+        training_items(real, fold=4, only_class="B")  # p2 is tested on, and p4 validated
+
+
+@pytest.mark.parametrize(("source", "split"), [("p3", "validation"), ("p4", "test")])
+def test_synthetic_items_of_held_out_patients_are_refused(real, tmp_path, source, split):
+    with pytest.raises(DatasetError, match=rf"made\.png: made from patient '{source}' of the {split} split\. Synth"):
+        training_items(real, synthetic_dir=synthetic(tmp_path, source))
+
+
+def test_what_is_held_out_follows_the_fold(real, tmp_path):
+    made = synthetic(tmp_path, "p0")  # fold 2: tested on in fold 2, validated in fold 1
+    for fold, split in ((2, "test"), (1, "validation")):
+        with pytest.raises(DatasetError, match=rf"patient 'p0' of the {split} split of fold {fold}"):
+            training_items(real, synthetic_dir=made, fold=fold)
+    assert "made" in patients(training_items(real, synthetic_dir=made, fold=3))
+
+
+def test_items_without_provenance_are_refused(real, tmp_path):
+    with pytest.raises(DatasetError, match=r"no 'synthetic\.source_patient'"):
+        training_items(real, synthetic_dir=synthetic(tmp_path, None))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": {"0": "background", "1": "tumour", "2": "oedema"}},
+        {"classes": ["B", "A"]},
+        {"modality": {"0": "T2"}},
+    ],
+)
+def test_a_synthetic_set_of_another_kind_is_refused(real, tmp_path, change):
+    name = next(iter(change))
+    with pytest.raises(DatasetError, match=rf"synthetic: {name} .* differ from .*real\. Synthesise again"):
+        training_items(real, synthetic_dir=synthetic(tmp_path, **change))
+
+
+def test_nothing_to_train_on(real):
+    with pytest.raises(DatasetError, match="use_real is False and no synthetic_dir"):
+        training_items(real, use_real=False)
+
+
+def test_items_to_evaluate_and_to_label(real, tmp_path):
+    assert evaluation_items(real, "test") == [
+        {"image": str(real / "p4.png"), "label": str(real / "p4_mask.png"), "patient": "p4", "class": "B"}
+    ]
+    assert real_items(real, "validation")[0]["fold"] == 1
+    assert images_to_label(real, "validation") == [{"image": str(real / "p3.png")}]
+
+
+def test_images_without_label_can_be_labelled_but_not_evaluated(tmp_path):
+    folder = write(tmp_path / "plain", {"training": [item("p0")], "test": ["new.png"]}, classes=[])
+    assert images_to_label(folder, "test") == [{"image": str(folder / "new.png")}]
+    with pytest.raises(DatasetError, match="test split of .* has no item with a label"):
+        evaluation_items(folder, "test")
+    assert evaluation_items(folder, "training")[0]["class"] == ""
