@@ -213,9 +213,9 @@ def plan_table(slices: SliceDataset, classes: Sequence[str], images: Sequence[Ma
     """Per class: patients, real slices, synthetic images, and both together."""
     indices = slices.class_indices
     made = Counter(image["class"] for image in images)
-    rows = [("class", "patients", "real", "synthetic", "together")]
+    rows: list[tuple[str, ...]] = [("class", "patients", "real", "synthetic", "together")]
     for c, name in enumerate(classes):
-        positions = np.flatnonzero(indices == c)
+        positions = np.flatnonzero(indices == c).tolist()
         patients = {slices.summary(position)["patient"] for position in positions}
         rows.append((name, *map(str, (len(patients), len(positions), made[name], len(positions) + made[name]))))
     widths = [max(len(row[n]) for row in rows) for n in range(5)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import platform
 import shutil
 import subprocess
-import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def collect(*configs: str) -> None:
     dataset = read_dataset(config.get("dataset_dir") or config["phantom"]["folder"])
     runs = [f"fold{fold}_seed{seed}" for fold in config["folds"] for seed in config["seeds"]]
     first = jobs / runs[0]
-    generators = list(dict.fromkeys(ARMS[name].generator for name in config["arms"] if ARMS[name].generator))
+    generators = list(dict.fromkeys(g for g in (ARMS[name].generator for name in config["arms"]) if g))
 
     quality: dict[str, Any] = {}
     for generator in generators:
@@ -50,9 +50,9 @@ def collect(*configs: str) -> None:
     if quality:
         write_json(results / "quality.json", quality)
     _copy_curves(first, results / "curves", config["arms"], generators)
-    for name in config["arms"]:
-        if ARMS[name].generator:
-            folder = first / ARMS[name].generator / f"synthetic_{ARMS[name].plan['strategy']}"
+    for arm in (ARMS[name] for name in config["arms"]):
+        if arm.generator:
+            folder = first / arm.generator / f"synthetic_{arm.plan['strategy']}"
             _draw_pictures(dataset, folder, results / "pictures", config["folds"][0], config["image_size_pixels"])
             break
     write_json(results / "experiment.json", _describe(config, configs, dataset, jobs, runs))
@@ -143,7 +143,7 @@ def _draw_pictures(
         write_grid(columns, folder / f"{name}.png", row_titles=titles)
 
 
-def _read_slice(dataset: Dataset, item: Item, image_size: int) -> tuple[np.ndarray, np.ndarray]:
+def _read_slice(dataset: Dataset, item: Any, image_size: int) -> tuple[np.ndarray, np.ndarray]:
     """The slice with most lesion: image (C, S, S) in [-1, 1] and label (S, S)."""
     keys = ["image", "label"]
     data: Any = LoadItemd(
@@ -170,13 +170,13 @@ def _slice_count(item: Item) -> int:
     file = item["image"] if isinstance(item["image"], str) else item["image"][0]
     if not file.endswith((".nii", ".nii.gz")):
         return 1
-    shape = nib.load(file).shape
+    shape = nib.load(file).shape  # type: ignore[attr-defined]
     return int(shape[2]) if len(shape) > 2 else 1
 
 
 def _seconds(jobs: Path, runs: list[str]) -> dict[str, float]:
     """Wall-clock seconds of each training, from Snakemake's benchmark files, summed over folds and seeds."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     for run in runs:
         for file in sorted((jobs / run).glob("*/time.tsv")):
             seconds[file.parent.name] += float(file.read_text().splitlines()[1].split("\t")[0])
@@ -201,7 +201,7 @@ def _hardware() -> str:
 
 
 def _version(module: str) -> str:
-    return str(getattr(__import__(module), "__version__", "?")) if module in sys.modules or __import__(module) else "?"
+    return str(importlib.import_module(module).__version__)
 
 
 if __name__ == "__main__":

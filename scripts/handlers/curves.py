@@ -34,18 +34,18 @@ class EpochAverages:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
 
-    def _start(self, engine: Engine) -> None:
+    def _start(self, engine: Any) -> None:
         self.sums, self.count = {}, 0
 
-    def _add(self, engine: Engine) -> None:
+    def _add(self, engine: Any) -> None:
         for name, value in scalars(engine.state.output).items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
 
-    def _finish(self, engine: Engine) -> None:
+    def _finish(self, engine: Any) -> None:
         means = {name: total / self.count for name, total in self.sums.items()}
         engine.state.metrics.update(means)
-        if self.file is None or getattr(engine.state, "rank", 0):
+        if self.file is None or bool(getattr(engine.state, "rank", 0)):
             return
         seconds = engine.state.times.get(Events.EPOCH_COMPLETED.name) or 0.0
         rows = [row for row in self._rows() if int(row["epoch"]) < engine.state.epoch]
@@ -84,7 +84,7 @@ class Progress(ProgressBar):
             super().attach(engine, output_transform=scalars)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._report)
 
-    def _report(self, engine: Engine) -> None:
+    def _report(self, engine: Any) -> None:
         state = engine.state
         means = ", ".join(
             f"{name} {state.metrics[name]:.4f}" for name in scalars(state.output) if name in state.metrics

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from torch import nn
 
 from scripts.data.contract import write_json
 from scripts.metrics.class_specificity import class_specificity
@@ -18,7 +17,7 @@ from scripts.metrics.frechet import frechet_with_floor
 from scripts.metrics.kernel_distance import kernel_with_floor
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.statistics import bootstrap_interval
-from scripts.networks.wrapping import unwrap
+from scripts.networks.resnet_unet import ResNetUNet
 
 PARTS = ("training", "held_out", "synthetic")
 
@@ -45,7 +44,7 @@ class ImageQuality:
 
     def __init__(
         self,
-        segmenter: nn.Module,
+        segmenter: ResNetUNet,
         *,
         foreground_count: int,
         classes: Sequence[str],
@@ -69,9 +68,9 @@ class ImageQuality:
         self.rows = {part: {key: [] for key in ("features", "looks", "patient", "class", "overlap")} for part in PARTS}
 
     @torch.no_grad()
-    def _add(self, engine: Engine) -> None:
+    def _add(self, engine: Any) -> None:
         images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
-        features = unwrap(self.segmenter).encode(images.to(engine.state.device)).float().cpu().numpy()  # (B, F)
+        features = self.segmenter.encode(images.to(engine.state.device)).float().cpu().numpy()  # (B, F)
         for element, output, feature in zip(engine.state.batch, engine.state.output, features, strict=True):
             rows = self.rows[element["part"]]
             rows["features"].append(feature)

@@ -44,7 +44,7 @@ class PatientScores:
     def _start(self, engine: Engine) -> None:
         self.patients, self.classes = {}, {}
 
-    def _add(self, engine: Engine) -> None:
+    def _add(self, engine: Any) -> None:
         for element, output in zip(engine.state.batch, engine.state.output, strict=True):
             patient = str(element.get("patient", len(self.patients)))
             label, prediction = output["label"], output["pred"]

@@ -47,7 +47,7 @@ class SampleGrid:
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Any) -> None:
         last = engine.state.epoch == engine.state.max_epochs
         if getattr(engine.state, "rank", 0) or (engine.state.epoch % self.interval and not last):
             return

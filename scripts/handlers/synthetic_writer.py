@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -86,7 +87,7 @@ class SyntheticSetWriter:
         self.planned.missing = list(self.planned.images)
         write_json(file, content)
 
-    def _write_batch(self, engine: Engine) -> None:
+    def _write_batch(self, engine: Any) -> None:
         last = self.description.foreground_count
         for element, output in zip(engine.state.batch, engine.state.output, strict=True):
             image_file, label_file = synthetic_files(self.folder, element["name"])

@@ -21,7 +21,7 @@ class AnySliceInferer(SliceInferer):
     def __init__(self, image_size: int, slice_batch: int = 8) -> None:
         super().__init__(roi_size=(image_size, image_size), spatial_dim=2, sw_batch_size=slice_batch, overlap=0.0)
 
-    def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> Any:
         if inputs.ndim == 4:
             return network(inputs, *args, **kwargs)
         return super().__call__(inputs, network, *args, **kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,8 +39,8 @@ class ToSignedRanged(MapTransform):
         self.intensity_range = None if intensity_range is None else [float(v) for v in intensity_range]
         self.upper_percentile = float(upper_percentile)
 
-    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        converted = dict(data)
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        converted: dict[Hashable, Any] = dict(data)
         for key in self.key_iterator(converted):
             if converted.get("synthetic"):
                 converted[key] = converted[key].clamp(-1, 1)

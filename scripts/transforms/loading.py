@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def read_label(path: str, label_values: Mapping[int, int] | None = None) -> Meta
     rounded = label.round()
     if not torch.isfinite(label).all() or float((label - rounded).abs().max()) > 1e-3:
         raise DatasetError(f"{path}: holds values that are no label numbers. Store whole numbers (0, 1, 2 ...).")
-    mapped = rounded.clone()
+    mapped: MetaTensor = rounded.clone()  # type: ignore[assignment]
     for value, target in (label_values or {}).items():
         mapped[rounded == value] = target
     return mapped
@@ -82,8 +82,8 @@ class LoadItemd(MapTransform):
         self.foreground_count = foreground_count
         self.label_values = dict(label_values or {})
 
-    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        loaded = dict(data)
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        loaded: dict[Hashable, Any] = dict(data)
         for key in self.key_iterator(loaded):
             if key == "label":
                 loaded[key] = self._label(data[key], {} if data.get("synthetic") else self.label_values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,8 @@ class AddOutlineClassd(MapTransform):
         self.threshold = float(threshold)
         self.image_key = image_key
 
-    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        outlined = dict(data)
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        outlined: dict[Hashable, Any] = dict(data)
         middle = np.median(np.asarray(outlined[self.image_key]), axis=0)  # (X, Y[, Z])
         head = torch.as_tensor(find_head(middle > self.threshold))
         for key in self.key_iterator(outlined):

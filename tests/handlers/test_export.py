@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from scripts.handlers.export import ExportWeights, KeepBest
+from scripts.handlers.training_state import load_checkpoint
+
+
+def network(value: float = 0.0) -> nn.Module:
+    one = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(one.weight, value)
+    return one
+
+
+def stored(file: Path) -> float:
+    return load_checkpoint(file)["weight"].item()
+
+
+def show(keeper: KeepBest, values: list[float]) -> list[float]:
+    """What the file holds after each value; the weight is the number of the value."""
+    held = []
+    for n, value in enumerate(values):
+        nn.init.constant_(keeper.network.weight, n)
+        keeper(SimpleNamespace(state=SimpleNamespace(metrics={"dice": value})))
+        held.append(stored(keeper.file))
+    return held
+
+
+@pytest.mark.parametrize(
+    ("values", "held"),
+    [
+        ([0.1, 0.3, 0.2, 0.3, 0.4], [0, 1, 1, 1, 4]),
+        ([math.nan, math.nan, 0.0, math.nan], [0, 0, 2, 2]),
+        ([0.5, math.nan, 0.4, 0.6], [0, 0, 0, 3]),
+    ],
+)
+def test_the_best_is_kept_and_nan_is_never_better(tmp_path, values, held):
+    assert show(KeepBest(network(), tmp_path / "model.pt", "dice"), values) == held
+
+
+@pytest.mark.parametrize("value", [0.0, math.nan])
+def test_the_file_of_an_earlier_run_is_replaced_by_the_first_value(tmp_path, value):
+    show(KeepBest(network(), tmp_path / "model.pt", "dice"), [0.1, 0.9])
+    assert show(KeepBest(network(), tmp_path / "model.pt", "dice"), [value]) == [0]
+
+
+def test_a_resumed_run_knows_its_best(tmp_path):
+    first = KeepBest(network(), tmp_path / "model.pt", "dice")
+    show(first, [0.1, 0.5])
+    second = KeepBest(network(), tmp_path / "model.pt", "dice")
+    second.load_state_dict(first.state_dict())
+    assert show(second, [0.4, 0.45, 0.6]) == [1, 1, 2]
+
+
+def test_the_best_is_written_at_the_end_of_a_validation(tmp_path):
+    validator = Engine(lambda engine, batch: None)
+    validator.state.metrics["dice"] = 0.5
+    KeepBest(network(7), tmp_path / "model.pt", "dice").attach(validator)
+    validator.run([0, 1])
+    assert stored(tmp_path / "model.pt") == 7
+
+
+@pytest.mark.parametrize(("interval", "held"), [(1, [1, 2, 3, 4, 5]), (2, [None, 2, 2, 4, 5]), (9, [None] * 4 + [5])])
+def test_weights_are_exported_by_interval_and_at_the_end(tmp_path, interval, held):
+    exported, file, found = network(), tmp_path / "generator.pt", []
+    trainer = Engine(lambda engine, batch: nn.init.constant_(exported.weight, engine.state.epoch))
+    ExportWeights(exported, file, interval).attach(trainer)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: found.append(stored(file) if file.exists() else None))
+    trainer.run([0], max_epochs=5)
+    assert found == held
+
+
+def test_other_ranks_write_nothing(tmp_path):
+    state = SimpleNamespace(metrics={"dice": 0.5}, rank=1, epoch=1, max_epochs=1)
+    KeepBest(network(), tmp_path / "model.pt", "dice")(SimpleNamespace(state=state))
+    ExportWeights(network(), tmp_path / "generator.pt")(SimpleNamespace(state=state))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_holds_tensors_alone(tmp_path):
+    show(KeepBest(network(), tmp_path / "model.pt", "dice"), [0.1])
+    assert isinstance(torch.load(tmp_path / "model.pt", weights_only=True)["weight"], torch.Tensor)

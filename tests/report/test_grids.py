@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.report.grids import LABEL_COLOURS, image_pictures, label_picture, picture_titles, write_grid
+
+
+def test_pictures_have_rows_along_y():
+    image = np.stack([np.array([[-1.0, 0.0, 1.0], [1.0, 1.0, -2.0]]), np.zeros((2, 3))])  # (C, X, Y)
+    first, second = image_pictures(image, ["T1", "T2"])
+    np.testing.assert_array_equal(first, [[0, 255], [128, 255], [255, 0]])
+    assert second.shape == (3, 2)
+
+
+def test_rgb_is_one_picture_in_colour():
+    image = np.full((3, 2, 4), -1.0)
+    image[1] = 1
+    (picture,) = image_pictures(image, ["Red", "green", "blue"])
+    assert picture.shape == (4, 2, 3)
+    assert (picture == [0, 255, 0]).all()
+    assert picture_titles(["red", "green", "blue"], "real") == ["real"]
+    assert picture_titles(["T1", "T2"], "real") == ["real T1", "real T2"]
+
+
+def test_labels_have_their_colours_and_the_outline_is_grey():
+    picture = label_picture(np.array([[0, 1, 2, 3]]), foreground_count=2)
+    assert picture.shape == (4, 1, 3)
+    assert picture[:, 0].tolist() == [[0, 0, 0], [*LABEL_COLOURS[0]], [*LABEL_COLOURS[1]], [70, 70, 70]]
+
+
+@pytest.mark.parametrize("titles", [(), ("a", "b")])
+def test_cells_lie_in_their_columns_and_rows(tmp_path, titles):
+    red, green = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
+    red[..., 0] = green[..., 1] = 200
+    grey = np.full((4, 4), 90, np.uint8)
+    file = write_grid(
+        [[red, green], [grey, red]],
+        tmp_path / "new" / "grid.png",
+        row_titles=["one", "two"],
+        column_titles=titles,
+        cell_size=20,
+    )
+    picture = np.asarray(Image.open(file))
+    left, top = 8 * 3 + 12, 18 if titles else 0
+    assert picture.shape == (top + 2 * 22, left + 2 * 22, 3)
+    centres = [[picture[top + 10 + 22 * y, left + 10 + 22 * x].tolist() for x in range(2)] for y in range(2)]
+    assert centres == [[[200, 0, 0], [90, 90, 90]], [[0, 200, 0], [200, 0, 0]]]
+    assert [f.name for f in file.parent.iterdir()] == ["grid.png"]
