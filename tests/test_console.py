@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 import torch
 
 from scripts.console import prepare_run, show_error
-from scripts.data.contract import DatasetError
-from scripts.handlers.training_state import CheckpointError
+from scripts.data.contract import DatasetError, read_dataset
+from scripts.handlers.training_state import load_checkpoint
+from scripts.transforms.geometry import FitInPlaned
 
 
 def raised(error: BaseException, *, cause: BaseException | None = None) -> BaseException:
@@ -19,22 +21,43 @@ def raised(error: BaseException, *, cause: BaseException | None = None) -> BaseE
         return caught
 
 
-@pytest.mark.parametrize("kind", [DatasetError, CheckpointError])
-def test_what_the_user_can_mend_is_one_line(capsys, kind):
-    error = raised(RuntimeError("Failed to instantiate"), cause=raised(ValueError("x"), cause=kind("mend this")))
+def caught(function, *arguments) -> BaseException:
+    try:
+        function(*arguments)
+    except ValueError as error:
+        return error
+    raise AssertionError("no error")
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "shown"),
+    [
+        (read_dataset, "absent", "error: No .*absent/dataset.json. Write one with .*"),
+        (load_checkpoint, "absent.pt", "error: No checkpoint absent.pt. Train that network first, or correct the path."),
+        (lambda size: FitInPlaned("image", size), 0, "error: image_size is 0, expected a positive number of pixels."),
+    ],
+)
+def test_what_the_bundle_refuses_is_one_line_wherever_it_is_wrapped(capsys, function, argument, shown):
+    error = raised(RuntimeError("Failed to instantiate"), cause=raised(KeyError("x"), cause=caught(function, argument)))
     show_error(type(error), error, error.__traceback__)
-    assert capsys.readouterr().err == "error: mend this\n"
+    assert re.fullmatch(shown + "\n", capsys.readouterr().err)
 
 
-def test_an_error_while_handling_one_that_can_be_mended_shows_the_latter(capsys):
+def test_an_error_raised_while_handling_it_does_not_hide_it(capsys):
     try:
         try:
-            raise DatasetError("mend this")
+            read_dataset("absent")
         except DatasetError:
             raise RuntimeError("while parsing")  # noqa: B904 - as MONAI's parser may
     except RuntimeError as error:
         show_error(type(error), error, error.__traceback__)
-    assert capsys.readouterr().err == "error: mend this\n"
+    assert capsys.readouterr().err.startswith("error: No ")
+
+
+def test_a_value_error_of_others_keeps_its_traceback(capsys):
+    error = caught(np.zeros(3).reshape, 2)
+    show_error(type(error), error, error.__traceback__)
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_anything_else_keeps_its_traceback(capsys):

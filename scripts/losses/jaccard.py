@@ -12,9 +12,12 @@ class SigmoidJaccardBCELoss(nn.Module):
 
     With p = sigmoid(logits) and y the one-hot label without background,
     ``BCE + 1 - (sum(p y) + smooth) / (sum(p) + sum(y) - sum(p y) + smooth)``. As in the Red-GAN authors' code, the sums
-    run over images, classes and pixels together, so a class absent from the batch adds nothing. Computes in fp32.
+    run over images, classes and pixels together, so large classes count most and a class absent from the batch adds
+    nothing. Computes in fp32.
 
     Args:
+        per_class: takes the Jaccard index of each class that the batch's labels hold, and their mean, so that a small
+            class counts as much as a large one; the paper doesn't say which it means.
         smooth: keeps the quotient defined where neither the label nor the prediction has foreground.
 
     Raises:
@@ -23,8 +26,9 @@ class SigmoidJaccardBCELoss(nn.Module):
     Shapes: logits (B, K, X, Y), label (B, 1, X, Y) with integers 0 .. K, 0 = background -> scalar.
     """
 
-    def __init__(self, smooth: float = 1e-7) -> None:
+    def __init__(self, per_class: bool = False, smooth: float = 1e-7) -> None:
         super().__init__()
+        self.per_class = per_class
         self.smooth = smooth
 
     def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -38,7 +42,11 @@ class SigmoidJaccardBCELoss(nn.Module):
         classes = torch.arange(1, logits.shape[1] + 1, device=label.device).view(1, -1, *[1] * (logits.ndim - 2))
         target = (label == classes).float()  # (B, K, X, Y)
         probability = logits.sigmoid()  # (B, K, X, Y)
-        intersection = (probability * target).sum()
-        union = probability.sum() + target.sum() - intersection
+        over = [0, *range(2, logits.ndim)] if self.per_class else list(range(logits.ndim))
+        intersection = (probability * target).sum(over)  # (K,) or ()
+        union = probability.sum(over) + target.sum(over) - intersection
         jaccard = (intersection + self.smooth) / (union + self.smooth)
+        if self.per_class:
+            held = target.sum(over) > 0  # (K,)
+            jaccard = torch.where(held, jaccard, 0).sum() / held.sum() if held.any() else jaccard.mean()
         return F.binary_cross_entropy_with_logits(logits, target) + 1 - jaccard

@@ -50,3 +50,16 @@ def test_smooth_makes_an_empty_and_certain_prediction_perfect() -> None:
 def test_one_hot_label_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\(1, 3, 4, 4\).*\(1, 1, 4, 4\)"):
         SigmoidJaccardBCELoss()(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4))
+
+
+def test_per_class_averages_over_the_classes_that_the_label_holds() -> None:
+    rng = np.random.default_rng(1)
+    label, guess = rng.integers(0, 3, (2, 2, 1, 8, 8))  # of three classes the third is absent
+    predicted = np.concatenate([guess == k for k in (1, 2, 3)], axis=1)
+    logits = torch.from_numpy(np.where(predicted, 30.0, -30.0))
+    pooled, per_class = (SigmoidJaccardBCELoss(p)(logits, torch.from_numpy(label)).item() for p in (False, True))
+    means = [jaccard_score((label == k).ravel(), (guess == k).ravel()) for k in (1, 2)]
+    target = np.concatenate([label == k for k in (1, 2, 3)], axis=1)
+    assert pooled - per_class == pytest.approx(
+        np.mean(means) - jaccard_score(target.ravel(), predicted.ravel()), abs=1e-4
+    )

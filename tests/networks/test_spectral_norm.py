@@ -63,7 +63,7 @@ def test_autocast_gives_a_bfloat16_weight_and_an_fp32_gradient() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         weight = ours.weight
     assert weight.dtype == torch.bfloat16
-    torch.testing.assert_close(weight.float(), reference.weight, rtol=2**-8, atol=1e-6)
+    torch.testing.assert_close(weight.float(), reference.weight, rtol=2**-7, atol=1e-6)  # rounded twice
     weight.sum().backward()
     assert ours.parametrizations.weight.original.grad.dtype == torch.float32
 

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine
+
+from scripts.data.contract import Dataset, DatasetError, read_dataset
+from scripts.data.slices import SliceDataset
+from scripts.data.synthesis import PlannedMasks
+from scripts.handlers.synthetic_writer import SyntheticSetWriter, synthesise
+from scripts.transforms.intensity import ToSignedRanged
+from scripts.transforms.loading import LoadItemd
+
+CLASSES = ["A", "B"]
+
+
+def load_arrays(item):
+    return {"image": np.load(item["image"]), "label": np.load(item["label"])}
+
+
+class Synthesis:
+    """Two channels, one label and the outline class 2; the "generator" draws noise of the given seed."""
+
+    def __init__(self, folder: Path, *, wanted: str = "BA", weights: bytes = b"weights") -> None:
+        self.folder = folder / "made"
+        np.save(folder / "image.npy", np.zeros((2, 5, 4, 3)))
+        label = np.zeros((1, 5, 4, 3))
+        label[0, 1:3, 1], label[0, 3:] = 1, 2
+        np.save(folder / "label.npy", label)
+        (folder / "generator.pt").write_bytes(weights)
+        item = {"image": str(folder / "image.npy"), "label": str(folder / "label.npy"), "patient": "p0"}
+        slices = SliceDataset([item], load_arrays, folder / "cache")
+        images = [
+            {"class": name, "source": slices.summary(z)["source"], "source_patient": "p0"} for z, name in enumerate(wanted)
+        ]
+        self.planned = PlannedMasks(slices, images, CLASSES, self.folder)
+        real = Dataset(folder, "real", ["T1", "T2"], ["background", "tumour"], CLASSES)
+        self.writer = SyntheticSetWriter(
+            self.planned, real, self.folder, system="redgan", generator_file=folder / "generator.pt", seed=4
+        )
+        self.made: dict[str, torch.Tensor] = {}
+
+    def run(self, *, stop_after: int | None = None) -> int:
+        """Makes what is missing, one image per batch; returns how many were made."""
+        self.made = {}
+
+        def step(engine: Engine, n: int) -> list[dict[str, torch.Tensor]]:
+            if len(self.made) == stop_after:
+                raise KeyboardInterrupt
+            element = self.planned[n]
+            engine.state.batch = [element]
+            self.made[element["name"]] = torch.rand(2, 5, 4, generator=torch.Generator().manual_seed(n)) * 2.2 - 1.1
+            return [{"pred": self.made[element["name"]]}]
+
+        engine = Engine(step)
+        self.writer.attach(engine)
+        engine.run = lambda plain=engine.run: plain(list(range(len(self.planned))))
+        synthesise(engine, self.writer)
+        return len(self.made)
+
+
+def test_images_and_labels_come_back_as_they_were_made(tmp_path):
+    synthesis = Synthesis(tmp_path)
+    assert synthesis.run() == 2
+    made = read_dataset(synthesis.folder)
+    load = LoadItemd(["image", "label"], channel_count=2, foreground_count=1)
+    for item, (name, image) in zip(made.splits["training"], synthesis.made.items(), strict=True):
+        loaded = ToSignedRanged("image", [0, 255])(load(item))
+        assert Path(item["image"]).name == f"{name}.nii.gz"
+        assert loaded["image"].shape == (2, 5, 4, 1)
+        np.testing.assert_allclose(loaded["image"][..., 0], image.clamp(-1, 1), atol=2.2 / 2**16)
+        expected = np.zeros((5, 4))
+        expected[1:3, 1] = 1  # without the outline class
+        np.testing.assert_array_equal(loaded["label"][0, ..., 0], expected)
+        assert nib.load(item["image"]).get_data_dtype() == np.int16
+
+
+def test_the_description_tells_where_each_image_comes_from(tmp_path):
+    synthesis = Synthesis(tmp_path)
+    synthesis.run()
+    made = read_dataset(synthesis.folder)
+    assert (made.modality, made.labels, made.classes) == (["T1", "T2"], ["background", "tumour"], CLASSES)
+    assert [item["class"] for item in made.items] == ["B", "A"]
+    assert [item["patient"] for item in made.items] == ["synthetic-000000_B", "synthetic-000001_A"]
+    assert made.items[0]["synthetic"] == {
+        "system": "redgan",
+        "generator": "generator.pt",
+        "generator_sha256": hashlib.sha256(b"weights").hexdigest(),
+        "seed": 4,
+        "asked_class": "B",
+        "source": f"{tmp_path}/image.npy#0",
+        "source_patient": "p0",
+        "source_split": "training",
+    }
+
+
+def test_a_finished_set_is_not_made_again_and_a_stopped_one_goes_on(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        Synthesis(tmp_path).run(stop_after=1)
+    assert not (tmp_path / "made" / "dataset.json").exists()
+    assert Synthesis(tmp_path).run() == 1
+    assert len(read_dataset(tmp_path / "made").items) == 2
+    written = {file: file.stat().st_mtime_ns for file in (tmp_path / "made").rglob("*.nii.gz")}
+    assert Synthesis(tmp_path).run() == 0
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "made").rglob("*.nii.gz")} == written
+
+
+@pytest.mark.parametrize("change", [{"weights": b"other weights"}, {"wanted": "BB"}])
+def test_another_generator_or_plan_makes_all_images_anew(tmp_path, change):
+    Synthesis(tmp_path).run()
+    assert Synthesis(tmp_path, **change).run() == 2
+    (sums,) = {item["synthetic"]["generator_sha256"] for item in read_dataset(tmp_path / "made").items}
+    assert sums == hashlib.sha256(change.get("weights", b"weights")).hexdigest()
+
+
+def test_a_set_stopped_after_the_change_does_not_keep_old_images(tmp_path):
+    Synthesis(tmp_path).run()
+    with pytest.raises(KeyboardInterrupt):
+        Synthesis(tmp_path, weights=b"other weights").run(stop_after=1)
+    assert not (tmp_path / "made" / "dataset.json").exists()
+    assert Synthesis(tmp_path, weights=b"other weights").run() == 1
+
+
+def test_the_folder_of_another_data_set_is_refused(tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "dataset.json").write_text("{}")
+    with pytest.raises(DatasetError, match=r"made holds another data set\. Name another --output_dir"):
+        Synthesis(tmp_path).run()
+    assert (tmp_path / "made" / "dataset.json").read_text() == "{}"
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path):
+    (tmp_path / "made").write_text("a file")
+    with pytest.raises(DatasetError, match=r"Cannot write .*made: .*Name a writable --output_dir"):
+        Synthesis(tmp_path).run()
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_no_half_file(tmp_path, monkeypatch):
+    def full(image, file):
+        Path(file).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    synthesis = Synthesis(tmp_path)
+    monkeypatch.setattr(nib, "save", full)
+    with pytest.raises(DatasetError, match=r"Cannot write .*nii\.gz: No space left on device\. Free space, or name"):
+        synthesis.run()
+    assert [file.name for file in synthesis.folder.rglob("*") if file.is_file()] == ["provenance.json"]
+    assert json.loads((synthesis.folder / "provenance.json").read_text())["system"] == "redgan"
