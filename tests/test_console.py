@@ -33,7 +33,11 @@ def caught(function, *arguments) -> BaseException:
     ("function", "argument", "shown"),
     [
         (read_dataset, "absent", "error: No .*absent/dataset.json. Write one with .*"),
-        (load_checkpoint, "absent.pt", "error: No checkpoint absent.pt. Train that network first, or correct the path."),
+        (
+            load_checkpoint,
+            "absent.pt",
+            "error: No checkpoint absent.pt. Train that network first, or correct the path.",
+        ),
         (lambda size: FitInPlaned("image", size), 0, "error: image_size is 0, expected a positive number of pixels."),
     ],
 )

@@ -12,7 +12,9 @@ Step = Callable[[Any, dict[str, Any]], dict[str, Any]]
 
 
 class StepTrainer(Trainer):
-    """Runs `step(engine, batch)` per iteration and keeps what it returns as `engine.state.output`.
+    """Runs `step(engine, batch)` per iteration and keeps `[what it returns]` as `engine.state.output`.
+
+    The list of one is the form of MONAI's own trainers, from which `--tracking mlflow` takes the loss.
 
     The step returns its scalars as floats under their names, the one to watch as `loss`.
 
@@ -30,6 +32,6 @@ class StepTrainer(Trainer):
         super().__init__(data_loader=train_data_loader, decollate=False, handlers=train_handlers, **kwargs)
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
-        engine.state.output = self.step(engine, batchdata)
+        engine.state.output = [self.step(engine, batchdata)]
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return engine.state.output

@@ -104,5 +104,6 @@ class EvaluationProgress(ProgressBar):
 
 
 def scalars(output: Any) -> dict[str, float]:
-    """The numbers among what a step returned."""
-    return {name: value for name, value in output.items() if isinstance(value, (int, float))}
+    """The numbers among what a step returned, a dictionary, or among a trainer's output, a list of one."""
+    values = output[0] if isinstance(output, list) else output
+    return {name: value for name, value in values.items() if isinstance(value, (int, float))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -111,7 +112,8 @@ def save_atomically(content: Any, file: str | Path) -> None:
         why = "the disk is full" if full else str(error)
         raise CheckpointError(f"Cannot write {file}: {why}. Free space, or name another folder.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there may be no folder to unlink it from
+            temporary.unlink()
 
 
 def load_checkpoint(file: str | Path, map_location: str = "cpu") -> Any:
@@ -134,6 +136,8 @@ def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor], where:
     Raises:
         CheckpointError: other names or shapes; the message shows the first that differs.
     """
+    if not isinstance(weights, Mapping):
+        raise CheckpointError(f"{where} holds a {type(weights).__name__}, expected weights by name. Name another file.")
     own = network.state_dict()
     for name in sorted(own.keys() | weights.keys()):
         stored, wanted = (_shape(d[name]) if name in d else "absent" for d in (weights, own))

@@ -44,7 +44,7 @@ def test_metadata_follows_the_schema(metadata: dict) -> None:
     verify_metadata(meta_file=str(METADATA), filepath=str(schema))
 
 
-def test_metadata_names_the_versions_that_are_installed_and_released(metadata: dict) -> None:
+def test_metadata_names_the_versions_that_are_pinned_and_released(metadata: dict) -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = {name.lower(): version for name, version in (line.split("==") for line in lines if "==" in line)}
     named = {
@@ -104,4 +104,6 @@ def test_onnx_gives_what_the_network_gives(network: torch.nn.Module, weights: Pa
     session = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     (given,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
     with torch.no_grad():
-        torch.testing.assert_close(torch.from_numpy(given), network(image), atol=1e-4, rtol=1e-3)
+        expected = network(image)
+    rounding = 1e-5 * expected.abs().max().item()  # untrained logits reach hundreds
+    torch.testing.assert_close(torch.from_numpy(given), expected, atol=rounding, rtol=0)

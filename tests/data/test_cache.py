@@ -51,7 +51,9 @@ def start(code: str, *arguments: object, seed: int = 0) -> subprocess.Popen:
     )
     environment = {**os.environ, "PYTHONHASHSEED": str(seed), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", head + load + code, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process: subprocess.Popen) -> str:
@@ -137,7 +139,7 @@ def test_random_states_do_not_count():
 def test_what_cannot_be_told_apart_is_refused():
     outer = 3
     for thing in (lambda item: item, functools.partial(lambda item: item), object()):
-        with pytest.raises(TypeError, match="Cannot describe .* for the cache key"):
+        with pytest.raises(TypeError, match=r"Cannot describe .* for the cache key"):
             describe(thing)
 
     def closure(item):
@@ -189,7 +191,9 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path, item, monke
 
     cache = VolumeCache(tmp_path / "cache", LoadArrays())
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(DatasetError, match=r"disk of the cache .*cache is full \(this volume needs .* MiB\).*--cache_dir"):
+    with pytest.raises(
+        DatasetError, match=r"disk of the cache .*cache is full \(this volume needs .* MiB\).*--cache_dir"
+    ):
         cache.entry(item)
     assert list((tmp_path / "cache").iterdir()) == []
 

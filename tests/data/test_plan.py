@@ -142,7 +142,7 @@ def test_the_command_plans_with_the_training_slices_and_says_so(phantom, tmp_pat
     assert {image["source_patient"] for image in content["images"]} == {"phantom_0001", "phantom_0002", "phantom_0005"}
     assert f"plan.json: {len(content['images'])} synthetic images." in capsys.readouterr().out
     assert read_plan(tmp_path / "plan.json", tmp_path, None) == content["images"]
-    with pytest.raises(DatasetError, match="redgan_train.json has no option image_size. Correct the name"):
+    with pytest.raises(DatasetError, match=r"redgan_train\.json has no option image_size\. Correct the name"):
         plan(str(tmp_path), output=str(tmp_path / "plan.json"), image_size=32)
 
 

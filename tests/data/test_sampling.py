@@ -50,7 +50,7 @@ def test_the_shares_of_the_ranks_part_the_common_order(monkeypatch, weights):
     assert [len(part) for part in parts] == [len(sampler) for sampler in samplers] == [3, 3, 3]
     assert [index for together in zip(*parts, strict=True) for index in together] == alone[:9]
     if weights is None:
-        assert len(set(sum(parts, []))) == 9
+        assert len({index for part in parts for index in part}) == 9
 
 
 @pytest.mark.parametrize(("count", "least", "most"), [(4, 0, 1), (10, 1, 1), (25, 2, 3)])

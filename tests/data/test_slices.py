@@ -82,7 +82,7 @@ def test_rules(items, tmp_path, rule, kept):
             dataset = slices(items, tmp_path, rule=rule)
             assert [dataset.summary(n)["source"] for n in range(len(dataset))] == places
         else:
-            with pytest.raises(DatasetError, match="None of the 2 images has a slice that passes BrightRule.*Loosen"):
+            with pytest.raises(DatasetError, match=r"None of the 2 images has a slice that passes BrightRule.*Loosen"):
                 slices(items, tmp_path, rule=rule)
 
 
@@ -99,7 +99,7 @@ def test_a_full_disk_while_the_choice_is_remembered(items, tmp_path, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(DatasetError, match="disk of the cache .* is full"):
+    with pytest.raises(DatasetError, match=r"disk of the cache .* is full"):
         slices(items, tmp_path, rule=LesionRule())
 
 

@@ -115,6 +115,6 @@ def test_items_to_evaluate_and_to_label(real, tmp_path):
 def test_images_without_label_can_be_labelled_but_not_evaluated(tmp_path):
     folder = write(tmp_path / "plain", {"training": [item("p0")], "test": ["new.png"]}, classes=[])
     assert images_to_label(folder, "test") == [{"image": str(folder / "new.png")}]
-    with pytest.raises(DatasetError, match="test split of .* has no item with a label"):
+    with pytest.raises(DatasetError, match=r"test split of .* has no item with a label"):
         evaluation_items(folder, "test")
     assert evaluation_items(folder, "training")[0]["class"] == ""

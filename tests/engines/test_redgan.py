@@ -197,7 +197,9 @@ def test_without_class_the_batch_needs_none():
 
 def real_networks() -> tuple[nn.Module, nn.Module, nn.Module]:
     torch.manual_seed(0)
-    generator = SPADEGenerator(mask_channels=2, image_channels=1, class_count=2, image_size=32, width=2, embedding_dim=4)
+    generator = SPADEGenerator(
+        mask_channels=2, image_channels=1, class_count=2, image_size=32, width=2, embedding_dim=4
+    )
     segmenter = ResNetUNet(
         in_channels=1, out_channels=1, encoder_widths=[8, 8, 16, 16], decoder_widths=[16, 8, 8, 8, 8]
     )
@@ -207,9 +209,7 @@ def real_networks() -> tuple[nn.Module, nn.Module, nn.Module]:
 def run_real(precision: torch.dtype, steps: int = 1) -> dict[str, Any]:
     generator, discriminator, segmenter = real_networks()
     optimizers = [torch.optim.Adam(n.parameters(), lr=1e-3, betas=(0.0, 0.9)) for n in (generator, discriminator)]
-    step = RedGANStep(
-        generator, discriminator, *optimizers, mask_channels=2, segmenter=segmenter, precision=precision
-    )
+    step = RedGANStep(generator, discriminator, *optimizers, mask_channels=2, segmenter=segmenter, precision=precision)
     maker = torch.Generator().manual_seed(1)
     data = {
         "image": torch.rand(2, 1, 32, 32, generator=maker) * 2 - 1,

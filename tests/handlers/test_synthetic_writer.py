@@ -37,7 +37,8 @@ class Synthesis:
         item = {"image": str(folder / "image.npy"), "label": str(folder / "label.npy"), "patient": "p0"}
         slices = SliceDataset([item], load_arrays, folder / "cache")
         images = [
-            {"class": name, "source": slices.summary(z)["source"], "source_patient": "p0"} for z, name in enumerate(wanted)
+            {"class": name, "source": slices.summary(z)["source"], "source_patient": "p0"}
+            for z, name in enumerate(wanted)
         ]
         self.planned = PlannedMasks(slices, images, CLASSES, self.folder)
         real = Dataset(folder, "real", ["T1", "T2"], ["background", "tumour"], CLASSES)

@@ -147,7 +147,9 @@ def test_a_truncated_checkpoint_is_one_clear_error(tmp_path, share):
     file = tmp_path / "model.pt"
     save_atomically(nn.Linear(20, 20).state_dict(), file)
     file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
-    with pytest.raises(CheckpointError, match=r"model\.pt is no readable checkpoint \(.+\)\. Train it again\.") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"model\.pt is no readable checkpoint \(.+\)\. Train it again\."
+    ) as caught:
         load_checkpoint(file)
     assert "\n" not in str(caught.value)
 
@@ -171,16 +173,18 @@ def test_weights_of_another_configuration_name_the_first_that_differs(tmp_path):
         load_network(nn.Linear(2, 4), tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match=r"'bias' is \(3,\) there and absent here"):
         load_network(nn.Linear(2, 3, bias=False), tmp_path / "model.pt")
-    assert same(load_network(nn.Linear(2, 3), tmp_path / "model.pt"), load_network(nn.Linear(2, 3), tmp_path / "model.pt"))
+    assert same(
+        load_network(nn.Linear(2, 3), tmp_path / "model.pt"), load_network(nn.Linear(2, 3), tmp_path / "model.pt")
+    )
 
 
 def test_a_whole_checkpoint_in_place_of_weights_is_refused():
     weights = {"network": nn.Linear(2, 3).state_dict(), "weight": [1.0], "bias": torch.zeros(3)}
-    with pytest.raises(CheckpointError, match="'network' is a .*Dict there and absent here"):
+    with pytest.raises(CheckpointError, match=r"'network' is a .*Dict there and absent here"):
         load_weights(nn.Linear(2, 3), weights, "checkpoint.pt")
 
 
 def test_contents_that_are_no_dictionary_are_refused(tmp_path):
     save_atomically([1, 2], tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match="another configuration|no readable checkpoint"):
+    with pytest.raises(CheckpointError, match="holds a list, expected weights by name"):
         load_network(nn.Linear(2, 3), tmp_path / "model.pt")

@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from scripts.handlers.named import named_handler
+
+
+def test_the_handler_comes_back_itself():
+    handler = object()
+    assert named_handler(handler) is handler
