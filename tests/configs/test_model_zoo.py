@@ -89,6 +89,7 @@ def test_torchscript_gives_what_the_network_gives(network: torch.nn.Module, weig
         torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts").eval()(image), network(image))
 
 
+@pytest.mark.slow
 def test_onnx_gives_what_the_network_gives(network: torch.nn.Module, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
