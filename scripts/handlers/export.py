@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 class KeepBest:
     """Attached to a validator: writes the network's weights whenever the metric is higher than ever before.
+
+    The best weights are part of its state too, so that a resumed run whose file is gone (workflow managers remove the
+    outputs of jobs that they start again) writes it anew, even where all epochs are done.
 
     Args:
         network: whose `state_dict` is written.
@@ -30,28 +34,35 @@ class KeepBest:
         self.file = Path(file)
         self.metric = metric
         self.best: float | None = None
+        self.weights: dict[str, torch.Tensor] = {}
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
         value = float(engine.state.metrics[self.metric])
-        if self.best is None or value > self.best or not self.file.exists():
+        if self.best is None or value > self.best:
             best = float("-inf") if self.best is None else self.best
             self.best = max(best, value)  # max keeps its first argument where the value is NaN
+            current = unwrap(self.network).state_dict()
+            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in current.items()}
             if not getattr(engine.state, "rank", 0):
-                save_atomically(unwrap(self.network).state_dict(), self.file)
+                save_atomically(self.weights, self.file)
                 logger.info(f"Best {self.metric} so far, {value:.4f}: wrote {self.file}")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return {"best": self.best, "weights": self.weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = state["best"]
+        self.best, self.weights = state["best"], state["weights"]
+        if self.weights and not self.file.exists():
+            save_atomically(self.weights, self.file)
 
 
 class ExportWeights:
     """Attached to a trainer: writes a network's weights (a generator's moving average) every `interval` epochs.
+
+    A finished run that is started again writes them once more if their file is gone.
 
     Args:
         network: whose `state_dict` is written.
@@ -66,6 +77,11 @@ class ExportWeights:
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+        engine.add_event_handler(Events.COMPLETED, self._complete)
+
+    def _complete(self, engine: Engine) -> None:
+        if not self.file.exists():
+            self(engine)
 
     def __call__(self, engine: Engine) -> None:
         last = engine.state.epoch == engine.state.max_epochs

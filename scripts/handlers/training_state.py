@@ -64,6 +64,8 @@ class TrainingState:
         save_atomically(content, self.file)
 
     def load(self, engine: Engine) -> None:
+        for left_behind in self.file.parent.glob(f".{self.file.name}.*.tmp"):  # by a run that was killed while saving
+            left_behind.unlink(missing_ok=True)
         if not self.file.exists():
             return
         content = load_checkpoint(self.file)

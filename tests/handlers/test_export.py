@@ -87,3 +87,20 @@ def test_other_ranks_write_nothing(tmp_path):
 def test_the_file_holds_tensors_alone(tmp_path):
     show(KeepBest(network(), tmp_path / "model.pt", "dice"), [0.1])
     assert isinstance(torch.load(tmp_path / "model.pt", weights_only=True)["weight"], torch.Tensor)
+
+
+def test_a_resumed_run_restores_a_file_that_is_gone(tmp_path):
+    first = KeepBest(network(), tmp_path / "model.pt", "dice")
+    show(first, [0.1, 0.5, 0.2])
+    state = first.state_dict()
+    (tmp_path / "model.pt").unlink()
+    KeepBest(network(), tmp_path / "model.pt", "dice").load_state_dict(state)
+    assert stored(tmp_path / "model.pt") == 1
+
+
+def test_a_finished_run_exports_again_if_its_file_is_gone(tmp_path):
+    trainer = Engine(lambda engine, batch: None)
+    ExportWeights(network(3), tmp_path / "generator.pt").attach(trainer)
+    trainer.add_event_handler(Events.STARTED, lambda engine: setattr(engine.state, "epoch", 2))
+    trainer.run([0], max_epochs=2)
+    assert stored(tmp_path / "generator.pt") == 3

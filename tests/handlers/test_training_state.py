@@ -107,6 +107,13 @@ def test_a_checkpoint_without_a_part_is_refused(tmp_path):
         run(2)
 
 
+def test_what_a_killed_save_left_behind_is_removed(tmp_path):
+    (tmp_path / ".checkpoint.pt.123.tmp").write_bytes(b"half")
+    (tmp_path / ".model.pt.123.tmp").write_bytes(b"of another handler")
+    Run(tmp_path)(1)
+    assert sorted(os.listdir(tmp_path)) == [".model.pt.123.tmp", "checkpoint.pt"]
+
+
 def test_other_ranks_save_nothing(tmp_path):
     run, engine = Run(tmp_path), Engine(lambda engine, batch: None)
     engine.state.rank = 1

@@ -84,8 +84,12 @@ def check_killed_training(
     process = start(folder)
     kill_in_mid_checkpoint(process, folder)
     assert before <= saved_epoch(folder) < 4
-    output, errors = start(folder).communicate(timeout=LONGEST_SECONDS)
-    assert f"after epoch {saved_epoch(whole)} of 4" not in output, errors
+    before = saved_epoch(folder)
+    process = start(folder)
+    output, errors = process.communicate(timeout=LONGEST_SECONDS)
+    assert process.returncode == 0, output + errors
+    assert f"checkpoint.pt after epoch {before} of 4" in output
+    assert not list(folder.glob(".checkpoint.pt.*"))
     assert_same_results(folder, whole, weights)
 
 
