@@ -175,11 +175,14 @@ def _slice_count(item: Item) -> int:
 
 
 def _seconds(jobs: Path, runs: list[str]) -> dict[str, float]:
-    """Wall-clock seconds of each training, from Snakemake's benchmark files, summed over folds and seeds."""
+    """Seconds of each training, summed over folds and seeds, from its epochs (resumed runs count whole)."""
     seconds: dict[str, float] = defaultdict(float)
     for run in runs:
-        for file in sorted((jobs / run).glob("*/time.tsv")):
-            seconds[file.parent.name] += float(file.read_text().splitlines()[1].split("\t")[0])
+        for file in sorted((jobs / run).glob("**/curves.csv")):
+            with open(file, newline="", encoding="utf-8") as stream:
+                seconds[file.relative_to(jobs / run).parts[0]] += sum(
+                    float(row["seconds"]) for row in csv.DictReader(stream)
+                )
     return dict(seconds)
 
 

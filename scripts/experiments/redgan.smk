@@ -66,8 +66,6 @@ rule segmenter:
         JOB + "/segmenter_{arm}/model.pt",
     log:
         JOB + "/segmenter_{arm}/log.txt",
-    benchmark:
-        JOB + "/segmenter_{arm}/time.tsv"
     threads: config.get("threads", 1)
     params:
         fold=lambda w: w.run.split("_")[0].removeprefix("fold"),
@@ -104,8 +102,6 @@ rule generator:
         JOB + "/{generator}/generator.pt",
     log:
         JOB + "/{generator}/log.txt",
-    benchmark:
-        JOB + "/{generator}/time.tsv"
     threads: config.get("threads", 1)
     params:
         fold=lambda w: w.run.split("_")[0].removeprefix("fold"),

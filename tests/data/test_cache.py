@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +51,13 @@ def start(code: str, *arguments: object, seed: int = 0) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONHASHSEED": str(seed), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", head + load + code, *map(str, arguments)]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -154,11 +159,15 @@ def test_two_processes_at_once_make_one_entry_and_neither_fails(tmp_path, item):
         "cache = VolumeCache(sys.argv[1], LoadArrays())\n"
         "save = np.save\n"
         "np.save = lambda *a: (time.sleep(0.3), save(*a))\n"  # both are surely at work together
-        "while time.time() < float(sys.argv[4]): time.sleep(0.001)\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
         "print(cache.entry({'image': sys.argv[2], 'label': sys.argv[3]}))"
     )
-    begin = time.time() + 8
-    processes = [start(code, tmp_path / "cache", item["image"], item["label"], begin) for _ in range(2)]
+    processes = [start(code, tmp_path / "cache", item["image"], item["label"]) for _ in range(2)]
+    assert [process.stdout.readline() for process in processes] == ["ready\n", "ready\n"]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
     first, second = map(finish, processes)
     assert first == second
     assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [Path(first).name]
