@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
-from scripts.data.contract import DatasetError, Item, read_dataset
+from scripts.data.contract import DatasetError, Item, image_files, read_dataset, stem
 from scripts.data.splits import check_synthetic_sources, select_items
 
 
@@ -66,5 +67,12 @@ def real_items(dataset_dir: str | Path, split: str, *, fold: int | None = None) 
 
 
 def images_to_label(dataset_dir: str | Path, split: str, *, fold: int | None = None) -> list[Item]:
-    """The images of a split, labelled or not, as `{"image": ...}`."""
-    return [{"image": item["image"]} for item in select_items(read_dataset(dataset_dir), split, fold, labelled=False)]
+    """The images of a split, labelled or not: `image`, and `name`, a file stem that no two of them share."""
+    items = select_items(read_dataset(dataset_dir), split, fold, labelled=False)
+    stems = Counter(stem(image_files(item)[0]) for item in items)
+    named = []
+    for item in items:
+        file = Path(image_files(item)[0])
+        name = stem(file) if stems[stem(file)] == 1 else f"{file.parent.name}_{stem(file)}"
+        named.append({"image": item["image"], "name": name})
+    return named

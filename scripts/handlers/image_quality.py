@@ -25,7 +25,8 @@ PARTS = ("training", "held_out", "synthetic")
 class ImageQuality:
     """Attached to an evaluator that runs the segmenter over real training, real held-out and synthetic slices.
 
-    Features are the segmenter's bottleneck, averaged over the image. Written as `quality.json` under the system's name:
+    Features are the segmenter's bottleneck, averaged over the image, in standard deviations of the real training
+    images. Written as `quality.json` under the system's name:
 
     - `frechet`, `kernel`: distance of synthetic from real training images, beside the floor: held-out real images from
       the training images at the same n, both with an interval over patients.
@@ -84,6 +85,8 @@ class ImageQuality:
     def _finish(self, engine: Engine) -> None:
         training, held_out, synthetic = (self.rows[part] for part in PARTS)
         samples = [np.stack(part["features"]) for part in (training, held_out, synthetic)]
+        center, spread = samples[0].mean(0), samples[0].std(0)
+        samples = [(sample - center) / np.where(spread > 0, spread, 1) for sample in samples]
         patients = (training["patient"], held_out["patient"], synthetic["patient"])
         quality: dict[str, Any] = {
             "frechet": frechet_with_floor(*samples, patients=patients),

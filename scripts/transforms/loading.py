@@ -6,7 +6,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
@@ -123,9 +122,3 @@ class LoadItemd(MapTransform):
 
 def _size(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
-
-
-def to_uint8_picture(image: np.ndarray) -> np.ndarray:
-    """Image in [-1, 1] to 0..255, rows = y: (X, Y) -> (Y, X) grey, (3, X, Y) -> (Y, X, 3) colour."""
-    scaled = ((np.clip(image, -1, 1) + 1) * 127.5).round().astype(np.uint8)
-    return scaled.T if scaled.ndim == 2 else scaled.transpose(2, 1, 0)

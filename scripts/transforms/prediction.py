@@ -26,6 +26,20 @@ class ToLabelMapd(MapTransform):
         return mapped
 
 
+class NameOutputd(MapTransform):
+    """Tells `SaveImaged` to call the file after the item's `name`, where it has one (names of images may repeat)."""
+
+    def __init__(self, keys: KeysCollection = "pred", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        named = dict(data)
+        for key in self.key_iterator(named):
+            if "name" in named:
+                named[key].meta["filename_or_obj"] = f"{named['name']}.nii.gz"
+        return named
+
+
 def to_label_map(logits: torch.Tensor) -> torch.Tensor:
     """Logits (K, ...) to labels (1, ...) of 0..K, uint8."""
     highest, channel = logits.max(dim=0, keepdim=True)

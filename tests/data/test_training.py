@@ -109,12 +109,19 @@ def test_items_to_evaluate_and_to_label(real, tmp_path):
         {"image": str(real / "p4.png"), "label": str(real / "p4_mask.png"), "patient": "p4", "class": "B"}
     ]
     assert real_items(real, "validation")[0]["fold"] == 1
-    assert images_to_label(real, "validation") == [{"image": str(real / "p3.png")}]
+    assert images_to_label(real, "validation") == [{"image": str(real / "p3.png"), "name": "p3"}]
 
 
 def test_images_without_label_can_be_labelled_but_not_evaluated(tmp_path):
     folder = write(tmp_path / "plain", {"training": [item("p0")], "test": ["new.png"]}, classes=[])
-    assert images_to_label(folder, "test") == [{"image": str(folder / "new.png")}]
+    assert images_to_label(folder, "test") == [{"image": str(folder / "new.png"), "name": "new"}]
     with pytest.raises(DatasetError, match=r"test split of .* has no item with a label"):
         evaluation_items(folder, "test")
     assert evaluation_items(folder, "training")[0]["class"] == ""
+
+
+def test_images_of_one_name_in_different_folders_get_names_of_their_own(tmp_path):
+    items = [{"image": f"case{n}/flair.nii.gz", "patient": f"p{n}"} for n in (1, 2)] + [{"image": "other.png"}]
+    dataset = {"modality": {"0": "a"}, "labels": {"0": "background"}, "training": [], "test": items}
+    (tmp_path / "dataset.json").write_text(json.dumps(dataset))
+    assert [item["name"] for item in images_to_label(tmp_path, "test")] == ["case1_flair", "case2_flair", "other"]

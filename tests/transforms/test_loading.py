@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from scripts.data.contract import DatasetError
-from scripts.transforms.loading import LoadItemd, read_image, read_label, to_uint8_picture
+from scripts.transforms.loading import LoadItemd, read_image, read_label
 
 
 def write_volume(file: Path, array: np.ndarray) -> str:
@@ -132,9 +132,3 @@ def test_image_and_label_of_different_shape(item, tmp_path):
     label = write_volume(tmp_path / "small.nii.gz", np.zeros((2, 3, 3), np.uint8))
     with pytest.raises(DatasetError, match=r"small\.nii\.gz is 2 x 3 x 3 but its image .* is 2 x 3 x 4\. Resample"):
         loader()({**item, "label": label})
-
-
-def test_picture_of_a_signed_image():
-    image = np.array([[-1.0, 0.0, 1.0], [-3.0, 3.0, 0.5]])  # (X, Y)
-    np.testing.assert_array_equal(to_uint8_picture(image), [[0, 0], [128, 255], [255, 191]])
-    assert to_uint8_picture(np.zeros((3, 4, 5))).shape == (5, 4, 3)
