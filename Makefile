@@ -29,7 +29,8 @@ lint: install
 
 test: lint
 	@echo "== Tests (about fifteen minutes on two cores; -m 'not slow' takes two)"
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=85 $(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered \
+	    --cov-fail-under=85 $(PYTEST_OPTIONS)
 
 clean:
 	rm -rf results runs cache data predictions .snakemake .coverage
