@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from PIL import Image
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
@@ -54,8 +55,6 @@ class SampleGrid:
         columns, rows = self._cells(engine.state.device)
         file = self.output_dir / "pictures" / f"epoch_{engine.state.epoch:04d}.png"
         write_grid(columns, file, row_titles=rows)
-        from PIL import Image
-
         with SummaryWriter(str(self.output_dir / "tensorboard")) as writer:
             writer.add_image("samples", np.asarray(Image.open(file)), engine.state.epoch, dataformats="HWC")
 
