@@ -28,7 +28,7 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	@echo "== Tests (about fifteen minutes on two cores; -m 'not slow' takes two)"
+	@echo "== Tests (about seven minutes on two cores)"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered \
 	    --cov-fail-under=85 $(PYTEST_OPTIONS)
 
