@@ -90,9 +90,9 @@ def write_phantom(
     return folder
 
 
-def default_dataset(bundle_root: str) -> str:
-    """The bundle's default data set, the MR phantom in `<bundle_root>/data/phantom_mr`, written on first use."""
-    return str(write_phantom(Path(bundle_root) / "data" / "phantom_mr"))
+def default_dataset(bundle_root: str, kind: str = "mr") -> str:
+    """The bundle's default data set, the phantom in `<bundle_root>/data/phantom_<kind>`, written on first use."""
+    return str(write_phantom(Path(bundle_root) / "data" / f"phantom_{kind}", kind=kind))
 
 
 def draw_patient(

@@ -23,9 +23,9 @@ STRATEGIES = ("own_class", "single", "balanced", "balanced_authors", "effective_
 def count_synthetic(
     counts: Mapping[str, int], strategy: str, *, target_class: str | None = None, beta: float = 0.999
 ) -> dict[str, int]:
-    """Synthetic images per class, at most one per mask (the generator has no noise input).
+    """Synthetic images per class, at most one per mask.
 
-    - `own_class` (for the paper's Table 1): one image from every mask, in the class that the mask has.
+    - `own_class` (Red-GAN's Table 1, LcGAN): one image from every mask, in the class that the mask has, if any.
     - `single` (strategy I): one image of `target_class` from every mask of the other classes, so that the class reaches
       the size of the whole set.
     - `balanced` (strategy II, paper): that for every class.
@@ -79,39 +79,50 @@ def make_plan(
     *,
     seed: int = 0,
     limit_per_class: int | None = None,
+    draws_per_mask: int = 1,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """The images to synthesise: each names the asked class and the slice whose mask it is made from.
 
-    Masks come from slices of the other classes (`own_class`: of the same class), drawn without replacement in seeded
-    order.
+    Masks come from slices of the other classes (`own_class`: of the same class, or of none), drawn without replacement
+    in seeded order.
 
     Args:
         dataset: training slices.
-        classes: names, in the order of class indices.
-        limit_per_class: at most so many images per class (a smaller set, drawn from the same order).
+        classes: names, in the order of class indices; a data set without classes takes `own_class` only.
+        limit_per_class: at most so many masks per class (a smaller set, drawn from the same order).
+        draws_per_mask: images from each mask, for generators with noise; they differ in `draw`.
         options: of `count_synthetic`.
 
     Raises:
-        DatasetError: what `count_synthetic` refuses, a data set without classes, or a limit below 1.
+        DatasetError: what `count_synthetic` refuses, a strategy that needs classes where there are none, or a number
+            below 1.
     """
-    if not classes:
+    if not classes and strategy != "own_class":
         raise DatasetError(
-            "This data set has no classes to plan for. Name them under 'classes' in dataset.json and give each "
-            "training item its 'class'."
+            f"This data set has no classes to plan {strategy!r} for. Pass --strategy own_class, or name them under "
+            "'classes' in dataset.json and give each training item its 'class'."
         )
-    if limit_per_class is not None and limit_per_class < 1:
-        raise DatasetError(f"limit_per_class is {limit_per_class}, expected 1 or more, or none for no limit.")
+    for name, value in (("limit_per_class", limit_per_class), ("draws_per_mask", draws_per_mask)):
+        if value is not None and value < 1:
+            raise DatasetError(f"{name} is {value}, expected 1 or more.")
     indices = dataset.class_indices
     known = Counter(indices.tolist())
-    wanted = count_synthetic({name: known[c] for c, name in enumerate(classes)}, strategy, **options)
+    groups: list[tuple[int, str | None]] = list(enumerate(classes))
+    if strategy == "own_class":
+        wanted = {c: known[c] for c in (-1, *range(len(classes)))}
+        groups.insert(0, (-1, None))
+    else:
+        by_name = count_synthetic({name: known[c] for c, name in enumerate(classes)}, strategy, **options)
+        wanted = {c: by_name[name] for c, name in enumerate(classes)}
     images = []
-    for c, name in enumerate(classes):
+    for c, class_name in groups:
         masks = np.flatnonzero(indices == c if strategy == "own_class" else indices != c)
-        order = np.random.default_rng([seed, c]).permutation(masks)
-        for position in sorted(order[: min(wanted[name], limit_per_class or wanted[name])].tolist()):
+        order = np.random.default_rng([seed, c % (len(classes) + 1)]).permutation(masks)
+        for position in sorted(order[: min(wanted[c], limit_per_class or wanted[c])].tolist()):
             summary = dataset.summary(position)
-            images.append({"class": name, "source": summary["source"], "source_patient": summary["patient"]})
+            source = {"class": class_name, "source": summary["source"], "source_patient": summary["patient"]}
+            images += [{**source, "draw": draw} for draw in range(draws_per_mask)]
     return images
 
 
@@ -125,6 +136,7 @@ def plan(
     fold: int | None = None,
     seed: int = 0,
     limit_per_class: int | None = None,
+    draws_per_mask: int = 1,
     config: str = "configs/redgan_train.json",
     **overrides: Any,
 ) -> None:
@@ -138,7 +150,8 @@ def plan(
         beta: of strategy effective_number, in [0, 1).
         fold: fold of the cross-validation; only its training patients give masks.
         seed: of the choice among masks.
-        limit_per_class: at most so many images per class.
+        limit_per_class: at most so many masks per class.
+        draws_per_mask: images from each mask; more than 1 only for generators with noise (LcGAN).
         config: the generator's training config, whose training slices are planned with.
         overrides: further options of that config, as for its training (image_size_pixels, cache_dir ...).
     """
@@ -158,6 +171,7 @@ def plan(
         strategy,
         seed=seed,
         limit_per_class=limit_per_class,
+        draws_per_mask=draws_per_mask,
         target_class=target_class,
         beta=beta,
     )
@@ -187,7 +201,7 @@ def read_plan(file: str | Path, dataset_dir: str | Path, fold: int | None) -> li
         items = [
             {"image": image["source"], "synthetic": {"source_patient": image["source_patient"]}} for image in images
         ]
-        names = {image["class"] for image in images}
+        names = {image["class"] for image in images} - {None}
     except FileNotFoundError:
         raise DatasetError(
             f"No plan {file}. Write one with `python -m scripts plan <folder> --output {file}`."
@@ -214,10 +228,15 @@ def plan_table(slices: SliceDataset, classes: Sequence[str], images: Sequence[Ma
     indices = slices.class_indices
     made = Counter(image["class"] for image in images)
     rows: list[tuple[str, ...]] = [("class", "patients", "real", "synthetic", "together")]
-    for c, name in enumerate(classes):
+    groups: list[tuple[int, str | None]] = list(enumerate(classes))
+    if (indices < 0).any():
+        groups.append((-1, None))
+    for c, name in groups:
         positions = np.flatnonzero(indices == c).tolist()
         patients = {slices.summary(position)["patient"] for position in positions}
-        rows.append((name, *map(str, (len(patients), len(positions), made[name], len(positions) + made[name]))))
+        rows.append(
+            (name or "no class", *map(str, (len(patients), len(positions), made[name], len(positions) + made[name])))
+        )
     widths = [max(len(row[n]) for row in rows) for n in range(5)]
     lines = [
         row[0].ljust(widths[0]) + "".join(f"  {cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))

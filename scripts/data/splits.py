@@ -72,6 +72,28 @@ def select_items(dataset: Dataset, split: str, fold: int | None = None, *, label
     return items
 
 
+def select_fraction(items: Sequence[Item], fraction: float, *, seed: int = 0) -> list[Item]:
+    """All items of a share of the patients; with one seed smaller fractions lie within larger ones.
+
+    The patients of each class are put in seeded random order and the classes are interleaved, so that every fraction
+    holds the classes about as the whole does. At least one patient is kept; the number is rounded, half to even.
+
+    Raises:
+        DatasetError: a fraction outside (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise DatasetError(f"patient_fraction is {fraction}, expected a number above 0 and up to 1, such as 0.1.")
+    classes = _class_by_patient(items)
+    generator = np.random.default_rng(seed)
+    place: dict[str, tuple[float, str]] = {}
+    for name in sorted(set(classes.values())):
+        patients = sorted(patient for patient in classes if classes[patient] == name)
+        generator.shuffle(patients)
+        place |= {patient: ((n + 0.5) / len(patients), name) for n, patient in enumerate(patients)}
+    chosen = set(sorted(place, key=lambda patient: place[patient])[: max(1, round(fraction * len(place)))])
+    return [item for item in items if item["patient"] in chosen]
+
+
 def check_disjoint(splits: dict[str, list[Item]], dataset: Dataset) -> None:
     """Raises DatasetError when a patient is in two splits."""
     home: dict[str, str] = {}

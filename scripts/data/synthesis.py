@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
-from scripts.data.contract import DatasetError
+from scripts.data.contract import DatasetError, image_files
 from scripts.data.slices import SliceDataset
 
 
@@ -16,13 +17,14 @@ class PlannedMasks(Dataset):
     """One element per planned image that is not on the disk yet, so a killed synthesis goes on where it stopped.
 
     An element has the source slice's `image` and `label`, the asked class as `class_index`, and `name`, `source`,
-    `source_patient`, `asked_class`.
+    `source_patient`, `asked_class`, and `noise_seed`, which `seed` and the place in the plan decide.
 
     Args:
         slices: the training slices, preprocessed as for the generator's training.
         images: from `read_plan`.
         classes: names in the order of class indices.
         output_dir: folder of the synthetic set.
+        seed: of the noise.
     """
 
     def __init__(
@@ -31,10 +33,18 @@ class PlannedMasks(Dataset):
         images: Sequence[Mapping[str, Any]],
         classes: Sequence[str],
         output_dir: str | Path,
+        seed: int = 0,
     ) -> None:
         self.slices = slices
         self.classes = list(classes)
-        self.images = [dict(image, name=f"{n:06d}_{image['class'] or 'image'}") for n, image in enumerate(images)]
+        self.images = [
+            {
+                **image,
+                "name": f"{n:06d}_{image['class'] or 'image'}",
+                "noise_seed": int(np.random.SeedSequence([seed, n]).generate_state(1)[0]),
+            }
+            for n, image in enumerate(images)
+        ]
         place = {slices.summary(position)["source"]: position for position in range(len(slices))}
         for image in self.images:
             if image["source"] not in place:
@@ -60,6 +70,7 @@ class PlannedMasks(Dataset):
             "name": image["name"],
             "source_patient": image["source_patient"],
             "asked_class": image["class"] or "",
+            "noise_seed": image["noise_seed"],
         }
 
 
@@ -71,16 +82,22 @@ def synthetic_files(folder: Path, name: str) -> tuple[Path, Path]:
 class ComparedSlices(Dataset):
     """Real training, real held-out and synthetic slices, each element told apart by its `part`.
 
-    `source_patient` is the patient that an image, or the mask of a synthetic image, comes from.
+    `source_patient` is the patient that an image, or the mask of a synthetic image, comes from; `file` its image file.
 
     Args:
         training: real slices that the generator was trained on.
         held_out: real slices of other patients.
-        synthetic: slices of a synthetic set.
+        synthetic: slices of a synthetic set, the part "synthetic"; or of several, part name -> slices.
     """
 
-    def __init__(self, training: SliceDataset, held_out: SliceDataset, synthetic: SliceDataset) -> None:
-        self.parts = {"training": training, "held_out": held_out, "synthetic": synthetic}
+    def __init__(
+        self,
+        training: SliceDataset,
+        held_out: SliceDataset,
+        synthetic: SliceDataset | Mapping[str, SliceDataset],
+    ) -> None:
+        named = synthetic if isinstance(synthetic, Mapping) else {"synthetic": synthetic}
+        self.parts: dict[str, SliceDataset] = {"training": training, "held_out": held_out, **named}
         self.places = [(part, n) for part, slices in self.parts.items() for n in range(len(slices))]
 
     def __len__(self) -> int:
@@ -91,4 +108,4 @@ class ComparedSlices(Dataset):
         slices = self.parts[part]
         item = slices.data[slices.index[n][0]]
         source = (item.get("synthetic") or {}).get("source_patient", item["patient"])
-        return {**slices[n], "part": part, "source_patient": source}
+        return {**slices[n], "part": part, "source_patient": source, "file": image_files(item)[0]}

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from scripts.data.contract import DatasetError, Item, image_files, read_dataset, stem
-from scripts.data.splits import check_synthetic_sources, select_items
+from scripts.data.splits import check_synthetic_sources, select_fraction, select_items
 
 
 def training_items(
@@ -16,6 +16,8 @@ def training_items(
     synthetic_dir: str | Path | None = None,
     use_real: bool = True,
     only_class: str | None = None,
+    patient_fraction: float = 1.0,
+    fraction_seed: int = 0,
 ) -> list[Item]:
     """Training items of a data set and, if asked, of a synthetic set made from it.
 
@@ -25,13 +27,16 @@ def training_items(
         synthetic_dir: folder of the synthetic set.
         use_real: False leaves the real images out (the paper's Table 1 trains on synthetic images only).
         only_class: keeps the real images of one class (one generator per class).
+        patient_fraction: share of the training patients to use, in (0, 1], see `select_fraction`.
+        fraction_seed: of the choice of that share.
 
     Raises:
         DatasetError: whatever `read_dataset` and `select_items` refuse, a synthetic set whose labels or classes differ,
-            or one made from patients that are validated or tested on.
+            or one made from patients that are validated or tested on or lie outside the fraction.
     """
     dataset = read_dataset(dataset_dir)
-    items = select_items(dataset, "training", fold)
+    items = select_fraction(select_items(dataset, "training", fold), patient_fraction, seed=fraction_seed)
+    patients = {item["patient"] for item in items}
     if only_class is not None:
         if only_class not in dataset.classes:
             raise DatasetError(f"only_class is {only_class!r}, expected one of {dataset.classes}.")
@@ -50,6 +55,12 @@ def training_items(
                 f"{synthetic.root}: {name} {theirs} differ from {ours} of {dataset.root}. Synthesise again."
             )
     check_synthetic_sources(synthetic.items, dataset, fold)
+    for item in synthetic.items:
+        if item["synthetic"]["source_patient"] not in patients and patient_fraction < 1:
+            raise DatasetError(
+                f"{item['image']}: made from patient {item['synthetic']['source_patient']!r}, who is not in the "
+                f"{patient_fraction:.4g} of the patients chosen with seed {fraction_seed}. Synthesise from these only."
+            )
     return [*(items if use_real else []), *synthetic.items]
 
 

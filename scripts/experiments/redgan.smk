@@ -9,7 +9,8 @@ import sys
 
 sys.path.insert(0, os.getcwd())
 from scripts.data.phantom import write_phantom
-from scripts.experiments.redgan_arms import ARMS, GENERATORS, flags
+from scripts.experiments.arms import flags
+from scripts.experiments.redgan_arms import ARMS, GENERATORS
 
 if "dataset_dir" not in config:
     config["dataset_dir"] = str(write_phantom(**config["phantom"]))
@@ -49,7 +50,7 @@ rule report:
     output:
         RESULTS + "/report.html",
     shell:
-        f"{PYTHON} -W ignore -m scripts.experiments.collect {{workflow.configfiles}} && {PYTHON} -m scripts report {RESULTS}"
+        f"{PYTHON} -W ignore -m scripts.experiments.redgan_collect {{workflow.configfiles}} && {PYTHON} -m scripts report {RESULTS}"
 
 
 def synthetic_set(wildcards):

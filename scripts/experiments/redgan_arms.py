@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Arm:
-    """One way to train the segmenter.
-
-    Attributes:
-        title: as the report shows it.
-        kind: "baseline", "alternative" (cheap, without a GAN) or "gan".
-        options: overrides of `configs/train.json`.
-        generator: name in GENERATORS, None without synthetic images.
-        plan: options of `python -m scripts plan`; "{target}" stands for the experiment's target class.
-    """
-
-    title: str
-    kind: str
-    options: dict[str, Any] = field(default_factory=dict)
-    generator: str | None = None
-    plan: dict[str, str] = field(default_factory=dict)
-
+from scripts.experiments.arms import Arm
 
 # Overrides of configs/redgan_train.json. Table 1 of the paper compares the second and third, both without class.
 GENERATORS: dict[str, dict[str, Any]] = {
@@ -48,9 +29,3 @@ ARMS = {
         "Synthetic only, + third player", "gan", {"use_real": False}, "third_player", {"strategy": "own_class"}
     ),
 }
-
-
-def flags(options: dict[str, Any], target: str | None = None) -> str:
-    """Options as a command line; "{target}" becomes the target class."""
-    filled = {name: value.format(target=target) if isinstance(value, str) else value for name, value in options.items()}
-    return " ".join(f"--{name} '{value}'" for name, value in filled.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,25 @@ class ExportWeights:
         last = engine.state.epoch == engine.state.max_epochs
         if not getattr(engine.state, "rank", 0) and (last or engine.state.epoch % self.interval == 0):
             save_atomically(unwrap(self.network).state_dict(), self.file)
+
+
+class ExportCandidates:
+    """Attached to a trainer: writes a generator's weights after each of some epochs, for a later choice among them.
+
+    Args:
+        network: whose `state_dict` is written.
+        folder: of the files `epoch_<n>.pt`.
+        epochs: at whose end it is written.
+    """
+
+    def __init__(self, network: nn.Module, folder: str | Path, epochs: Sequence[int]) -> None:
+        self.network = network
+        self.folder = Path(folder)
+        self.epochs = set(epochs)
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        if engine.state.epoch in self.epochs and not getattr(engine.state, "rank", 0):
+            save_atomically(unwrap(self.network).state_dict(), self.folder / f"epoch_{engine.state.epoch:04d}.pt")

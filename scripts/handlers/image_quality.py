@@ -17,16 +17,17 @@ from scripts.metrics.frechet import frechet_with_floor
 from scripts.metrics.kernel_distance import kernel_with_floor
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.statistics import bootstrap_interval
-from scripts.networks.resnet_unet import ResNetUNet
 
-PARTS = ("training", "held_out", "synthetic")
+REAL = ("training", "held_out")
 
 
 class ImageQuality:
     """Attached to an evaluator that runs the segmenter over real training, real held-out and synthetic slices.
 
+    Synthetic ones are the part "synthetic", or several parts with other names (candidates of a choice).
+
     Features are the segmenter's bottleneck, averaged over the image, in standard deviations of the real training
-    images. Written as `quality.json` under the system's name:
+    images. Written as `quality.json` under the system's name, or "system part" where there are several:
 
     - `frechet`, `kernel`: distance of synthetic from real training images, beside the floor: held-out real images from
       the training images at the same n, both with an interval over patients.
@@ -35,7 +36,7 @@ class ImageQuality:
     - `mask_dice`: Dice of the segmenter's prediction on synthetic images with the mask they were made from.
 
     Args:
-        segmenter: whose `encode` gives features.
+        segmenter: whose `encode` gives features (B, F).
         foreground_count: labels besides the background.
         classes: names of the global classes; empty skips `specificity`.
         file: the `quality.json`.
@@ -45,7 +46,7 @@ class ImageQuality:
 
     def __init__(
         self,
-        segmenter: ResNetUNet,
+        segmenter: Any,
         *,
         foreground_count: int,
         classes: Sequence[str],
@@ -66,14 +67,14 @@ class ImageQuality:
         engine.add_event_handler(Events.COMPLETED, self._finish)
 
     def _start(self, engine: Engine) -> None:
-        self.rows = {part: {key: [] for key in ("features", "looks", "patient", "class", "overlap")} for part in PARTS}
+        self.rows = {part: _no_rows() for part in REAL}
 
     @torch.no_grad()
     def _add(self, engine: Any) -> None:
         images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
         features = self.segmenter.encode(images.to(engine.state.device)).float().cpu().numpy()  # (B, F)
         for element, output, feature in zip(engine.state.batch, engine.state.output, features, strict=True):
-            rows = self.rows[element["part"]]
+            rows = self.rows.setdefault(element["part"], _no_rows())
             rows["features"].append(feature)
             rows["looks"].append(intensity_statistics(element["image"].cpu().numpy()))
             rows["patient"].append(element["source_patient"])
@@ -83,22 +84,33 @@ class ImageQuality:
             rows["overlap"].append(overlap.mean_dice())
 
     def _finish(self, engine: Engine) -> None:
-        training, held_out, synthetic = (self.rows[part] for part in PARTS)
-        samples = [np.stack(part["features"]) for part in (training, held_out, synthetic)]
-        center, spread = samples[0].mean(0), samples[0].std(0)
-        samples = [(sample - center) / np.where(spread > 0, spread, 1) for sample in samples]
-        patients = (training["patient"], held_out["patient"], synthetic["patient"])
+        made = {part: rows for part, rows in self.rows.items() if part not in REAL}
+        names = {part: self.system if part == "synthetic" else f"{self.system} {part}" for part in made}
+        write_json(self.file, {names[part]: _without_nan(self._compare(rows)) for part, rows in made.items()})
+
+    def _compare(self, synthetic: dict[str, list[Any]]) -> dict[str, Any]:
+        parts = (*(self.rows[part] for part in REAL), synthetic)
+        training, held_out, _ = parts
         quality: dict[str, Any] = {
-            "frechet": frechet_with_floor(*samples, patients=patients),
-            "kernel": kernel_with_floor(*samples, patients=patients),
             "mask_dice": _mean_by_patient(synthetic),
             "mask_dice_held_out_real": _mean_by_patient(held_out),
         }
+        if min(len(part["features"]) for part in parts) > 1:  # one image has no covariance
+            samples = [np.stack(part["features"]) for part in parts]
+            center, spread = samples[0].mean(0), samples[0].std(0)
+            samples = [(sample - center) / np.where(spread > 0, spread, 1) for sample in samples]
+            patients = (training["patient"], held_out["patient"], synthetic["patient"])
+            quality["frechet"] = frechet_with_floor(*samples, patients=patients)
+            quality["kernel"] = kernel_with_floor(*samples, patients=patients)
         if len(set(training["class"])) > 1 and self.classes:
-            looks = [np.stack(part["looks"]) for part in (training, held_out, synthetic)]
-            names = [[self.classes[c] for c in part["class"]] for part in (training, held_out, synthetic)]
+            looks = [np.stack(part["looks"]) for part in parts]
+            names = [[self.classes[c] for c in part["class"]] for part in parts]
             quality["specificity"] = class_specificity(looks[0], names[0], looks[1], names[1], looks[2], names[2])
-        write_json(self.file, {self.system: _without_nan(quality)})
+        return quality
+
+
+def _no_rows() -> dict[str, list[Any]]:
+    return {key: [] for key in ("features", "looks", "patient", "class", "overlap")}
 
 
 def intensity_statistics(image: np.ndarray) -> np.ndarray:

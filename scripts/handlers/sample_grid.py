@@ -14,11 +14,14 @@ from torch.utils.tensorboard import SummaryWriter
 
 from scripts.data.contract import Dataset
 from scripts.data.slices import SliceDataset
+from scripts.networks.wrapping import unwrap
 from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
 
 
 class SampleGrid:
-    """Writes `pictures/epoch_<n>.png` (and a TensorBoard image): real image, mask, and that mask in every class.
+    """Writes `pictures/epoch_<n>.png` (and a TensorBoard image): real image, mask, and images made from that mask.
+
+    These are one per class, or with `draws` so many of different noise.
 
     Args:
         generator: the network to sample (its moving average).
@@ -27,6 +30,7 @@ class SampleGrid:
         description: names of modality and classes.
         output_dir: of the run.
         interval: epochs between pictures; the last epoch is always shown.
+        draws: images per mask of a generator without class; 0 for one with.
     """
 
     def __init__(
@@ -37,13 +41,15 @@ class SampleGrid:
         description: Dataset,
         output_dir: str | Path,
         interval: int = 5,
+        draws: int = 0,
     ) -> None:
-        self.generator = generator
+        self.generator = unwrap(generator)
         self.inferer = inferer
         self.dataset = dataset
         self.description = description
         self.output_dir = Path(output_dir)
         self.interval = interval
+        self.variants = [f"draw {n + 1}" for n in range(draws)] or description.classes or ["image"]
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
@@ -60,20 +66,20 @@ class SampleGrid:
 
     @torch.no_grad()
     def _cells(self, device: torch.device) -> tuple[list[list[np.ndarray]], list[str]]:
-        modality, classes = self.description.modality, self.description.classes or ["image"]
+        modality, number = self.description.modality, torch.arange(len(self.variants), device=device)
         self.generator.eval()
         columns = []
         for position in self._positions():
             element = self.dataset[position]
             cells = [*image_pictures(element["image"].numpy(), modality)]
             cells.append(label_picture(element["label"][0].numpy(), self.description.foreground_count))
-            label = element["label"][None].repeat(len(classes), 1, 1, 1).to(device)
-            made = self.inferer(label, self.generator, class_index=torch.arange(len(classes), device=device))
+            label = element["label"][None].repeat(len(number), 1, 1, 1).to(device)
+            made = self.inferer(label, self.generator, class_index=number, noise_seed=number)
             for image in made.float().cpu().numpy():
                 cells += image_pictures(image, modality)
             columns.append(cells)
         rows = [*picture_titles(modality, "real"), "mask"]
-        for name in classes:
+        for name in self.variants:
             rows += picture_titles(modality, name)
         return columns, rows
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from ignite.engine import Engine, Events
 
 from scripts.data.contract import Dataset, DatasetError, write_dataset, write_json
 from scripts.data.synthesis import PlannedMasks, synthetic_files
+
+logger = logging.getLogger(__name__)
 
 LPS_IDENTITY = np.diag([-1.0, -1.0, 1.0, 1.0])  # NIfTI is RAS: this affine says that x goes left and y to the back
 
@@ -115,6 +119,7 @@ class SyntheticSetWriter:
                         "source": image["source"],
                         "source_patient": image["source_patient"],
                         "source_split": "training",
+                        "draw": image.get("draw", 0),
                     },
                 }
             )
@@ -141,7 +146,10 @@ def _save(image: nib.Nifti1Image, file: Path) -> None:
 def synthesise(evaluator: Engine, writer: SyntheticSetWriter) -> None:
     """Runs the evaluator over the planned images; where all are there already, only completes `dataset.json`."""
     writer.claim_folder()
-    if len(writer.planned):
-        evaluator.run()
-    else:
+    if not len(writer.planned):
         writer.finish(evaluator)
+        return
+    start = time.perf_counter()
+    evaluator.run()
+    rate = len(writer.planned) / (time.perf_counter() - start)
+    logger.info(f"{len(writer.planned)} images in {writer.folder}, {rate:.1f} per second")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import logging
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,8 @@ def load_network(network: nn.Module, file: str | Path) -> nn.Module:
     """The network with the weights of an exported `model.pt`, for configs."""
     load_weights(unwrap(network), load_checkpoint(file), str(file))
     return network
+
+
+def load_networks(network: nn.Module, files: Sequence[str | Path]) -> list[nn.Module]:
+    """One copy of the network per file of weights, for configs."""
+    return [load_network(copy.deepcopy(network), file) for file in files]

@@ -32,9 +32,38 @@ class MaskToImageInferer(Inferer):
         return network(mask, class_index if self.use_class else None).clamp(-1, 1)
 
 
+class NoisyMaskToImageInferer(Inferer):
+    """Label maps to images in [-1, 1] by a generator whose noise is its dropout (pix2pix, LcGAN).
+
+    Each image's noise comes from its own seed, so it doesn't depend on the others in its batch.
+
+    Args:
+        mask_channels: classes of the one-hot mask, as in training.
+    """
+
+    def __init__(self, mask_channels: int) -> None:
+        super().__init__()
+        self.mask_channels = mask_channels
+
+    def __call__(  # type: ignore[override]
+        self, inputs: torch.Tensor, network: Any, noise_seed: torch.Tensor | None = None, **kwargs: Any
+    ) -> torch.Tensor:
+        """Label map (B, 1, S, S) of 0..M-1 and seeds (B,), 0 to B-1 by default, to images (B, C, S, S)."""
+        seeds = range(len(inputs)) if noise_seed is None else noise_seed.tolist()
+        mask = one_hot_mask(inputs, self.mask_channels)
+        return network(mask, network.draw_noise(seeds)).clamp(-1, 1)
+
+
 def prepare_mask_batch(
     batch: dict[str, Any], device: torch.device, non_blocking: bool = False, **kwargs: Any
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[()], dict[str, torch.Tensor]]:
-    """A batch for `SupervisedEvaluator`: the label map is the input, the real image what it is compared with."""
-    label, image = (batch[key].to(device, non_blocking=non_blocking) for key in ("label", "image"))
-    return label, image, (), {"class_index": batch["class_index"].to(device, non_blocking=non_blocking)}
+    """A batch for `SupervisedEvaluator`: the label map is the input, the real image what it is compared with.
+
+    Class and noise seed go to the inferer.
+    """
+    moved = {
+        key: batch[key].to(device, non_blocking=non_blocking)
+        for key in ("label", "image", "class_index", "noise_seed")
+        if key in batch
+    }
+    return moved.pop("label"), moved.pop("image"), (), moved

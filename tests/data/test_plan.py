@@ -104,10 +104,32 @@ def test_the_seed_chooses_the_masks_and_a_limit_takes_the_first_of_them():
 
 
 def test_no_classes_and_a_limit_below_one_are_refused():
-    with pytest.raises(DatasetError, match="has no classes to plan for"):
+    with pytest.raises(DatasetError, match="has no classes to plan 'balanced' for"):
         make_plan(Slices([-1, -1]), [], "balanced")
     with pytest.raises(DatasetError, match="limit_per_class is 0, expected 1 or more"):
         make_plan(SLICES, ["A", "B", "C"], "balanced", limit_per_class=0)
+
+
+def test_every_mask_of_a_data_set_without_classes_is_drawn_as_often_as_asked():
+    images = make_plan(Slices([-1] * 7), [], "own_class", draws_per_mask=2)
+    assert [(i["class"], i["source"], i["draw"]) for i in images[:3]] == [
+        (None, "image0#0", 0),
+        (None, "image0#0", 1),
+        (None, "image0#1", 0),
+    ]
+    assert len(images) == 14
+    assert plan_table(Slices([-1] * 7), [], images).splitlines()[1].split() == ["no", "class", "2", "7", "14", "21"]
+    with pytest.raises(DatasetError, match="draws_per_mask is 0, expected 1 or more"):
+        make_plan(SLICES, ["A", "B", "C"], "balanced", draws_per_mask=0)
+
+
+def test_images_without_class_are_planned_beside_those_with_one():
+    images = make_plan(Slices([0, 0, -1]), ["A"], "own_class")
+    assert sorted((i["class"] or "", i["source"]) for i in images) == [
+        ("", "image0#2"),
+        ("A", "image0#0"),
+        ("A", "image0#1"),
+    ]
 
 
 def test_the_table():

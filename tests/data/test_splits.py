@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.data.contract import Dataset, DatasetError, Item
-from scripts.data.splits import assign_folds, assign_splits, check_disjoint, check_synthetic_sources, select_items
+from scripts.data.splits import (
+    assign_folds,
+    assign_splits,
+    check_disjoint,
+    check_synthetic_sources,
+    select_fraction,
+    select_items,
+)
 
 
 def make_items(counts: dict[str | None, int], images: int = 2) -> list[Item]:
@@ -140,3 +148,27 @@ def test_a_synthetic_item_without_provenance_is_refused() -> None:
     dataset = make_dataset(**assign_splits(make_items({"A": 10})))
     with pytest.raises(DatasetError, match=r"no 'synthetic\.source_patient'"):
         check_synthetic_sources([{"image": "s.png"}], dataset)
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_smaller_fractions_lie_within_larger_ones(seed: int) -> None:
+    items = make_items({"A": 20, "B": 13, None: 7}, images=2)
+    chosen = [patients(select_fraction(items, share, seed=seed)) for share in (0.025, 0.1, 0.25, 1.0)]
+    assert [len(names) for names in chosen] == [1, 4, 10, 40]
+    assert all(small < large for small, large in pairwise(chosen))
+
+
+def test_a_fraction_keeps_all_images_of_its_patients_and_the_shares_of_the_classes() -> None:
+    part = select_fraction(make_items({"A": 24, "B": 8}, images=3), 0.25)
+    assert Counter(item["class"] for item in part) == {"A": 6 * 3, "B": 2 * 3}
+
+
+def test_another_seed_draws_other_patients() -> None:
+    items = make_items({"A": 40})
+    assert len({frozenset(patients(select_fraction(items, 0.1, seed=seed))) for seed in range(5)}) > 1
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.01])
+def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
+    with pytest.raises(DatasetError, match=f"patient_fraction is {fraction}, expected a number above 0 and up to 1"):
+        select_fraction(make_items({"A": 4}), fraction)

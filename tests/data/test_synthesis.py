@@ -65,3 +65,23 @@ def test_compared_slices_tell_the_parts_and_sources(tmp_path):
     assert shown == [("training", "p0"), ("held_out", "p1"), ("synthetic", "p0")]
     assert compared[8]["image"].unique().tolist() == [0.5]
     assert compared[8]["label"].unique().tolist() == [3]
+
+
+def test_each_image_has_noise_of_its_own_that_a_restart_and_the_order_leave_alone(tmp_path):
+    dataset = slices(tmp_path, "p0")
+    images = [{"class": None, "source": dataset.summary(0)["source"], "source_patient": "p0"}] * 3
+
+    def seeds(seed: int) -> list[int]:
+        return [image["noise_seed"] for image in PlannedMasks(dataset, images, [], tmp_path / "made", seed).images]
+
+    assert len({*seeds(0), *seeds(1)}) == 6
+    masks = PlannedMasks(dataset, images, [], tmp_path / "made", 1)
+    masks.missing = masks.missing[2:]  # the first two are on the disk
+    assert masks[0]["noise_seed"] == seeds(1)[2]
+
+
+def test_several_synthetic_sets_are_compared_under_their_names(tmp_path):
+    made = slices(tmp_path, "made", synthetic={"source_patient": "p0"})
+    compared = ComparedSlices(slices(tmp_path, "p0"), slices(tmp_path, "p1"), {"epoch_1": made, "epoch_2": made})
+    assert [compared[n]["part"] for n in (0, 3, 6, 9)] == ["training", "held_out", "epoch_1", "epoch_2"]
+    assert compared[6]["file"] == made.data[0]["image"]

@@ -125,3 +125,14 @@ def test_images_of_one_name_in_different_folders_get_names_of_their_own(tmp_path
     dataset = {"modality": {"0": "a"}, "labels": {"0": "background"}, "training": [], "test": items}
     (tmp_path / "dataset.json").write_text(json.dumps(dataset))
     assert [item["name"] for item in images_to_label(tmp_path, "test")] == ["case1_flair", "case2_flair", "other"]
+
+
+def test_a_fraction_takes_some_patients_and_synthetic_images_from_these_only(real, tmp_path):
+    (chosen,) = patients(training_items(real, patient_fraction=0.34))
+    others = sorted({"p0", "p1", "p2"} - {chosen})
+    own = synthetic(tmp_path, chosen)
+    assert patients(training_items(real, patient_fraction=0.34, synthetic_dir=own)) == [chosen, "made"]
+    other = synthetic(tmp_path, others[0])
+    assert len(training_items(real, synthetic_dir=other)) == 4
+    with pytest.raises(DatasetError, match=f"made from patient '{others[0]}', who is not in the 0.34 of the patients"):
+        training_items(real, patient_fraction=0.34, synthetic_dir=other)

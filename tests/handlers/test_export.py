@@ -9,7 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.handlers.export import ExportWeights, KeepBest
+from scripts.handlers.export import ExportCandidates, ExportWeights, KeepBest
 from scripts.handlers.training_state import load_checkpoint
 
 
@@ -104,3 +104,13 @@ def test_a_finished_run_exports_again_if_its_file_is_gone(tmp_path):
     trainer.add_event_handler(Events.STARTED, lambda engine: setattr(engine.state, "epoch", 2))
     trainer.run([0], max_epochs=2)
     assert stored(tmp_path / "generator.pt") == 3
+
+
+def test_candidates_are_written_at_their_epochs(tmp_path):
+    one = network()
+    handler = ExportCandidates(one, tmp_path / "generators", [2, 5, 10])
+    for epoch in range(1, 7):
+        nn.init.constant_(one.weight, epoch)
+        handler(SimpleNamespace(state=SimpleNamespace(epoch=epoch)))
+    handler(SimpleNamespace(state=SimpleNamespace(epoch=10, rank=1)))
+    assert {f.name: stored(f) for f in (tmp_path / "generators").iterdir()} == {"epoch_0002.pt": 2, "epoch_0005.pt": 5}

@@ -12,7 +12,7 @@ from torch import nn
 from scripts.data.contract import Dataset
 from scripts.data.slices import SliceDataset
 from scripts.handlers.sample_grid import SampleGrid
-from scripts.inferers.mask_to_image import MaskToImageInferer
+from scripts.inferers.mask_to_image import MaskToImageInferer, NoisyMaskToImageInferer
 
 CLASSES = ["A", "B", "C"]
 
@@ -77,3 +77,21 @@ def test_pictures_come_by_interval_and_at_the_end(slices, tmp_path):
     assert names == ["epoch_0003.png", "epoch_0006.png", "epoch_0007.png"]
     grid(slices, tmp_path / "other")(engine(3, rank=1))
     assert not (tmp_path / "other").exists()
+
+
+class BySeed(nn.Module):
+    """Images of one grey per seed: -1, 0 ..."""
+
+    def draw_noise(self, seeds):
+        return [torch.tensor(list(seeds)) - 1.0]
+
+    def forward(self, mask, noise):
+        return noise[0][:, None, None, None].expand(-1, 1, 8, 8)
+
+
+def test_a_generator_with_noise_shows_draws_instead_of_classes(slices, tmp_path):
+    description = Dataset(tmp_path, "set", ["T1"], ["background", "tumour"], CLASSES)
+    handler = SampleGrid(BySeed(), NoisyMaskToImageInferer(2), slices, description, tmp_path, draws=2)
+    columns, rows = handler._cells(torch.device("cpu"))
+    assert rows == ["real T1", "mask", "draw 1 T1", "draw 2 T1"]
+    assert [int(cell.max()) for cell in columns[0][2:]] == [0, 128]

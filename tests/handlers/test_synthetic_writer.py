@@ -98,6 +98,7 @@ def test_the_description_tells_where_each_image_comes_from(tmp_path):
         "source": f"{tmp_path}/image.npy#0",
         "source_patient": "p0",
         "source_split": "training",
+        "draw": 0,
     }
 
 

@@ -15,6 +15,7 @@ from scripts.handlers.training_state import (
     TrainingState,
     load_checkpoint,
     load_network,
+    load_networks,
     load_weights,
     save_atomically,
 )
@@ -195,3 +196,10 @@ def test_contents_that_are_no_dictionary_are_refused(tmp_path):
     save_atomically([1, 2], tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match="holds a list, expected weights by name"):
         load_network(nn.Linear(2, 3), tmp_path / "model.pt")
+
+
+def test_one_network_per_file(tmp_path: Path) -> None:
+    for n in (1, 2):
+        save_atomically({"weight": torch.full((1, 1), float(n))}, tmp_path / f"{n}.pt")
+    loaded = load_networks(nn.Linear(1, 1, bias=False), [tmp_path / "1.pt", tmp_path / "2.pt"])
+    assert [network.weight.item() for network in loaded] == [1, 2]

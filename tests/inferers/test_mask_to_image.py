@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from scripts.inferers.mask_to_image import MaskToImageInferer, prepare_mask_batch
+from scripts.inferers.mask_to_image import MaskToImageInferer, NoisyMaskToImageInferer, prepare_mask_batch
 
 
 def network(mask: torch.Tensor, class_index: torch.Tensor | None) -> torch.Tensor:
@@ -31,3 +32,23 @@ def test_the_label_map_is_the_evaluators_input():
     assert targets is batch["image"]
     assert arguments == ()
     assert named["class_index"].tolist() == [3]
+
+
+class Noisy:
+    """The lesion plus the noise; the noise is the seed in tenths."""
+
+    def draw_noise(self, seeds):
+        return [torch.tensor(list(seeds))[:, None, None, None] / 10]
+
+    def __call__(self, mask, noise):
+        return mask[:, 1:2] + noise[0]
+
+
+def test_noise_comes_from_each_images_seed():
+    label = torch.tensor([[0, 1], [0, 0]]).expand(2, 1, 2, 2)
+    images = NoisyMaskToImageInferer(2)(
+        label, Noisy(), noise_seed=torch.tensor([7, 2]), class_index=torch.tensor([0, 0])
+    )
+    assert images[:, 0, 1, 1].tolist() == pytest.approx([0.7, 0.2])
+    assert images[:, 0, 0, 1].tolist() == [1, 1]  # 1.7 and 1.2, cut to the range
+    assert NoisyMaskToImageInferer(2)(label, Noisy())[:, 0, 1, 1].tolist() == pytest.approx([0.0, 0.1])

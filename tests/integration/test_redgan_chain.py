@@ -27,6 +27,7 @@ PROVENANCE = {
     "source",
     "source_patient",
     "source_split",
+    "draw",
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.engines.segmenter import SegmenterStep
+from scripts.engines.supervised import SupervisedStep
 from scripts.losses.jaccard import SigmoidJaccardBCELoss
 
 ENGINE = SimpleNamespace(state=SimpleNamespace(device=torch.device("cpu")))
@@ -23,7 +23,7 @@ def data() -> dict[str, torch.Tensor]:
 def test_the_loss_falls(precision):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 8, 1), nn.ReLU(), nn.Conv2d(8, 1, 1))
-    step = SegmenterStep(
+    step = SupervisedStep(
         network, torch.optim.Adam(network.parameters(), lr=0.05), SigmoidJaccardBCELoss(), precision=precision
     )
     losses = [step(ENGINE, data())["loss"] for _ in range(40)]
@@ -35,7 +35,7 @@ def test_one_update_by_hand():
     """Squared error of weight * image: the gradient is 2 mean((weight * x - y) x)."""
     network = nn.Conv2d(1, 1, 1, bias=False)
     weight, batch = network.weight.item(), data()
-    step = SegmenterStep(
+    step = SupervisedStep(
         network, torch.optim.SGD(network.parameters(), lr=0.1), lambda logits, label: ((logits - label) ** 2).mean()
     )
     for _ in range(2):  # gradients of one step must not add to the next
@@ -48,7 +48,7 @@ def test_one_update_by_hand():
 
 def test_the_network_trains_in_training_mode_even_after_a_validation():
     network = nn.BatchNorm2d(1).eval()
-    step = SegmenterStep(network, torch.optim.SGD(network.parameters(), lr=0.1), SigmoidJaccardBCELoss())
+    step = SupervisedStep(network, torch.optim.SGD(network.parameters(), lr=0.1), SigmoidJaccardBCELoss())
     step(ENGINE, data())
     assert network.training
     assert network.num_batches_tracked == 1

@@ -1,4 +1,4 @@
-"""Training step of the lesion segmenter: the downstream network, and Red-GAN's third player."""
+"""Training step of networks that learn from targets: segmenters, and the classifier of real and synthetic images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from torch import nn
 from scripts.networks.precision import autocast
 
 
-class SegmenterStep:
+class SupervisedStep:
     """One supervised update: forward, loss, backward, optimiser.
 
     Args:
-        network: images (B, C, S, S) in [-1, 1] to logits (B, K, S, S), one channel per foreground label.
+        network: images (B, C, S, S) in [-1, 1] to logits.
         optimizer: of the network's parameters.
-        loss: (logits, label map (B, 1, S, S)) to a scalar.
+        loss: (logits, the batch's `label`) to a scalar; for segmenters the label is a map (B, 1, S, S), for the
+            classifier (B, 1).
         inferer: how the network is called.
         precision: of the forward pass, see `choose_precision`.
     """
@@ -41,12 +42,12 @@ class SegmenterStep:
     def __call__(self, engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
         device = engine.state.device
         image = batch["image"].to(device, non_blocking=True)  # (B, C, S, S)
-        label = batch["label"].to(device, non_blocking=True)  # (B, 1, S, S)
+        label = batch["label"].to(device, non_blocking=True)  # (B, 1, S, S) or (B, 1)
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(device, self.precision):
-            logits = self.inferer(image, self.network)  # (B, K, S, S)
-        loss = self.loss(logits, label)
+            logits = self.inferer(image, self.network)  # (B, K, S, S) or (B, 1)
+        loss = self.loss(logits.float(), label)
         loss.backward()
         self.optimizer.step()
         return {"loss": loss.item()}

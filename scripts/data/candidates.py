@@ -1,0 +1,116 @@
+"""Synthetic sets of several candidate generators, and their images beside real ones for a classifier of the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from scripts.data.contract import DatasetError, Item
+from scripts.data.slices import SliceDataset
+from scripts.data.splits import assign_folds
+from scripts.data.training import training_items
+
+PARTS = 2  # halves of the patients for cross-fitting
+
+
+def candidate_items(candidates_dir: str | Path, dataset_dir: str | Path, **options: Any) -> dict[str, list[Item]]:
+    """Items of each candidate's synthetic set, by the name of its folder in `candidates_dir`.
+
+    Args:
+        options: of `training_items`: fold, patient_fraction, fraction_seed.
+
+    Raises:
+        DatasetError: no folder with a dataset.json, or what `training_items` refuses.
+    """
+    folders = sorted(file.parent for file in Path(candidates_dir).glob("*/dataset.json"))
+    if not folders:
+        raise DatasetError(
+            f"{candidates_dir} has no folder with a dataset.json. Synthesise there with configs/lcgan_inference.json, "
+            "--output_dir being one folder per candidate."
+        )
+    return {f.name: training_items(dataset_dir, synthetic_dir=f, use_real=False, **options) for f in folders}
+
+
+def candidate_slices(
+    candidates: Mapping[str, list[Item]],
+    preprocessing: Callable[[Item], Mapping[str, Any]],
+    cache_dir: str | Path,
+) -> dict[str, SliceDataset]:
+    """Slices of each candidate's images, see `SliceDataset`."""
+    return {name: SliceDataset(items, preprocessing, cache_dir) for name, items in candidates.items()}
+
+
+def patient_parts(dataset_dir: str | Path, **options: Any) -> dict[str, int]:
+    """Training patients in two parts, 0 and 1: a classifier is trained on one and asked about the other.
+
+    A function of the data and the options only, so that training and scoring agree.
+
+    Args:
+        options: of `training_items`: fold, patient_fraction, fraction_seed.
+
+    Raises:
+        DatasetError: a single patient.
+    """
+    items = training_items(dataset_dir, **options)
+    if len({item["patient"] for item in items}) < PARTS:
+        raise DatasetError(
+            f"{dataset_dir}: one training patient cannot be parted, so no classifier can be judged on patients that it "
+            "was not trained on. Use a larger patient_fraction, or select without the classifier (classifier_files [])."
+        )
+    return {item["patient"]: item["fold"] for item in assign_folds(items, folds=PARTS)}
+
+
+def authenticity_items(
+    dataset_dir: str | Path, candidates_dir: str | Path, *, part: int, held_out: bool, **options: Any
+) -> list[Item]:
+    """Real images and all candidates' images of one part's patients.
+
+    Args:
+        part: 0 or 1, the part that is held out of the training.
+        held_out: True for the images of that part, False for those of the other.
+        options: of `training_items`: fold, patient_fraction, fraction_seed.
+    """
+    if part not in range(PARTS):
+        raise DatasetError(f"part is {part}, expected 0 or 1.")
+    home = patient_parts(dataset_dir, **options)
+    items = training_items(dataset_dir, **options)
+    for made in candidate_items(candidates_dir, dataset_dir, **options).values():
+        items += made
+    return [item for item in items if (home[source_patient(item)] == part) is held_out]
+
+
+def source_patient(item: Item) -> str:
+    """The patient an image, or the mask of a synthetic image, comes from."""
+    return str((item.get("synthetic") or {}).get("source_patient", item["patient"]))
+
+
+class RealOrSynthetic(Dataset):
+    """Slices for a classifier: `image` (C, S, S), `label` (1,) float32, 1 for real and 0 for synthetic, and `patient`.
+
+    Args:
+        slices: real and synthetic slices.
+    """
+
+    def __init__(self, slices: SliceDataset) -> None:
+        self.slices = slices
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        element = self.slices[position]
+        real = float(self.class_indices[position])
+        return {"image": element["image"], "label": torch.tensor([real]), "patient": element["patient"]}
+
+    def set_epoch(self, epoch: int) -> None:
+        self.slices.set_epoch(epoch)
+
+    @property
+    def class_indices(self) -> np.ndarray:
+        """1 for each real slice, 0 for each synthetic one, (N,)."""
+        return np.array([int(not self.slices.data[volume].get("synthetic")) for volume, _ in self.slices.index])

@@ -1,0 +1,91 @@
+"""Training step of LcGAN: a pix2pix generator from lesion masks to images, and a patch discriminator.
+
+Karki et al., Lesion Conditional Image Generation for Improved Segmentation of Intracranial Hemorrhage from CT Images,
+SPIE Medical Imaging 2020, section 3.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from scripts.losses.adversarial import discriminator_bce, generator_bce
+from scripts.networks.one_hot import one_hot_mask
+from scripts.networks.precision import autocast
+from scripts.networks.wrapping import unwrap
+
+
+class LcGANStep:
+    """One iteration: the discriminator is updated on a real and a generated image, then the generator on its verdict.
+
+    The generator runs once; its image serves both updates. Dropout is its only noise.
+
+    Args:
+        generator: one-hot mask (B, M, S, S) to images (B, C, S, S) in [-1, 1].
+        discriminator: mask and image (B, M + C, S, S) to a logit per patch.
+        generator_optimizer: Adam 2e-4, betas (.5, .999) as published.
+        discriminator_optimizer: the same.
+        mask_channels: M, classes of the one-hot mask (background, labels, and the outline where used).
+        l1_weight: of the mean absolute difference from the real image; 100 in pix2pix, which the paper follows.
+        precision: of the forward passes, see `choose_precision`.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        generator_optimizer: torch.optim.Optimizer,
+        discriminator_optimizer: torch.optim.Optimizer,
+        *,
+        mask_channels: int,
+        l1_weight: float = 100.0,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        self.generator = generator
+        self.discriminator = discriminator
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+        self.mask_channels = mask_channels
+        self.l1_weight = l1_weight
+        self.precision = precision
+
+    def __call__(self, engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        device = engine.state.device
+        real = batch["image"].to(device, non_blocking=True, memory_format=torch.channels_last)  # (B, C, S, S)
+        mask = one_hot_mask(batch["label"].to(device, non_blocking=True), self.mask_channels)  # (B, M, S, S)
+        self.generator.train()
+        self.discriminator.train()
+
+        # Shared: one generator pass, and what the discriminator sees.
+        with autocast(device, self.precision):
+            fake = self.generator(mask)  # (B, C, S, S)
+        real_view = torch.cat([mask, real], dim=1)  # (B, M + C, S, S)
+        fake_view = torch.cat([mask, fake.float()], dim=1)
+
+        # D: raise the real logits, lower the fake ones.
+        with autocast(device, self.precision):
+            logits = self.discriminator(torch.cat([real_view, fake_view.detach()]))  # (2B, 1, S', S')
+        judgement = discriminator_bce(*logits.chunk(2))
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
+        judgement.backward()
+        self.discriminator_optimizer.step()
+
+        # G: raise the fake logits of the updated D, and stay near the real image; D only passes the gradient on.
+        self.discriminator.requires_grad_(False)
+        with autocast(device, self.precision):
+            logits = unwrap(self.discriminator)(fake_view)  # (B, 1, S', S')
+        adversarial = generator_bce(logits)
+        distance = functional.l1_loss(fake.float(), real)
+        self.generator_optimizer.zero_grad(set_to_none=True)
+        (adversarial + self.l1_weight * distance).backward()
+        self.generator_optimizer.step()
+        self.discriminator.requires_grad_(True)
+
+        losses = torch.stack([adversarial.detach(), distance.detach(), judgement.detach()]).tolist()
+        return {
+            "loss": losses[0] + self.l1_weight * losses[1],
+            **dict(zip(("generator_bce", "l1", "discriminator_bce"), losses, strict=True)),
+        }

@@ -1,0 +1,205 @@
+"""Scores of candidate generators' images, the choice of a generator, and the synthetic set of the images kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from scripts.data.contract import Dataset, Item, image_files, write_dataset, write_json
+from scripts.metrics.overlap import PatientOverlap
+from scripts.metrics.selection import CRITERIA, Judgement, Rules, choose_candidate, judge_images, rank_candidates
+from scripts.metrics.sharpness import fourier_mean, laplacian_variance
+from scripts.metrics.statistics import average_by_patient, bootstrap_interval
+from scripts.networks.wrapping import freeze
+from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
+
+REAL = ("training", "held_out")
+SHOWN = 6  # images per row of the picture
+
+
+class CandidateScores:
+    """Attached to an evaluator that runs the scoring segmenter over real slices and every candidate's images.
+
+    Scores each image by the segmenter's Dice with the asked mask (FCN score), by its sharpness, and by the probability
+    of "real" of the classifier that was not trained on its patient. Then chooses the candidate with the best mean rank,
+    filters its images, and writes `selection.json`, `dataset.json` (the kept images where they lie, each with its
+    scores), and `selection.png` (kept images, and those that each filter rejected).
+
+    Args:
+        description: of the real data set.
+        candidates: name -> items of its synthetic set.
+        classifiers: one per part of the patients, trained without that part; empty to leave realness out.
+        parts: patient -> part, see `patient_parts`; other patients are judged by the mean of the classifiers.
+        rules: minima for an image.
+        blurriness: "laplacian" (the paper's choice) or "fourier".
+        leaking_scorer: the segmenter saw more patients than the generator, as in the paper; only noted.
+        output_dir: folder of the synthetic set of the kept images.
+    """
+
+    def __init__(
+        self,
+        *,
+        description: Dataset,
+        candidates: Mapping[str, Sequence[Item]],
+        classifiers: Sequence[nn.Module],
+        parts: Mapping[str, int] | None,
+        rules: Rules,
+        output_dir: str | Path,
+        blurriness: str = "laplacian",
+        leaking_scorer: bool = False,
+    ) -> None:
+        measures = {"laplacian": laplacian_variance, "fourier": fourier_mean}
+        if blurriness not in measures:
+            raise ValueError(f"blurriness is {blurriness!r}, expected one of {', '.join(measures)}.")
+        self.description = description
+        self.candidates = dict(candidates)
+        self.classifiers = [freeze(classifier) for classifier in classifiers]
+        self.parts = dict(parts or {})
+        self.rules = rules
+        self.folder = Path(output_dir).absolute()
+        self.measure = measures[blurriness]
+        self.blurriness = blurriness
+        self.leaking_scorer = leaking_scorer
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
+
+    def _start(self, engine: Engine) -> None:
+        self.rows = {name: [] for name in (*REAL, *self.candidates)}
+
+    @torch.no_grad()
+    def _add(self, engine: Any) -> None:
+        images = torch.stack([element["image"] for element in engine.state.batch]).to(engine.state.device)
+        realness = [classifier(images).float().sigmoid()[:, 0].cpu().numpy() for classifier in self.classifiers]
+        for n, (element, output) in enumerate(zip(engine.state.batch, engine.state.output, strict=True)):
+            overlap = PatientOverlap(self.description.foreground_count)
+            overlap.add(torch.as_tensor(output["pred"])[0], torch.as_tensor(output["label"])[0])
+            image, label = (np.asarray(element[key].cpu()) for key in ("image", "label"))
+            patient = element["source_patient"]
+            row = {
+                "file": element["file"],
+                "patient": patient,
+                "fcn_score": overlap.mean_dice(),
+                "laplacian_variance": laplacian_variance(image),
+                "fourier_mean": fourier_mean(image),
+                "realness": self._realness([values[n] for values in realness], patient),
+            }
+            row["sharpness"] = row["laplacian_variance" if self.blurriness == "laplacian" else "fourier_mean"]
+            self.rows[element["part"]].append({**row, "image": image, "label": label[0]})
+
+    def _realness(self, values: Sequence[float], patient: str) -> float:
+        if not values:
+            return math.nan
+        return float(values[self.parts[patient]] if patient in self.parts else np.mean(values))
+
+    def _finish(self, engine: Engine) -> None:
+        scores = {name: self._mean_scores(self.rows[name]) for name in self.candidates}
+        chosen = choose_candidate(scores)
+        rows = self.rows[chosen]
+        sharpness = float(np.median([row["sharpness"] for row in self.rows["training"]]))
+        judgement = judge_images(rows, self.rules, real_sharpness=sharpness)
+        self._draw(rows, judgement)
+        self._write_set(chosen, rows, judgement)
+        write_json(self.folder / "selection.json", self._describe(scores, chosen, judgement))
+
+    def _mean_scores(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """What candidates are ranked by; realness as the share of images that are called real."""
+        known = [row["fcn_score"] for row in rows if not math.isnan(row["fcn_score"])]
+        real = [row["realness"] >= self.rules.realness for row in rows if not math.isnan(row["realness"])]
+        return {
+            "fcn_score": float(np.mean(known)) if known else math.nan,
+            "sharpness": float(np.mean([row["sharpness"] for row in rows])),
+            "realness": float(np.mean(real)) if real else math.nan,
+        }
+
+    def _describe(self, scores: dict[str, dict[str, float]], chosen: str, judgement: Judgement) -> dict[str, Any]:
+        ranks = rank_candidates(scores)
+        notes = []
+        if not self.classifiers:
+            notes.append("No classifier of real and synthetic images: realness was not judged.")
+        if judgement.topped_up:
+            notes.append(
+                f"Fewer than {self.rules.kept_share:.0%} of the images passed all filters; the best by mean rank were "
+                "kept up to that share."
+            )
+        return {
+            "system": "lcgan",
+            "criterion": f"mean rank of FCN score, sharpness ({self.blurriness}) and share called real",
+            "scorer": "LEAKS: trained on more patients than this fraction"
+            if self.leaking_scorer
+            else "trained on the same patients",
+            "notes": notes,
+            "rules": {
+                "minimum_fcn_score": self.rules.fcn_score,
+                "minimum_sharpness": self.rules.sharpness,
+                "minimum_realness": self.rules.realness,
+            },
+            "candidates": [
+                {"name": name, **self._summary(self.rows[name]), "mean_rank": ranks[name], "chosen": name == chosen}
+                for name in self.candidates
+            ],
+            "real": {part: self._summary(self.rows[part]) for part in REAL},
+            "filters": {
+                "images": len(judgement.kept),
+                "kept": int(judgement.kept.sum()),
+                "rejected": {name: int(failed.sum()) for name, failed in judgement.failed.items()},
+            },
+        }
+
+    def _summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        _, dice = average_by_patient([row["patient"] for row in rows], [row["fcn_score"] for row in rows])
+        known = dice[~np.isnan(dice)]
+        low, high = bootstrap_interval(known) if len(known) else (math.nan, math.nan)
+        realness = self._mean_scores(rows)["realness"]
+        return {
+            "images": len(rows),
+            "fcn_score": {
+                "value": _known(float(known.mean()) if len(known) else math.nan),
+                "low": _known(low),
+                "high": _known(high),
+            },
+            "laplacian_variance": float(np.mean([row["laplacian_variance"] for row in rows])),
+            "fourier_mean": float(np.mean([row["fourier_mean"] for row in rows])),
+            "called_real": _known(realness),
+        }
+
+    def _write_set(self, chosen: str, rows: Sequence[Mapping[str, Any]], judgement: Judgement) -> None:
+        by_file = {image_files(item)[0]: item for item in self.candidates[chosen]}
+        items = []
+        for row, kept in zip(rows, judgement.kept, strict=True):
+            if kept:
+                item = by_file[row["file"]]
+                scores = {name: _known(round(row[name], 6)) for name in CRITERIA}
+                items.append({**item, "synthetic": {**item["synthetic"], "candidate": chosen, "scores": scores}})
+        real = self.description
+        kept_set = Dataset(
+            self.folder, f"{real.name}, synthetic", real.modality, real.labels, real.classes, splits={"training": items}
+        )
+        write_dataset(self.folder, kept_set)
+
+    def _draw(self, rows: Sequence[Mapping[str, Any]], judgement: Judgement) -> None:
+        """Columns of images with their masks: the kept ones, then those that each filter rejected."""
+        groups = {"kept": judgement.kept, **{f"not {n}": failed for n, failed in judgement.failed.items()}}
+        columns, titles = [], []
+        for title, chosen in groups.items():
+            for n in np.flatnonzero(chosen)[:SHOWN]:
+                mask = label_picture(rows[n]["label"], self.description.foreground_count)
+                columns.append([mask, *image_pictures(rows[n]["image"], self.description.modality)])
+                titles.append(title)
+        rows_of_picture = ["mask", *picture_titles(self.description.modality, "made")]
+        write_grid(columns, self.folder / "selection.png", row_titles=rows_of_picture, column_titles=titles)
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN: unknown numbers become null."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,93 @@
+"""Which generator to take and which of its images to keep (Karki et al. 2020, sections 3.2 and 4.2).
+
+The paper names three criteria: how well a segmenter finds the asked lesion in the image (FCN score), how sharp the
+image is, and how many images a classifier of real and generated images takes for real. It does not say how it weighed
+them: here candidates are ranked by each and the mean rank decides, and an image is kept if it passes a minimum of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+CRITERIA = ("fcn_score", "sharpness", "realness")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Minima that an image must reach; a criterion that was not measured (NaN) is passed.
+
+    Attributes:
+        fcn_score: Dice of the segmenter's prediction with the asked mask, 0..1.
+        sharpness: as a share of the median of real training images.
+        realness: the classifier's probability of "real", 0..1; the paper's threshold is 10%.
+        kept_share: if fewer images pass, the best by mean rank are kept up to this share of all, 0..1.
+    """
+
+    fcn_score: float = 0.25
+    sharpness: float = 0.5
+    realness: float = 0.1
+    kept_share: float = 0.25
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Verdict on images: `kept` (n,) bool, `failed` criterion -> (n,) bool, and whether `kept_share` had to step in."""
+
+    kept: np.ndarray
+    failed: dict[str, np.ndarray]
+    topped_up: bool
+
+
+def rank_candidates(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Mean rank of each candidate over the criteria, 1 = best; higher scores are better, ties share their mean rank.
+
+    Args:
+        scores: candidate -> criterion of `CRITERIA` -> mean over its images; a criterion that is NaN for any candidate
+            is left out for all.
+    """
+    names = list(scores)
+    ranks = []
+    for criterion in CRITERIA:
+        values = np.array([scores[name][criterion] for name in names])
+        if not np.isnan(values).any():
+            ranks.append(stats.rankdata(-values, method="average"))
+    if not ranks:
+        return dict.fromkeys(names, 1.0)
+    return dict(zip(names, np.mean(ranks, axis=0).tolist(), strict=True))
+
+
+def choose_candidate(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """The candidate with the best mean rank; of equals the one with the higher FCN score, the main criterion."""
+    ranks = rank_candidates(scores)
+    return min(ranks, key=lambda name: (ranks[name], -np.nan_to_num(scores[name]["fcn_score"], nan=-1.0), name))
+
+
+def judge_images(rows: Sequence[Mapping[str, Any]], rules: Rules, *, real_sharpness: float) -> Judgement:
+    """Which images pass all minima.
+
+    Args:
+        rows: one per image, with the keys of `CRITERIA`.
+        rules: the minima.
+        real_sharpness: median sharpness of real training images, the unit of `rules.sharpness`.
+    """
+    values = {name: np.array([float(row[name]) for row in rows]) for name in CRITERIA}
+    minima = {
+        "fcn_score": rules.fcn_score,
+        "sharpness": rules.sharpness * real_sharpness,
+        "realness": rules.realness,
+    }
+    failed = {name: values[name] < minima[name] for name in CRITERIA}  # NaN < x is False
+    kept = ~np.any(list(failed.values()), axis=0)
+    least = int(np.ceil(rules.kept_share * len(rows)))
+    if kept.sum() >= least:
+        return Judgement(kept, failed, topped_up=False)
+    ranks = np.mean([stats.rankdata(-v) for v in values.values() if not np.isnan(v).any()] or [np.arange(len(rows))], 0)
+    order = np.lexsort((np.arange(len(rows)), ranks, ~kept))  # those that pass first, then by rank
+    topped = np.zeros(len(rows), dtype=bool)
+    topped[order[:least]] = True
+    return Judgement(topped, failed, topped_up=True)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scripts.data.candidates import (
+    RealOrSynthetic,
+    authenticity_items,
+    candidate_items,
+    candidate_slices,
+    patient_parts,
+)
+from scripts.data.contract import DatasetError
+
+
+def load_arrays(item):
+    return {"image": np.load(item["image"]), "label": np.load(item["label"])}
+
+
+def write(folder: Path, items: list[dict[str, Any]], **splits: Any) -> Path:
+    folder.mkdir(parents=True)
+    for item in items:
+        np.save(folder / item["image"], np.full((1, 4, 4), len(items)))
+        np.save(folder / item["label"], np.ones((1, 4, 4)))
+    content = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "blood"}, "training": items, **splits}
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    items = [{"image": f"p{n}.npy", "label": f"p{n}_mask.npy", "patient": f"p{n}"} for n in range(4)]
+    return write(tmp_path / "real", items, validation=[{**items[0], "patient": "held"}])
+
+
+@pytest.fixture
+def candidates(tmp_path: Path) -> Path:
+    """Two candidates, of each an image from the masks of p0 to p3."""
+    for name in ("epoch_0010", "epoch_0050"):
+        items = [
+            {
+                "image": f"{n}.npy",
+                "label": f"{n}_mask.npy",
+                "patient": f"synthetic-{n}",
+                "synthetic": {"source_patient": f"p{n}"},
+            }
+            for n in range(4)
+        ]
+        write(tmp_path / "candidates" / name, items)
+    (tmp_path / "candidates" / "half_made").mkdir()
+    return tmp_path / "candidates"
+
+
+def test_candidates_are_the_complete_folders(real, candidates):
+    found = candidate_items(candidates, real)
+    assert {name: len(items) for name, items in found.items()} == {"epoch_0010": 4, "epoch_0050": 4}
+    with pytest.raises(DatasetError, match="has no folder with a dataset"):
+        candidate_items(real / "nothing", real)
+
+
+def test_a_candidate_made_from_a_held_out_patient_is_refused(real, candidates):
+    file = candidates / "epoch_0010" / "dataset.json"
+    file.write_text(file.read_text().replace('"p2"', '"held"'))
+    with pytest.raises(DatasetError, match="made from patient 'held' of the validation split"):
+        candidate_items(candidates, real)
+
+
+def test_no_image_of_a_patient_is_on_both_sides(real, candidates):
+    home = patient_parts(real)
+    assert sorted(home.values()) == [0, 0, 1, 1]
+    for part in (0, 1):
+        sides = [authenticity_items(real, candidates, part=part, held_out=held) for held in (False, True)]
+        owners = [{(i.get("synthetic") or {}).get("source_patient", i["patient"]) for i in side} for side in sides]
+        assert owners == [{p for p in home if home[p] != part}, {p for p in home if home[p] == part}]
+        assert [len(side) for side in sides] == [6, 6]  # two patients: themselves, and twice an image from each
+
+
+def test_one_patient_cannot_be_parted(real):
+    with pytest.raises(DatasetError, match="one training patient cannot be parted"):
+        patient_parts(real, patient_fraction=0.1)
+    with pytest.raises(DatasetError, match="part is 2, expected 0 or 1"):
+        authenticity_items(real, real, part=2, held_out=True)
+
+
+def test_real_slices_are_one_and_synthetic_ones_zero(real, candidates, tmp_path):
+    slices = candidate_slices(candidate_items(candidates, real), load_arrays, tmp_path / "cache")
+    (made,) = {RealOrSynthetic(one).class_indices.tobytes() for one in slices.values()}
+    assert not np.frombuffer(made, dtype=int).any()
+    items = authenticity_items(real, candidates, part=0, held_out=True)
+    slices = type(slices["epoch_0010"])(items, load_arrays, tmp_path / "cache")
+    mixed = RealOrSynthetic(slices)
+    assert [mixed[n]["label"].item() for n in range(6)] == [1, 1, 0, 0, 0, 0] == mixed.class_indices.tolist()

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from scripts.metrics.selection import Rules, choose_candidate, judge_images, rank_candidates
+
+
+def scores(fcn: float, sharpness: float, realness: float = math.nan) -> dict[str, float]:
+    return {"fcn_score": fcn, "sharpness": sharpness, "realness": realness}
+
+
+def test_mean_ranks_by_hand():
+    ranks = rank_candidates({"a": scores(0.9, 1, 0.1), "b": scores(0.8, 3, 0.3), "c": scores(0.7, 3, 0.2)})
+    # FCN score 1, 2, 3; sharpness 3 and twice 1.5; realness 3, 1, 2
+    assert ranks == pytest.approx({"a": 7 / 3, "b": 4.5 / 3, "c": 6.5 / 3})
+
+
+def test_a_criterion_that_one_candidate_lacks_counts_for_none():
+    table = {"a": scores(0.9, 1, math.nan), "b": scores(0.8, 2, 0.9)}
+    assert rank_candidates(table) == {"a": 1.5, "b": 1.5}
+    assert choose_candidate(table) == "a"  # of equals the higher FCN score
+    assert choose_candidate({**table, "b": scores(0.95, 2, 0.9)}) == "b"
+
+
+def test_nothing_measured_leaves_the_first():
+    assert choose_candidate({"b": scores(*[math.nan] * 3), "a": scores(*[math.nan] * 3)}) == "a"
+
+
+ROWS = [scores(0.6, 10, 0.5), scores(0.2, 10, 0.5), scores(0.6, 4, 0.5), scores(0.6, 10, 0.05), scores(0.2, 4, 0.05)]
+
+
+def test_images_must_pass_every_minimum():
+    judged = judge_images(ROWS, Rules(0.25, 0.5, 0.1, kept_share=0.2), real_sharpness=10.0)
+    assert judged.kept.tolist() == [True, False, False, False, False]
+    assert {name: np.flatnonzero(failed).tolist() for name, failed in judged.failed.items()} == {
+        "fcn_score": [1, 4],
+        "sharpness": [2, 4],
+        "realness": [3, 4],
+    }
+    assert not judged.topped_up
+
+
+def test_what_was_not_measured_is_passed():
+    judged = judge_images([scores(math.nan, 6), scores(0.3, 6)], Rules(), real_sharpness=10.0)
+    assert judged.kept.all()
+
+
+def test_too_few_that_pass_are_topped_up_by_rank():
+    judged = judge_images(ROWS, Rules(0.25, 0.5, 0.1, kept_share=0.6), real_sharpness=10.0)
+    assert judged.topped_up
+    # mean ranks of rows 1, 2 and 3 all (4.5 + 2 + 2) / 3, and row 4 is worst
+    assert judged.kept.tolist() == [True, True, True, False, False]
