@@ -8,11 +8,8 @@ runs a warm-up iteration and times the next one, so that a busy machine hits all
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from statistics import median
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 import fire
@@ -23,6 +20,7 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from scripts.engines.redgan import RedGANStep, one_hot_mask
+from scripts.experiments.benchmark_table import Step, choose_device, describe_device, format_table, time_rows
 from scripts.losses.feature_matching import feature_matching
 from scripts.losses.hinge import discriminator_hinge, generator_hinge
 from scripts.networks.multiscale_discriminator import MultiScaleDiscriminator, split_outputs
@@ -32,8 +30,6 @@ from scripts.networks.spade import SPADE, SPADEGenerator
 from scripts.networks.wrapping import freeze
 
 MASK_CHANNELS, IMAGE_CHANNELS, CLASS_COUNT, SEGMENTER_CLASSES = 5, 4, 10, 3
-
-Step = Callable[[Any, dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -75,28 +71,14 @@ def run(image_size: int = 256, width: int = 64, repeats: int = 5, batch_size: in
         batch_size: images per iteration (1 as published).
         device: "cpu" or "cuda"; the default takes CUDA where there is one.
     """
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    variants = list_variants()
-    seconds: dict[str, list[float]] = {variant.name: [] for variant in variants}
-    for repeat in range(repeats):
-        for variant in variants:
-            print(f"\rrepeat {repeat + 1} of {repeats}: {variant.name:50}", end="", flush=True)
-            seconds[variant.name].append(time_iteration(variant, image_size, width, batch_size, chosen))
-    print(f"\r{' ' * 80}\r{describe(chosen)}; {image_size} px, width {width}, batch {batch_size}, {repeats} repeats")
+    chosen = choose_device(device)
+    builders = {
+        variant.name: partial(build_step, variant, image_size=image_size, width=width, device=chosen)
+        for variant in list_variants()
+    }
+    seconds = time_rows(builders, make_batch(image_size, batch_size), repeats=repeats, device=chosen)
+    print(f"{describe_device(chosen)}; {image_size} px, width {width}, batch {batch_size}, {repeats} repeats")
     print(format_table(seconds))
-
-
-def time_iteration(variant: Variant, image_size: int, width: int, batch_size: int, device: torch.device) -> float:
-    """Seconds of one training iteration after one to warm up."""
-    step = build_step(variant, image_size=image_size, width=width, device=device)
-    engine = SimpleNamespace(state=SimpleNamespace(device=device))
-    batch = make_batch(image_size, batch_size)
-    step(engine, batch)
-    _wait(device)
-    start = time.perf_counter()
-    step(engine, batch)
-    _wait(device)
-    return time.perf_counter() - start
 
 
 def build_step(variant: Variant, *, image_size: int, width: int, device: torch.device, seed: int = 0) -> Step:
@@ -220,30 +202,6 @@ def make_batch(image_size: int, batch_size: int = 1) -> dict[str, torch.Tensor]:
         "label": F.interpolate(blocks, size=(image_size, image_size), mode="nearest"),
         "class_index": torch.randint(0, CLASS_COUNT, (batch_size,), generator=generator),
     }
-
-
-def format_table(seconds: dict[str, list[float]]) -> str:
-    """Minimum and median per row, and how many times faster than the first row each is by both."""
-    lines = [f"{'one training iteration':44} {'min s':>8} {'median s':>9} {'x (min)':>8} {'x (median)':>11}"]
-    first = next(iter(seconds.values()))
-    for name, times in seconds.items():
-        ratios = f"{min(first) / min(times):8.2f} {median(first) / median(times):11.2f}"
-        lines.append(f"{name:44} {min(times):8.3f} {median(times):9.3f} {ratios}")
-    return "\n".join(lines)
-
-
-def describe(device: torch.device) -> str:
-    """The hardware and how far it multiplies bf16."""
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    else:
-        name = f"CPU ({torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads"
-    return f"{name}, mixed precision {choose_precision(device)}, torch {torch.__version__}"
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 if __name__ == "__main__":

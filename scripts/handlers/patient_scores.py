@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
+from scripts.handlers.tables import write_table
 from scripts.metrics.overlap import PatientOverlap
 
 COLUMNS = ("patient", "class", "label", "dice", "iou", "hd95_mm", "volume_error_ml")
@@ -65,19 +64,13 @@ class PatientScores:
             values = [d for d in (overlap.dice(k) for overlap in self.patients.values()) if not math.isnan(d)]
             engine.state.metrics[f"dice_{name}"] = float(np.mean(values)) if values else math.nan
         if self.file is not None and not getattr(engine.state, "rank", 0):
-            self._write(self.file)
+            write_table(self.file, COLUMNS, self._rows())
 
-    def _write(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.tmp")
-        with open(temporary, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(COLUMNS)
-            for patient, overlap in sorted(self.patients.items()):
-                for k, name in enumerate(self.labels):
-                    scores = (overlap.dice(k), overlap.iou(k), overlap.hausdorff95(k), overlap.volume_ml[k])
-                    writer.writerow([patient, self.classes[patient], name, *(f"{score:.6g}" for score in scores)])
-        os.replace(temporary, file)
+    def _rows(self) -> Iterator[list[str]]:
+        for patient, overlap in sorted(self.patients.items()):
+            for k, name in enumerate(self.labels):
+                scores = (overlap.dice(k), overlap.iou(k), overlap.hausdorff95(k), overlap.volume_ml[k])
+                yield [patient, self.classes[patient], name, *(f"{score:.6g}" for score in scores)]
 
 
 def _spacing(label: Any) -> list[float] | None:

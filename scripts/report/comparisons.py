@@ -50,28 +50,31 @@ class Comparison:
         return "cannot tell"
 
 
-def estimate_arm(results: Results, arm: Arm, *, metric: str = "dice", class_name: str | None = None) -> Estimate:
-    """Mean of a metric over patients, each patient averaged over labels, folds and seeds first.
+def estimate_arm(
+    results: Results, arm: Arm, *, metric: str = "dice", class_name: str | None = None, label: str | None = None
+) -> Estimate:
+    """Mean of a metric over patients, each patient averaged over labels (or of one label), folds and seeds first.
 
     Patients where the metric is undefined are left out; n says how many remain.
     """
     chosen = _patients(results, class_name)
-    values = results.scores.by_patient(arm.name, metric)
-    return _estimate([values[patient] for patient in chosen if not np.isnan(values[patient])])
+    values = results.scores.by_patient(arm.name, metric, label=label)
+    return _estimate([values[patient] for patient in chosen if not np.isnan(values.get(patient, np.nan))])
 
 
 def compare_arms(results: Results, class_name: str | None = None) -> list[Comparison]:
     """Every other arm against the baseline, and every GAN arm against every cheap alternative; not yet corrected."""
     pairs = [(arm, results.baseline) for arm in results.arms if arm.kind != "baseline"]
     pairs += [(arm, other) for arm in results.of_kind("gan") for other in results.of_kind("alternative")]
-    chosen = _patients(results, class_name)
-    dice = {arm.name: results.scores.by_patient(arm.name) for arm in results.arms}
-    found = []
-    for arm, other in pairs:
-        differences = [dice[arm.name][patient] - dice[other.name][patient] for patient in chosen]
-        p = sign_flip_test(differences) if len(differences) >= MINIMUM_PATIENTS else None
-        found.append(Comparison(arm, other, class_name, _estimate(differences), p))
-    return found
+    return [compare_pair(results, arm, other, class_name) for arm, other in pairs]
+
+
+def compare_pair(results: Results, arm: Arm, other: Arm, class_name: str | None = None) -> Comparison:
+    """One arm against another over the patients of a class (None: all); not yet corrected."""
+    dice, other_dice = results.scores.by_patient(arm.name), results.scores.by_patient(other.name)
+    differences = [dice[patient] - other_dice[patient] for patient in _patients(results, class_name)]
+    p = sign_flip_test(differences) if len(differences) >= MINIMUM_PATIENTS else None
+    return Comparison(arm, other, class_name, _estimate(differences), p)
 
 
 def compare_all(results: Results) -> tuple[list[Comparison], list[Comparison]]:

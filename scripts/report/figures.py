@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,14 @@ STYLE: dict[Any, Any] = {
 CURVE_POINTS = 240
 
 
-def arm_style(results: Results, arm: Arm) -> tuple[str, str, str]:
+def arm_style(arms: Sequence[Arm], arm: Arm) -> tuple[str, str, str]:
     """Colour role, matplotlib marker and text marker of an arm: grey baseline, cool alternatives, warm GAN arms."""
     plot_marker, text_marker = MARKERS[arm.kind]
     if arm.kind == "baseline":
         return "baseline", plot_marker, text_marker
     family = "warm" if arm.kind == "gan" else "cool"
-    return f"{family}{results.of_kind(arm.kind).index(arm) % 3 + 1}", plot_marker, text_marker
+    alike = [other.name for other in arms if other.kind == arm.kind]
+    return f"{family}{alike.index(arm.name) % 3 + 1}", plot_marker, text_marker
 
 
 @mpl.rc_context(STYLE)
@@ -71,7 +73,7 @@ def draw_class_histogram(results: Results, *, width: int, name: str) -> Markup |
         added = np.array([plan.get(key, 0) for key in names])
         y = np.arange(len(names)) + (row - (len(plans) - 1) / 2) * height
         axes.barh(y, real, height * 0.86, color=STAND_INS["baseline"])
-        axes.barh(y, added, height * 0.86, left=real, color=STAND_INS[arm_style(results, arm)[0]])
+        axes.barh(y, added, height * 0.86, left=real, color=STAND_INS[arm_style(results.arms, arm)[0]])
         for at, before, extra in zip(y, real, added, strict=True):
             text = f"{before:,} + {extra:,}" if extra else f"{before:,}"
             axes.annotate(text, (before + extra, at), (5, 0), textcoords="offset points", va="center", fontsize=11)
@@ -108,7 +110,7 @@ def draw_dice_by_class(results: Results, *, width: int, name: str) -> Markup:
     figure, axes = _new_figure(width, 50 + len(groups) * (14 + 13 * len(results.arms)))
     for row, (_, class_name) in enumerate(groups):
         for index, arm in enumerate(results.arms):
-            role, marker, _ = arm_style(results, arm)
+            role, marker, _ = arm_style(results.arms, arm)
             estimate = estimate_arm(results, arm, class_name=class_name)
             y = row + (index - (len(results.arms) - 1) / 2) * step
             if not np.isnan(estimate.low):
@@ -170,6 +172,67 @@ def draw_loss_curve(path: Path, *, width: int, name: str) -> tuple[Markup, list[
     return _to_svg(figure, name, f"Loss curves of {path.stem}: {', '.join(table)} against {step_name}."), legend
 
 
+Curves = Mapping[str, Sequence[tuple[float, Estimate]]]  # by arm: share of the data, and the estimate there
+
+
+@mpl.rc_context(STYLE)
+def draw_learning_curves(
+    panels: Mapping[str, Curves], arms: Sequence[Arm], ticks: Mapping[float, str], *, width: int, name: str
+) -> Markup:
+    """Measures against the share of the training data, one line per arm with 95% intervals.
+
+    Args:
+        panels: curves by the measure's title; the first is drawn large, others beside it or, on a phone, below.
+        arms: all arms, for their colours and order.
+        ticks: the shares drawn, in (0, 1], and what to write at each.
+        width: of the drawing in CSS pixels.
+        name: prefix of the SVG's ids, unique on the page.
+    """
+    beside = width >= 500 and len(panels) > 1
+    figure = _blank_figure(width, 370 if beside else 60 + 210 * len(panels))
+    grid = figure.add_gridspec(
+        len(panels) - 1 if beside else len(panels), 2 if beside else 1, width_ratios=[1.45, 1] if beside else None
+    )
+    for index, (title, curves) in enumerate(panels.items()):
+        place = (grid[:, 0] if index == 0 else grid[index - 1, 1]) if beside else grid[index, 0]
+        _draw_panel(figure.add_subplot(place), title, curves, arms, ticks, apart=1.08 if beside and index else 1.05)
+    figure.axes[0 if beside else -1].set_xlabel(
+        "Share and number of training patients" if "\n" in "".join(ticks.values()) else "Share"
+    )
+    text = "; ".join(
+        f"{arm.title} {', '.join(f'{e.mean:.3f}' for _, e in next(iter(panels.values())).get(arm.name, []))}"
+        for arm in arms
+    )
+    at = ", ".join(f"{100 * share:g}%" for share in ticks)
+    return _to_svg(
+        figure, name, f"Learning curves: {', '.join(panels)} at {at} of the data. {next(iter(panels))}: {text}."
+    )
+
+
+def _draw_panel(
+    axes: Axes, title: str, curves: Curves, arms: Sequence[Arm], ticks: Mapping[float, str], *, apart: float
+) -> None:
+    """One measure; arms stand beside each other, each `apart` times the x of the one before."""
+    for index, arm in enumerate(arms):
+        points = [(share, estimate) for share, estimate in curves.get(arm.name, []) if not np.isnan(estimate.mean)]
+        role, marker, _ = arm_style(arms, arm)
+        x = np.array([share for share, _ in points]) * apart ** (index - (len(arms) - 1) / 2)
+        axes.plot(x, [e.mean for _, e in points], marker=marker, color=STAND_INS[role], linewidth=1.5, markersize=5.5)
+        for at, (_, estimate) in zip(x, points, strict=True):
+            if not np.isnan(estimate.low):
+                axes.plot([at, at], [estimate.low, estimate.high], color=STAND_INS[role], linewidth=1.2, alpha=0.7)
+    axes.set_title(title, loc="left", fontsize=12)
+    axes.set_xscale("log")
+    axes.set_xlim(min(ticks) / 1.25, max(ticks) * 1.25)
+    axes.set_xticks(list(ticks), list(ticks.values()))
+    axes.minorticks_off()
+    axes.locator_params(axis="y", nbins=6)
+    axes.grid(axis="y", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    axes.spines["left"].set_visible(False)
+
+
 def _average_stretches(values: np.ndarray) -> np.ndarray:
     if len(values) <= CURVE_POINTS:
         return values
@@ -197,9 +260,14 @@ def draw_interval(estimate: Estimate, ends: tuple[float, float], role: str) -> M
 
 
 def _new_figure(width: int, height: int) -> tuple[Figure, Axes]:
+    figure = _blank_figure(width, height)
+    return figure, figure.add_subplot()
+
+
+def _blank_figure(width: int, height: int) -> Figure:
     figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
     FigureCanvasSVG(figure)
-    return figure, figure.add_subplot()
+    return figure
 
 
 def _shorten(text: str, width: int) -> str:

@@ -22,7 +22,7 @@ REQUIRED = ("title", "dataset", "arms", "baseline", "folds", "seeds")
 OPTIONAL = ("image_size", "command", "commit", "hardware", "seconds", "versions", "published")
 OPTIONAL_OF_DATASET = ("path", "patients", "slices", "classes")
 EXAMPLE = '{"name": "gan", "title": "Real and synthetic", "kind": "gan", "synthetic": {"A": 10}}'
-Key = tuple[str, int, int, str]  # patient, fold, seed, label
+Key = tuple[str, int | None, int, str]  # patient, fold (None: the data set's own split), seed, label
 
 
 class ResultsError(ValueError):
@@ -52,10 +52,16 @@ class Scores:
     values: dict[str, dict[str, NDArray[np.float64]]]
     left_out: int
 
-    def by_patient(self, arm: str, metric: str = "dice") -> dict[str, float]:
-        """Each patient's mean over labels, folds and seeds; NaN where the metric is nowhere defined."""
-        names, means = average_by_patient([key[0] for key in self.keys], self.values[metric][arm])
+    def by_patient(self, arm: str, metric: str = "dice", *, label: str | None = None) -> dict[str, float]:
+        """Each patient's mean over labels (or of one), folds and seeds; NaN where the metric is nowhere defined."""
+        rows = [index for index, key in enumerate(self.keys) if label in (None, key[3])]
+        names, means = average_by_patient([self.keys[index][0] for index in rows], self.values[metric][arm][rows])
         return dict(zip(names, means.tolist(), strict=True))
+
+    @property
+    def labels(self) -> list[str]:
+        """The scored labels, in the files' order."""
+        return list(dict.fromkeys(key[3] for key in self.keys))
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def read_results(results_dir: str | Path) -> Results:
         ResultsError: a file is missing, malformed, or disagrees with another one.
     """
     folder = Path(results_dir)
-    experiment = _read_json(folder / "experiment.json")
+    experiment = read_json(folder / "experiment.json")
     missing = [key for key in REQUIRED if key not in experiment]
     if missing or "name" not in experiment["dataset"]:
         raise ResultsError(
@@ -107,7 +113,7 @@ def read_results(results_dir: str | Path) -> Results:
         if "slices" not in counts:
             raise ResultsError(f"{folder / 'experiment.json'}: class {name!r} has no 'slices', its number of images.")
     arms = _read_arms(experiment, folder / "experiment.json")
-    quality = _read_json(folder / "quality.json") if (folder / "quality.json").exists() else {}
+    quality = read_json(folder / "quality.json") if (folder / "quality.json").exists() else {}
     return Results(
         folder=folder,
         experiment=experiment,
@@ -128,7 +134,7 @@ def read_curve(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
     Returns:
         The name of the first column, and {column: (rows,)} with the first column among them.
     """
-    rows = list(_read_rows(path, minimum=2))
+    rows = list(read_rows(path, minimum=2))
     columns = list(rows[0])
     try:
         table = {name: np.array([float(row[name] or "nan") for row in rows]) for name in columns}
@@ -137,7 +143,8 @@ def read_curve(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
     return columns[0], table
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of a results folder."""
     if not path.is_file():
         raise ResultsError(f"{path} is missing; run the experiment's workflow to the end, or check the folder's name.")
     try:
@@ -167,7 +174,8 @@ def _read_arms(experiment: dict[str, Any], path: Path) -> list[Arm]:
     return arms
 
 
-def _read_rows(path: Path, *, minimum: int = 1) -> Iterator[dict[str, str]]:
+def read_rows(path: Path, *, minimum: int = 1, allow_empty: bool = False) -> Iterator[dict[str, str]]:
+    """The rows of a CSV of a results folder, with `minimum` columns or more; by default at least one row."""
     if not path.is_file():
         raise ResultsError(f"{path} is missing; the job that writes it has not finished: run the workflow again.")
     with path.open(newline="", encoding="utf-8") as stream:
@@ -175,7 +183,7 @@ def _read_rows(path: Path, *, minimum: int = 1) -> Iterator[dict[str, str]]:
         if len(reader.fieldnames or []) < minimum:
             raise ResultsError(f"{path} has the header {reader.fieldnames}; expected {minimum} columns or more.")
         rows = list(reader)
-    if not rows:
+    if not rows and not allow_empty:
         raise ResultsError(f"{path} holds no rows; the job that writes it failed or its split is empty.")
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
@@ -185,7 +193,14 @@ def _read_rows(path: Path, *, minimum: int = 1) -> Iterator[dict[str, str]]:
     return iter(rows)
 
 
-def _read_scores(folder: Path, arms: list[Arm], folds: list[int], seeds: list[int]) -> Scores:
+def run_files(folder: Path, folds: list[int | None], seeds: list[int]) -> Iterator[tuple[int | None, int, Path]]:
+    """Fold, seed and file of every run of an arm; fold None is the data set's own split."""
+    for fold in folds:
+        for seed in seeds:
+            yield fold, seed, folder / f"fold{fold}_seed{seed}.csv"
+
+
+def _read_scores(folder: Path, arms: list[Arm], folds: list[int | None], seeds: list[int]) -> Scores:
     """Scores over keys common to all arms; keys with an undefined Dice in any arm are left out of all.
 
     Dice is NaN only where reference and prediction both lack the label. Dropping that key from one arm alone would
@@ -195,13 +210,11 @@ def _read_scores(folder: Path, arms: list[Arm], folds: list[int], seeds: list[in
     tables: dict[str, dict[Key, list[float]]] = {}
     for arm in arms:
         tables[arm.name] = {}
-        for fold in folds:
-            for seed in seeds:
-                path = folder / "arms" / arm.name / f"fold{fold}_seed{seed}.csv"
-                tables[arm.name] |= _read_score_file(path, fold, seed, classes)
+        for fold, seed, path in run_files(folder / "arms" / arm.name, folds, seeds):
+            tables[arm.name] |= _read_score_file(path, fold, seed, classes)
     first = arms[0].name
     for arm in arms[1:]:
-        odd = sorted(set(tables[first]) ^ set(tables[arm.name]))
+        odd = sorted(set(tables[first]) ^ set(tables[arm.name]), key=str)
         if odd:
             raise ResultsError(
                 f"Arms {first!r} and {arm.name!r} differ in {len(odd)} rows, such as (patient, fold, seed, label) = "
@@ -217,10 +230,10 @@ def _read_scores(folder: Path, arms: list[Arm], folds: list[int], seeds: list[in
     return Scores(keys, classes, values, left_out=len(tables[first]) - len(keys))
 
 
-def _read_score_file(path: Path, fold: int, seed: int, classes: dict[str, str]) -> dict[Key, list[float]]:
+def _read_score_file(path: Path, fold: int | None, seed: int, classes: dict[str, str]) -> dict[Key, list[float]]:
     """One run's scores by key; fills `classes` and checks it against what other files said."""
     table: dict[Key, list[float]] = {}
-    for number, row in enumerate(_read_rows(path), start=2):
+    for number, row in enumerate(read_rows(path), start=2):
         absent = [name for name in COLUMNS if name not in row]
         if absent:
             raise ResultsError(f"{path} lacks the columns {absent}; expected {','.join(COLUMNS)}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from scripts.report.comparisons import MINIMUM_PATIENTS, SIGNIFICANT, Comparison, Estimate
 from scripts.report.results import Arm, Results
@@ -36,6 +36,39 @@ def headline(results: Results, overall: Sequence[Comparison]) -> tuple[str, str]
     if set(by_verdict) == {"lowered"}:
         return "lowered", f"No: {_join(by_verdict['lowered'])} lowered Dice against {baseline}."
     return "cannot tell", "Cannot tell: no reliable gain from synthetic images was measured."
+
+
+def headline_over_fractions(added: Mapping[str, Comparison]) -> tuple[str, str]:
+    """The answer to "does the GAN add something on top of the cheap alternative?" over fractions of the data.
+
+    Args:
+        added: by the fraction's title ("2.5%"), the GAN with the alternative against the alternative alone.
+
+    Returns:
+        The finding that colours it, as `headline` does, and one sentence.
+    """
+    by_finding: dict[str, list[str]] = {}
+    for title, comparison in added.items():
+        by_finding.setdefault(comparison.finding, []).append(title)
+    if not by_finding:
+        return "cannot tell", "No fraction of the data was run with and without GAN images, so nothing can be judged."
+    arm, other = (next(iter(added.values())).arm.title, next(iter(added.values())).other.title)
+    raised, lowered = by_finding.get("raised"), by_finding.get("lowered")
+    unclear = [title for title, comparison in added.items() if comparison.finding in ("cannot tell", "too few")]
+    rest = f"; at {_join(unclear)} it cannot be told" if unclear else ""
+    if raised and lowered:
+        text = f"Mixed: {arm} beat {other} at {_join(raised)} of the data and scored lower at {_join(lowered)}{rest}."
+        return "cannot tell", text
+    if raised:
+        finding, word = ("cannot tell", "In part") if unclear else ("raised", "Yes")
+        return finding, f"{word}: {arm} beat {other} at {_join(raised)} of the data{rest}."
+    if lowered:
+        return "lowered", f"No: {arm} scored lower than {other} at {_join(lowered)} of the data{rest}."
+    if "cannot tell" in by_finding:
+        text = f"Cannot tell: no reliable gain of {arm} over {other} was measured at {_join(unclear)} of the data."
+        return "cannot tell", text
+    most = max(comparison.difference.n for comparison in added.values())
+    return "too few", f"Too few patients to tell: {most}, and the test needs {MINIMUM_PATIENTS} or more."
 
 
 def judge_arm(arm: Arm, comparisons: Sequence[Comparison]) -> str:

@@ -15,13 +15,22 @@ import pytest
 from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
 
 FOLDER = Path(__file__).parents[2] / "configs"
-WORKFLOWS = ("train", "inference", "evaluate", "redgan_train", "redgan_inference", "redgan_evaluate")
+REDGAN = ("redgan_train", "redgan_inference", "redgan_evaluate")
+LCGAN = (
+    "lcgan_train",
+    "lcgan_inference",
+    "lcgan_evaluate",
+    "lcgan_segmenter_train",
+    "lcgan_segmenter_evaluate",
+    "lcgan_classifier_train",
+)
+WORKFLOWS = ("train", "inference", "evaluate", *REDGAN, *LCGAN)
 # overlay -> the workflows it is for; together they know all its keys
 OVERLAYS = {
     "smoke": WORKFLOWS,
-    "multi_gpu_train": ("train", "redgan_train"),
-    "redgan_spade": ("redgan_train", "redgan_inference", "redgan_evaluate"),
-    "redgan_no_class": ("redgan_train", "redgan_inference", "redgan_evaluate"),
+    "multi_gpu_train": ("train", "redgan_train", "lcgan_train", "lcgan_segmenter_train", "lcgan_classifier_train"),
+    "redgan_spade": REDGAN,
+    "redgan_no_class": REDGAN,
     "redgan_authors": ("redgan_train", "redgan_inference"),
     "redgan_corrected": ("redgan_train",),
 }
@@ -146,13 +155,23 @@ def test_overlays_change_something() -> None:
 
 
 def test_shared_knobs_and_networks_agree() -> None:
-    shared = (
-        "dataset_dir cache_dir image_size_pixels encoder_widths decoder_widths outline_class outline_threshold "
-        "use_class output_scale output_shift generator_width embedding_dim description device generator_def"
+    common = "cache_dir image_size_pixels description device"
+    redgan = (
+        "dataset_dir encoder_widths decoder_widths outline_class outline_threshold "
+        "use_class output_scale output_shift generator_width embedding_dim generator_def"
     )
-    for key in shared.split():
-        values = [read(name)[key] for name in WORKFLOWS if key in read(name)]
-        assert values.count(values[0]) == len(values) > 1, key
+    lcgan = (
+        "dataset_dir patient_fraction fraction_seed candidates_dir outline_class generator_width generator_def "
+        "fcn_width fcn_fc_width fcn_batch_norm classifier_width_multiplier"
+    )
+    systems = {common: WORKFLOWS, redgan: WORKFLOWS[: -len(LCGAN)], lcgan: LCGAN}
+    for keys, names in systems.items():
+        for key in keys.split():
+            values = [read(name)[key] for name in names if key in read(name)]
+            assert values.count(values[0]) == len(values) > 1, key
+    fcn = [read(f"lcgan_{name}")["network_def"] for name in ("segmenter_train", "segmenter_evaluate", "evaluate")]
+    assert fcn.count(fcn[0]) == 3
+    assert read("lcgan_evaluate")["classifier_def"] == read("lcgan_classifier_train")["network_def"]
     segmenters = [read(name)["network_def"] for name in ("train", "inference", "evaluate", "redgan_evaluate")]
     assert all(definition == read("redgan_train")["segmenter_def"] for definition in segmenters)
 
@@ -161,7 +180,10 @@ def test_preprocessing_agrees() -> None:
     steps = {name: read(name)["preprocessing"]["transforms"] for name in WORKFLOWS}
     train = steps["train"]
     assert steps["redgan_evaluate"] == train
-    assert steps["redgan_train"] == steps["redgan_inference"]
+    assert steps["redgan_train"] == steps["redgan_inference"] == steps["lcgan_train"] == steps["lcgan_inference"]
+    for name in ("lcgan_evaluate", "lcgan_segmenter_train", "lcgan_classifier_train"):
+        assert steps[name] == train, name
+    assert steps["lcgan_segmenter_evaluate"] == steps["evaluate"]
     assert steps["redgan_train"][:-1] == train
     assert steps["redgan_train"][-1]["_target_"].endswith("AddOutlineClassd")
     # on whole images the label stays as its file has it

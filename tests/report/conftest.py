@@ -1,4 +1,4 @@
-"""A made-up results folder, with differences between arms that the tests choose."""
+"""Made-up results folders and studies, with differences between arms that the tests choose."""
 
 from __future__ import annotations
 
@@ -130,6 +130,157 @@ def _draw_grid(rng: np.random.Generator, *, columns: int = 8, size: int = 64) ->
             top, left = row * (size + 2), column * (size + 2)
             grid[top : top + size, left : left + size] = np.clip(cell, 0, 255)
     return grid
+
+
+STUDY_ARMS = (
+    ("original", "Original", "baseline"),
+    ("gan", "GAN", "gan"),
+    ("classical", "Classical augmentation", "alternative"),
+    ("gan_classical", "GAN + classical", "gan"),
+)
+PUBLISHED = {
+    "dice": {"original": {"0.025": 0.244, "0.1": 0.478, "0.25": 0.565, "1": 0.628}, "gan_classical": {"0.1": 0.538}},
+    "precision": {"original": {"0.025": 0.408}},
+    "recall": {"original": {"0.025": 0.36}},
+    "dice_by_label": {"IPH": {"original": {"0.025": 0.772}}, "EDH": {"original": {"0.025": 0.424}}},
+}
+
+
+def write_study(
+    folder: Path,
+    *,
+    added: dict[float, float] | None = None,
+    patients: int = 14,
+    noise: float = 0.02,
+    extras: bool = True,
+    seeds: int = 1,
+    full_arms: tuple[str, ...] = ("original", "classical", "gan", "gan_classical"),
+) -> Path:
+    """Write a study in which the GAN adds `added[fraction]` Dice on top of classical augmentation."""
+    added = {0.025: 0.06, 0.1: 0.03, 0.25: 0.0, 1.0: 0.0} if added is None else added
+    rng = np.random.default_rng(1)
+    fractions = []
+    for share, gain in added.items():
+        arms = [arm for arm in STUDY_ARMS if share < 1 or arm[0] in full_arms]
+        level = 0.35 + 0.18 * np.log10(share / 0.025)
+        gains = {"original": 0.0, "gan": 0.05 * (1 - share), "classical": 0.08 * (1 - share)}
+        gains["gan_classical"] = gains["classical"] + gain
+        name = f"fraction_{share:g}"
+        _write_fraction(folder / name, arms, level, gains, patients=patients, noise=noise, seeds=seeds, rng=rng)
+        entry = {
+            "fraction": share,
+            "folder": name,
+            "patients": max(1, round(40 * share)),
+            "slices": round(1600 * share),
+        }
+        fractions.append(entry)
+        if extras and share < 1:
+            _write_fraction_extras(folder / name, arms, level, rng, patients=patients, seeds=seeds)
+    study = {
+        "title": "What does LcGAN add to classical augmentation?",
+        "fractions": fractions,
+        "gan": "gan_classical",
+        "alternative": "classical",
+        "command": "snakemake --snakefile scripts/experiments/lcgan.smk --cores 2",
+        "commit": "5d3c1aa",
+        "hardware": "2 CPU cores (AMX), 16 GB",
+        "seconds": {"2.5% lcgan_train": 1210.0, "10% lcgan_train": 4210.0, "10% segmenter original": 812.4},
+        "versions": {"python": "3.11.9", "torch": "2.13.0"},
+        "published": PUBLISHED if extras else {},
+    }
+    (folder / "study.json").write_text(json.dumps(study))
+    return folder
+
+
+def _write_fraction(
+    folder: Path,
+    arms: list[tuple[str, str, str]],
+    level: float,
+    gains: dict[str, float],
+    *,
+    patients: int,
+    noise: float,
+    seeds: int,
+    rng: np.random.Generator,
+) -> None:
+    experiment = {
+        "title": "One fraction",
+        "dataset": {"name": "CT of <five> types", "path": "ct", "patients": 60, "slices": 2200},
+        "arms": [{"name": name, "title": title, "kind": kind} for name, title, kind in arms],
+        "baseline": "original",
+        "folds": [None],
+        "seeds": list(range(seeds)),
+        "image_size": 256,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "experiment.json").write_text(json.dumps(experiment))
+    spread = rng.normal(0, 0.1, patients)
+    for name, _, _ in arms:
+        for seed in range(seeds):
+            path = folder / "arms" / name / f"foldNone_seed{seed}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w", newline="") as stream:
+                writer = csv.writer(stream)
+                writer.writerow(["patient", "class", "label", "dice", "iou", "hd95_mm", "volume_error_ml"])
+                for number in range(patients):
+                    for label, offset in (("IPH", 0.2), ("IVH", 0.0)):
+                        if label == "IVH" and number % 3 == 0:
+                            writer.writerow([f"p{number:02d}", "", label, "nan", "nan", "nan", 0])
+                            continue
+                        dice = np.clip(level + offset + gains[name] + spread[number] + rng.normal(0, noise), 0, 0.99)
+                        writer.writerow([f"p{number:02d}", "", label, dice, dice / (2 - dice), 9.0, 0.4])
+
+
+def _write_fraction_extras(
+    folder: Path,
+    arms: list[tuple[str, str, str]],
+    level: float,
+    rng: np.random.Generator,
+    *,
+    patients: int,
+    seeds: int,
+) -> None:
+    columns = ["patient", "image", "label", "outcome", "dice", "predicted_pixels", "reference_pixels"]
+    for rank, (name, _, _) in enumerate(arms):
+        chances = np.array([level + 0.05 * rank + 0.1, 0.35, 0.2, 0.1])
+        for seed in range(seeds):
+            path = folder / "detections" / name / f"foldNone_seed{seed}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w", newline="") as stream:
+                writer = csv.writer(stream)
+                writer.writerow(columns)
+                for row in range(patients * 12):
+                    outcome = rng.choice(
+                        ["true_positive", "missed", "false_positive", "ignored"], p=chances / chances.sum()
+                    )
+                    label = ("IPH", "IVH")[row % 2]
+                    writer.writerow([f"p{row % patients:02d}", f"i{row}", label, outcome, 0.5, 300, 300])
+    (folder / "pictures").mkdir(exist_ok=True)
+    Image.fromarray(_draw_grid(rng)).save(folder / "pictures" / "chosen_generator.png")
+    numbers = {"images": 40, "laplacian_variance": 0.0123, "fourier_mean": 0.0561, "called_real": 0.35}
+    score = {"value": 0.61, "low": 0.55, "high": 0.68}
+    candidates = [
+        {"name": f"epoch_{epoch:04d}", **numbers, "fcn_score": score, "mean_rank": 2.0, "chosen": epoch == 50}
+        for epoch in (10, 50, 100, 200)
+    ]
+    candidates[0] |= {"called_real": None, "fcn_score": {"value": 0.4, "low": None, "high": None}}
+    selection = {
+        "system": "lcgan",
+        "criterion": "the lowest mean rank over FCN score, variance of the Laplacian and share called real",
+        "scorer": "trained on the same patients",
+        "notes": ["The classifier saw 40 real images."],
+        "rules": {"minimum_fcn_score": 0.25, "minimum_sharpness": 0.5, "minimum_realness": 0.1},
+        "candidates": candidates,
+        "real": {"training": {**numbers, "fcn_score": score}, "held_out": {**numbers, "fcn_score": score}},
+        "filters": {"images": 40, "kept": 31, "rejected": {"fcn_score": 3, "sharpness": 4, "realness": 6}},
+    }
+    (folder / "selection.json").write_text(json.dumps(selection))
+
+
+@pytest.fixture
+def make_study(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a study's folder under the test's own folder; arguments as `write_study`."""
+    return lambda **choices: write_study(tmp_path / "study", **choices)
 
 
 @pytest.fixture

@@ -71,3 +71,10 @@ def test_overall_and_classes_are_two_families(make_results: Callable[..., Path])
 def test_single_class_is_not_repeated(make_results: Callable[..., Path]) -> None:
     _, per_class = compare_all(read_results(make_results(classes={"A": 8}, extras=False)))
     assert per_class == []
+
+
+def test_estimate_of_one_label(make_study: Callable[..., Path]) -> None:
+    results = read_results(make_study(extras=False) / "fraction_0.1")
+    both, later = (estimate_arm(results, results.baseline, label=label) for label in ("IPH", "IVH"))
+    assert (both.n, later.n) == (14, 9)  # every third patient has no IVH
+    assert both.mean > later.mean + 0.1

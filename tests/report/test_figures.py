@@ -9,7 +9,7 @@ import pytest
 
 from scripts.report import figures
 from scripts.report.comparisons import Estimate
-from scripts.report.results import ResultsError, read_results
+from scripts.report.results import Arm, ResultsError, read_results
 
 
 def test_drawings_are_xml_that_takes_its_colours_from_the_page(make_results: Callable[..., Path]) -> None:
@@ -86,5 +86,30 @@ def test_interval_cell_by_hand() -> None:
 @pytest.mark.parametrize("kind", ["cool", "warm"])
 def test_colours_tell_arms_of_a_kind_apart(make_results: Callable[..., Path], kind: str) -> None:
     results = read_results(make_results(extras=False))
-    roles = [figures.arm_style(results, arm)[0] for arm in results.arms]
+    roles = [figures.arm_style(results.arms, arm)[0] for arm in results.arms]
     assert len([role for role in roles if role.startswith(kind)]) == len({r for r in roles if r.startswith(kind)}) > 1
+
+
+def learning_curves(panels: int, width: int, *, low: float = float("nan")) -> str:
+    arms = [Arm("real", "Real", "baseline", {}), Arm("gan", "GAN", "gan", {})]
+    points = [(0.1, Estimate(0.5, 0.4, 0.6, 8)), (1.0, Estimate(0.75, low, 0.8, 8))]
+    curves = {"real": points, "gan": points[:1]}
+    titles = ("Dice", "Precision", "Recall")[:panels]
+    ticks = {0.1: "10%\n4", 1.0: "100%\n40"}
+    return str(figures.draw_learning_curves(dict.fromkeys(titles, curves), arms, ticks, width=width, name="l"))
+
+
+@pytest.mark.parametrize("width", [820, 350])
+@pytest.mark.parametrize("panels", [1, 3])
+def test_learning_curves_are_xml_in_the_pages_colours(panels: int, width: int) -> None:
+    svg = learning_curves(panels, width)
+    ElementTree.fromstring(svg)
+    assert not re.findall(r"#[0-9a-f]{6}\b", svg)
+    assert svg.count('id="l-axes_') == panels
+    assert svg.count(">10%<") == panels
+    assert "Dice: Real 0.500, 0.750; GAN 0.500." in svg  # the description for screen readers
+
+
+def test_unknown_interval_is_not_drawn() -> None:
+    unknown, known = (learning_curves(1, 350, low=low) for low in (float("nan"), 0.7))
+    assert [svg.count("stroke-opacity: 0.7") for svg in (unknown, known)] == [2, 3]

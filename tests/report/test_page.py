@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.report import page
+from scripts.report import page, parts
 from scripts.report.results import ResultsError
 
 VOID = {"meta", "img", "br", "link", "input"}
@@ -147,7 +147,7 @@ def test_failure_leaves_the_old_page_and_no_other_file(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(page.os, "replace", fail)
+    monkeypatch.setattr(parts.os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         page.write_report(folder)
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
@@ -170,10 +170,3 @@ def test_command_prints_the_path_and_explains_errors(make_results: Callable[...,
     assert failed.returncode == 1
     assert failed.stderr.startswith("Error: ")
     assert "Traceback" not in failed.stderr
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(41.0, "41 s"), (59.7, "1 min 0 s"), (725, "12 min 5 s"), (12_000, "3 h 20 min")]
-)
-def test_format_seconds(seconds: float, text: str) -> None:
-    assert page.format_seconds(seconds) == text

@@ -109,3 +109,19 @@ def test_curve(tmp_path: Path) -> None:
     path.write_text("epoch,train\n1,low\n")
     with pytest.raises(ResultsError, match="'low'"):
         read_curve(path)
+
+
+def test_one_labels_scores_and_the_data_sets_own_split(tmp_path: Path) -> None:
+    rows = "p,A,core,0.2,0,1,0\np,A,edema,0.4,0,3,0\nq,A,edema,0.6,0,3,0\n"
+    small(tmp_path, {})
+    for arm in ("real", "gan"):
+        path = tmp_path / "arms" / arm / "foldNone_seed0.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text(HEADER + rows)
+    path = tmp_path / "experiment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"folds": [None]}))
+    scores = read_results(tmp_path).scores
+    assert scores.labels == ["core", "edema"]
+    assert scores.by_patient("real", label="core") == {"p": 0.2}
+    assert scores.by_patient("real", label="edema") == {"p": 0.4, "q": 0.6}
+    assert scores.by_patient("real") == {"p": pytest.approx(0.3), "q": 0.6}

@@ -13,6 +13,7 @@ from scripts.report.verdict import (
     format_difference,
     format_p,
     headline,
+    headline_over_fractions,
     patients_needed,
 )
 
@@ -121,3 +122,41 @@ def test_format_p(p: float | None, text: str) -> None:
 def test_format_difference_has_no_negative_zero() -> None:
     assert format_difference(Estimate(-0.0002, -0.01, 0.0, 8)) == "0.000 [\u22120.010, 0.000]"
     assert format_difference(Estimate(-0.5, NAN, NAN, 1)) == "\u22120.500"
+
+
+def at_fractions(*findings: str) -> dict[str, Comparison]:
+    chosen = {
+        "raised": compared(OVER, 0.02, 0.01, 0.03, 0.01),
+        "lowered": compared(OVER, -0.02, -0.03, -0.01, 0.01),
+        "cannot tell": compared(OVER, 0.0, -0.03, 0.03, 0.9),
+        "too few": compared(OVER, 0.02, 0.01, 0.03, None, 4),
+    }
+    return dict(zip(("2.5%", "10%", "25%"), (chosen[finding] for finding in findings), strict=False))
+
+
+@pytest.mark.parametrize(
+    ("findings", "finding", "sentence"),
+    [
+        (("raised", "raised", "raised"), "raised", "Yes: GAN beat Oversampling at 2.5%, 10% and 25% of the data."),
+        (
+            ("raised", "cannot tell", "too few"),
+            "cannot tell",
+            "In part: GAN beat Oversampling at 2.5% of the data; at 10% and 25% it cannot be told.",
+        ),
+        (
+            ("raised", "cannot tell", "lowered"),
+            "cannot tell",
+            "Mixed: GAN beat Oversampling at 2.5% of the data and scored lower at 25%; at 10% it cannot be told.",
+        ),
+        (("lowered", "lowered"), "lowered", "No: GAN scored lower than Oversampling at 2.5% and 10% of the data."),
+        (
+            ("cannot tell", "cannot tell"),
+            "cannot tell",
+            "Cannot tell: no reliable gain of GAN over Oversampling was measured at 2.5% and 10% of the data.",
+        ),
+        (("too few",), "too few", "Too few patients to tell: 4, and the test needs 6 or more."),
+        ((), "cannot tell", "No fraction of the data was run with and without GAN images, so nothing can be judged."),
+    ],
+)
+def test_headline_over_fractions(findings: tuple[str, ...], finding: str, sentence: str) -> None:
+    assert headline_over_fractions(at_fractions(*findings)) == (finding, sentence)

@@ -1,0 +1,72 @@
+"""What benchmarks of training steps share: interleaved timing, and a table of ratios to the first row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from scripts.networks.precision import choose_precision
+
+Step = Callable[[Any, dict[str, Any]], dict[str, Any]]
+
+
+def choose_device(device: str) -> torch.device:
+    """The named device; without a name CUDA where there is one."""
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def time_rows(
+    builders: Mapping[str, Callable[[], Step]], batch: dict[str, Any], *, repeats: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Seconds of one iteration of each row, rows taking turns so that a busy machine slows all alike.
+
+    Args:
+        builders: row name -> makes the row's step, networks and all.
+        batch: what each step is given.
+        repeats: timed iterations per row, each after one to warm up.
+        device: of the steps.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in builders}
+    engine = SimpleNamespace(state=SimpleNamespace(device=device))
+    for repeat in range(repeats):
+        for name, build in builders.items():
+            print(f"\rrepeat {repeat + 1} of {repeats}: {name:50}", end="", flush=True)
+            step = build()
+            step(engine, batch)
+            wait(device)
+            start = time.perf_counter()
+            step(engine, batch)
+            wait(device)
+            seconds[name].append(time.perf_counter() - start)
+    print(f"\r{' ' * 80}\r", end="")
+    return seconds
+
+
+def format_table(seconds: dict[str, list[float]]) -> str:
+    """Minimum and median per row, and how many times faster than the first row each is by both."""
+    lines = [f"{'one training iteration':44} {'min s':>8} {'median s':>9} {'x (min)':>8} {'x (median)':>11}"]
+    first = next(iter(seconds.values()))
+    for name, times in seconds.items():
+        ratios = f"{min(first) / min(times):8.2f} {median(first) / median(times):11.2f}"
+        lines.append(f"{name:44} {min(times):8.3f} {median(times):9.3f} {ratios}")
+    return "\n".join(lines)
+
+
+def describe_device(device: torch.device) -> str:
+    """The hardware and how far it multiplies bf16."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"CPU ({torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads"
+    return f"{name}, mixed precision {choose_precision(device)}, torch {torch.__version__}"
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

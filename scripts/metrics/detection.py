@@ -1,0 +1,143 @@
+"""Lesions found, missed and invented, image by image, and the precision and recall that follow (LcGAN, section 4.1)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scripts.metrics.statistics import bootstrap_interval
+
+Outcome = Literal["true_positive", "missed", "false_positive", "ignored"]
+OUTCOMES: tuple[Outcome, ...] = ("true_positive", "missed", "false_positive", "ignored")
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What became of one label in one image; counts are pixels, `label` is 1..K."""
+
+    label: int
+    outcome: Outcome
+    dice: float
+    predicted: int
+    reference: int
+
+
+class Ratio(NamedTuple):
+    """Precision or recall with its 95% interval, and the patients it rests on; NaN where there are none."""
+
+    value: float
+    low: float
+    high: float
+    patients: int
+
+
+def classify_detections(
+    prediction: ArrayLike,
+    reference: ArrayLike,
+    foreground_count: int,
+    *,
+    minimum_dice: float = 0.25,
+    minimum_pixels: int = 200,
+) -> list[Detection]:
+    """The outcome of every label that prediction or reference hold in one image (LcGAN, section 4.1).
+
+    - both, with a Dice of `minimum_dice` or more: "true_positive";
+    - both, with less: "missed", for the lesion was not found. The paper leaves such detections out, so it is no false
+      positive either; whether the paper also spared the recall is not said, and counting the miss is the harder rule;
+    - the reference alone: "missed", however small it is;
+    - the prediction alone: "false_positive" from `minimum_pixels` on, "ignored" below.
+
+    All pixels of a label in an image are one region, as in the paper, whose masks do not tell lesions of a type apart.
+
+    Args:
+        prediction: label map (X, Y) of 0..K in the reference's grid.
+        reference: label map (X, Y) of 0..K.
+        foreground_count: K; higher values are passed over.
+        minimum_dice: of a lesion found, in [0, 1].
+        minimum_pixels: of a false positive, in pixels of this grid.
+
+    Returns:
+        One entry per label present, in the labels' order.
+
+    Raises:
+        ValueError: shapes that differ or are not (X, Y).
+    """
+    predicted, true = np.asarray(prediction), np.asarray(reference)
+    if predicted.shape != true.shape or predicted.ndim != 2:
+        raise ValueError(f"Prediction {predicted.shape} and reference {true.shape}; expected both (X, Y) and alike.")
+    in_p, in_r, both = (_count(a, foreground_count) for a in (predicted, true, predicted[predicted == true]))
+    found = []
+    for label in range(1, foreground_count + 1):
+        p, r = int(in_p[label]), int(in_r[label])
+        if not p and not r:
+            continue
+        dice = 2 * float(both[label]) / (p + r)
+        outcome: Outcome
+        if r:
+            outcome = "true_positive" if p and dice >= minimum_dice else "missed"
+        else:
+            outcome = "false_positive" if p >= minimum_pixels else "ignored"
+        found.append(Detection(label, outcome, dice, p, r))
+    return found
+
+
+def _count(labels: NDArray[Any], foreground_count: int) -> NDArray[np.intp]:
+    return np.bincount(labels.ravel().astype(np.intp), minlength=foreground_count + 1)
+
+
+def precision_recall(outcomes: Iterable[str]) -> tuple[float, float]:
+    """Precision TP / (TP + FP) and recall TP / (TP + missed), in [0, 1]; NaN where nothing was predicted or present.
+
+    Raises:
+        ValueError: an outcome that is none of `OUTCOMES`.
+    """
+    true, wrong, missed = _tally(outcomes)
+    return _ratio(true, wrong), _ratio(true, missed)
+
+
+def precision_recall_with_interval(outcomes: Mapping[str, Iterable[str]]) -> tuple[Ratio, Ratio]:
+    """Precision and recall over all images with bootstrap intervals that resample patients.
+
+    The ratio is of sums over patients, as in the paper, not a mean of patients' ratios. A patient without any true or
+    false positive says nothing of the precision (without any lesion: of the recall) and is not resampled, so every
+    resample has a ratio. Where all patients agree, such as at 0 or 1, the interval has no width: it then says nothing.
+
+    Args:
+        outcomes: of each patient, over images, labels, folds and seeds.
+
+    Returns:
+        Precision and recall; the interval is NaN for a single patient, as in `bootstrap_interval`.
+    """
+    tallies = np.array([_tally(of_patient) for of_patient in outcomes.values()], dtype=np.float64).reshape(-1, 3)
+    true, wrong, missed = tallies.T  # (patients,) each
+    return _ratio_with_interval(true, wrong), _ratio_with_interval(true, missed)
+
+
+def _ratio_with_interval(true: NDArray[np.float64], other: NDArray[np.float64]) -> Ratio:
+    told = true + other > 0
+    true, both = true[told], (true + other)[told]
+    if not len(true):
+        return Ratio(np.nan, np.nan, np.nan, 0)
+
+    def ratio(patients: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        drawn = patients.astype(np.intp)  # (resamples, n)
+        return true[drawn].sum(axis) / both[drawn].sum(axis)
+
+    low, high = bootstrap_interval(np.arange(len(true)), statistic=ratio)
+    return Ratio(float(true.sum() / both.sum()), low, high, len(true))
+
+
+def _tally(outcomes: Iterable[str]) -> tuple[int, int, int]:
+    counts = Counter(outcomes)
+    if unknown := set(counts) - set(OUTCOMES):
+        raise ValueError(f"Outcomes {sorted(unknown)} are unknown; expected {list(OUTCOMES)}.")
+    return counts["true_positive"], counts["false_positive"], counts["missed"]
+
+
+def _ratio(true: int, other: int) -> float:
+    return true / (true + other) if true + other else float("nan")
