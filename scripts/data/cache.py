@@ -110,13 +110,18 @@ def describe(thing: Any) -> Any:
     raise TypeError(f"Cannot describe {thing!r} for the cache key; use plain settings in cached transforms.")
 
 
-def _content_hash(file: str) -> bytes:
+def _content_hash(path: str) -> bytes:
+    """SHA-256 of a file; of a folder (a DICOM series) that of its files' names and contents."""
     try:
-        with open(file, "rb") as stream:
+        if os.path.isdir(path):
+            files = sorted(entry.name for entry in os.scandir(path) if entry.is_file())
+            parts = [name.encode() + b"\0" + _content_hash(os.path.join(path, name)) for name in files]
+            return hashlib.sha256(b"".join(parts)).digest()
+        with open(path, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").digest()
     except OSError as error:
         raise DatasetError(
-            f"Cannot read {file}: {error.strerror}. Correct its path in dataset.json or restore the file."
+            f"Cannot read {path}: {error.strerror}. Correct its path in dataset.json or restore the file."
         ) from None
 
 

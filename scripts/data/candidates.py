@@ -18,11 +18,20 @@ from scripts.data.training import training_items
 PARTS = 2  # halves of the patients for cross-fitting
 
 
-def candidate_items(candidates_dir: str | Path, dataset_dir: str | Path, **options: Any) -> dict[str, list[Item]]:
+def candidate_items(
+    candidates_dir: str | Path,
+    dataset_dir: str | Path,
+    *,
+    fold: int | None = None,
+    patient_fraction: float = 1.0,
+    fraction_seed: int = 0,
+) -> dict[str, list[Item]]:
     """Items of each candidate's synthetic set, by the name of its folder in `candidates_dir`.
 
     Args:
-        options: of `training_items`: fold, patient_fraction, fraction_seed.
+        candidates_dir: a folder per candidate, each a synthetic set.
+        dataset_dir: the real data set.
+        fold, patient_fraction, fraction_seed: of `training_items`, as the generator was trained with.
 
     Raises:
         DatasetError: no folder with a dataset.json, or what `training_items` refuses.
@@ -33,7 +42,17 @@ def candidate_items(candidates_dir: str | Path, dataset_dir: str | Path, **optio
             f"{candidates_dir} has no folder with a dataset.json. Synthesise there with configs/lcgan_inference.json, "
             "--output_dir being one folder per candidate."
         )
-    return {f.name: training_items(dataset_dir, synthetic_dir=f, use_real=False, **options) for f in folders}
+    return {
+        folder.name: training_items(
+            dataset_dir,
+            fold=fold,
+            synthetic_dir=folder,
+            use_real=False,
+            patient_fraction=patient_fraction,
+            fraction_seed=fraction_seed,
+        )
+        for folder in folders
+    }
 
 
 def candidate_slices(
@@ -45,18 +64,17 @@ def candidate_slices(
     return {name: SliceDataset(items, preprocessing, cache_dir) for name, items in candidates.items()}
 
 
-def patient_parts(dataset_dir: str | Path, **options: Any) -> dict[str, int]:
+def patient_parts(
+    dataset_dir: str | Path, *, fold: int | None = None, patient_fraction: float = 1.0, fraction_seed: int = 0
+) -> dict[str, int]:
     """Training patients in two parts, 0 and 1: a classifier is trained on one and asked about the other.
 
-    A function of the data and the options only, so that training and scoring agree.
-
-    Args:
-        options: of `training_items`: fold, patient_fraction, fraction_seed.
+    A function of the data and the arguments only (those of `training_items`), so that training and scoring agree.
 
     Raises:
         DatasetError: a single patient.
     """
-    items = training_items(dataset_dir, **options)
+    items = training_items(dataset_dir, fold=fold, patient_fraction=patient_fraction, fraction_seed=fraction_seed)
     if len({item["patient"] for item in items}) < PARTS:
         raise DatasetError(
             f"{dataset_dir}: one training patient cannot be parted, so no classifier can be judged on patients that it "
@@ -66,17 +84,27 @@ def patient_parts(dataset_dir: str | Path, **options: Any) -> dict[str, int]:
 
 
 def authenticity_items(
-    dataset_dir: str | Path, candidates_dir: str | Path, *, part: int, held_out: bool, **options: Any
+    dataset_dir: str | Path,
+    candidates_dir: str | Path,
+    *,
+    part: int,
+    held_out: bool,
+    fold: int | None = None,
+    patient_fraction: float = 1.0,
+    fraction_seed: int = 0,
 ) -> list[Item]:
     """Real images and all candidates' images of one part's patients.
 
     Args:
+        dataset_dir: the real data set.
+        candidates_dir: see `candidate_items`.
         part: 0 or 1, the part that is held out of the training.
         held_out: True for the images of that part, False for those of the other.
-        options: of `training_items`: fold, patient_fraction, fraction_seed.
+        fold, patient_fraction, fraction_seed: of `training_items`, as the generator was trained with.
     """
     if part not in range(PARTS):
         raise DatasetError(f"part is {part}, expected 0 or 1.")
+    options: dict[str, Any] = {"fold": fold, "patient_fraction": patient_fraction, "fraction_seed": fraction_seed}
     home = patient_parts(dataset_dir, **options)
     items = training_items(dataset_dir, **options)
     for made in candidate_items(candidates_dir, dataset_dir, **options).values():

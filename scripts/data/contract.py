@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ class DatasetError(ValueError):
 class Dataset:
     """A data set as `read_dataset` returns it: names, and items with absolute paths.
 
-    `label_values` maps values in the label files to labels. `intensity_range` are the file intensities that become -1
+    `label_values` maps values in the label files to labels; the value of a colour is its code 0xRRGGBB, which
+    dataset.json may write as "#rrggbb". `intensity_range` are the file intensities that become -1
     and 1 where they have a fixed meaning (RGB, Hounsfield units); None: each channel's own minimum and maximum.
 
     An item holds `image` (a path, or a list with one path per channel), `label` (a path or None), `patient`,
@@ -99,7 +101,7 @@ def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Pa
         "labels": {str(n): name for n, name in enumerate(dataset.labels)},
     }
     if dataset.label_values:
-        content["label_values"] = {str(value): label for value, label in dataset.label_values.items()}
+        content["label_values"] = _written_label_values(dataset.label_values)
     if dataset.intensity_range:
         content["intensity_range"] = dataset.intensity_range
     if dataset.classes:
@@ -128,13 +130,33 @@ def write_json(file: Path, content: Any) -> Path:
 
 
 def stem(path: str | Path) -> str:
-    """The file's name without its suffixes: `BRATS_001` for `imagesTr/BRATS_001.nii.gz`."""
+    """The file's name without its suffixes: `BRATS_001` for `imagesTr/BRATS_001.nii.gz`.
+
+    A number after the last dot is no suffix: folders of DICOM series are often named by their UID, `1.2.840.7`.
+    """
     name = Path(path).name
-    return name[: -len(".nii.gz")] if name.endswith(".nii.gz") else Path(name).stem
+    if name.endswith(".nii.gz"):
+        return name[: -len(".nii.gz")]
+    return name if Path(name).suffix[1:].isdigit() else Path(name).stem
+
+
+def parse_value(text: Any) -> int:
+    """A value in a label file, from a whole number or a colour "#rrggbb".
+
+    Raises:
+        ValueError: neither.
+    """
+    text = str(text).strip()
+    return int(text[1:], 16) if re.fullmatch("#[0-9a-fA-F]{6}", text) else int(text)
+
+
+def show_colour(code: int) -> str:
+    """A colour code 0xRRGGBB as "#rrggbb"."""
+    return f"#{code:06x}"
 
 
 def image_files(item: Item) -> list[str]:
-    """The item's image files, one or one per channel."""
+    """The item's image files, one or one per channel; a folder stands for its DICOM series."""
     return list(item["image"]) if isinstance(item["image"], (list, tuple)) else [item["image"]]
 
 
@@ -175,14 +197,23 @@ def _names(value: Any, file: Path, key: str) -> list[str]:
 
 
 def _label_values(value: Any, label_count: int, file: Path) -> dict[int, int]:
-    expected = f"{file}: 'label_values' is {value!r}, expected e.g. {{\"255\": 1}} with labels 0..{label_count - 1}."
+    example = '{"255": 1} or {"#ff0000": 1}'
+    expected = (
+        f"{file}: 'label_values' is {value!r}, expected e.g. {example}, each value once, labels 0..{label_count - 1}."
+    )
     try:
-        values = {int(k): int(v) for k, v in value.items()}
+        values = {parse_value(k): int(v) for k, v in value.items()}
     except (AttributeError, TypeError, ValueError):
         raise DatasetError(expected) from None
-    if not all(0 <= label < label_count for label in values.values()):
+    if len(values) < len(value) or not all(0 <= label < label_count for label in values.values()):
         raise DatasetError(expected)
     return values
+
+
+def _written_label_values(values: dict[int, int]) -> dict[str, int]:
+    """Values beyond 16 bits are colours, which nobody reads as decimal numbers."""
+    colours = 0xFFFF < max(values) <= 0xFFFFFF and min(values) >= 0
+    return {show_colour(value) if colours else str(value): label for value, label in values.items()}
 
 
 def _intensity_range(value: Any, file: Path) -> list[float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from tqdm import tqdm
 from scripts.data.contract import Dataset, DatasetError, Item, image_files
 from scripts.transforms.geometry import CanonicalOrientationd
 from scripts.transforms.loading import read_image, read_label
+
+RAW_RANGE = 300  # a CT picture that was windowed to 8 bits spans less, raw CT numbers more
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def inspect_item(item: Item, dataset: Dataset) -> Inspection:
         axes = CanonicalOrientationd(["image"])({"image": image})["image"]
         inspection.shape = tuple(axes.shape)
         _check_channels(inspection, np.asarray(image), dataset)
+        _check_units(inspection, np.asarray(image), dataset)
         _check_boxes(inspection, tuple(image.shape[1:]), dataset)
     if label is not None:
         _check_label(inspection, np.asarray(label)[0], dataset)
@@ -104,6 +108,17 @@ def _check_channels(inspection: Inspection, image: np.ndarray, dataset: Dataset)
             inspection.add("warning", f"repeated channel: {' = '.join(group)}", name)
 
 
+def _check_units(inspection: Inspection, image: np.ndarray, dataset: Dataset) -> None:
+    """CT volumes (C, X, Y, Z) for a window in Hounsfield units must hold them: air is -1000, raw numbers start at 0."""
+    if image.ndim < 4 or dataset.intensity_range is None or inspection.item.get("synthetic"):
+        return
+    for title, channel in zip(dataset.modality, image, strict=False):
+        low, high = float(channel.min()), float(channel.max())
+        if "CT" in re.split("[^A-Z]+", title.upper()) and low >= 0 and high - low > RAW_RANGE:
+            example = f"{shown_name(inspection.item, dataset)}: {title} has values from {low:g} to {high:g}"
+            inspection.add("warning", "no negative values: rescale probably not applied", example)
+
+
 def _check_label(inspection: Inspection, label: np.ndarray, dataset: Dataset) -> None:
     """Values and lesion of a label map (X, Y[, Z])."""
     name = shown_name({"image": inspection.item["label"]}, dataset)
@@ -126,9 +141,10 @@ def _check_pair(inspection: Inspection, image: Any, label: Any, dataset: Dataset
             f"{name}: {shown_size(image.shape[1:])}, {shown_size(label.shape[1:])}",
         )
         return
-    if image.ndim == 4 and not np.allclose(image.affine, label.affine, atol=1e-2):
+    turned = CanonicalOrientationd(["image", "label"])({"image": image[:1], "label": label})
+    if image.ndim == 4 and not np.allclose(turned["image"].affine, turned["label"].affine, atol=1e-2):
         inspection.add("warning", "image and label lie apart", f"{name}: different affine")
-    lesion = np.asarray(CanonicalOrientationd(["label"])({"label": label})["label"])[0] > 0  # (X, Y[, Z])
+    lesion = np.asarray(turned["label"])[0] > 0  # (X, Y[, Z])
     inspection.lesion_slices = int(np.atleast_1d(lesion.any(axis=(0, 1))).sum())
 
 

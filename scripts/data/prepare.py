@@ -1,4 +1,4 @@
-"""`prepare`: writes the `dataset.json` of a known layout, split by patient, without copying any pixels."""
+"""`prepare`: writes the `dataset.json` of a known layout, split by patient; images are never copied."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from typing import Any
 from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, read_dataset, write_dataset
 from scripts.data.layouts.brats import read_brats
 from scripts.data.layouts.brats2015_sample import read_brats2015_sample
+from scripts.data.layouts.colour_masks import read_colour_masks
+from scripts.data.layouts.covid_ct import read_covid_ct
+from scripts.data.layouts.ct_ich import read_ct_ich
 from scripts.data.layouts.decathlon import read_decathlon
 from scripts.data.layouts.isic2018 import read_isic2018
 from scripts.data.layouts.lgg import read_lgg
@@ -27,6 +30,9 @@ LAYOUTS: dict[str, Callable[..., Dataset]] = {
     "isic2018": read_isic2018,
     "brats": read_brats,
     "brats2015_sample": read_brats2015_sample,
+    "covid_ct": read_covid_ct,
+    "ct_ich": read_ct_ich,
+    "colour_masks": read_colour_masks,
     "decathlon": read_decathlon,
     "nnunet_raw": read_nnunet_raw,
     "table": read_table,
@@ -38,12 +44,17 @@ def prepare(
 ) -> None:
     """Writes `dataset.json` for a folder in a known layout, and says what is in it and what to run next.
 
+    The images stay where they are. `ct_ich`, whose masks do not tell the types apart, writes label maps to `labels`
+    beside dataset.json.
+
     Options of layouts: `--class_from centre|grade` (lgg, brats); `--centre_pattern`, `--mapping` (brats);
-    `--metadata` (isic2018); `--labels`, `--label_values`, `--modality`, `--intensity_range` (decathlon without
-    dataset.json, table); `--patient_pattern` (decathlon).
+    `--metadata` (isic2018); `--types table|one`, `--intensity_range` (ct_ich); `--colours`, `--patient_pattern`,
+    `--modality`, `--intensity_range` (colour_masks); `--labels`, `--label_values`, `--modality`, `--intensity_range`
+    (decathlon without dataset.json, table); `--patient_pattern` (decathlon).
 
     Args:
-        layout: lgg, wbc, isic2018, brats, brats2015_sample, decathlon, nnunet_raw or table.
+        layout: lgg, wbc, isic2018, brats, brats2015_sample, covid_ct, ct_ich, colour_masks, decathlon, nnunet_raw
+            or table.
         source: the folder as downloaded; for `table` the CSV file.
         output: the folder to write dataset.json to; by default that of the source.
         folds: cross-validation folds, 3 or more.
@@ -65,7 +76,8 @@ def prepare(
         raise DatasetError(f"No folder {root}. Name the folder that holds the data set.")
     folder = Path(str(output)).expanduser().absolute() if output else root.parent if layout == "table" else root
     _check_output(folder)
-    found = read(root, **options)
+    files = {"output": folder} if "output" in inspect.signature(read).parameters else {}  # it writes label maps there
+    found = read(root, **files, **options)
     dataset = replace(found, splits=split_items(found, folds=folds, seed=seed))
     file = write_dataset(folder, dataset, prepared={"layout": layout, "folds": folds, "seed": seed, **options})
     print(f"Wrote {file}; the images stay where they are.\n\n{describe(read_dataset(folder))}")
@@ -160,11 +172,15 @@ def _of_class(items: list[Item], name: str) -> list[Item]:
 def _find_layout(layout: str, options: dict[str, Any]) -> Callable[..., Dataset]:
     if layout not in LAYOUTS:
         raise DatasetError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}.")
-    known = [name for name in inspect.signature(LAYOUTS[layout]).parameters if name != "source"]
+    parameters = inspect.signature(LAYOUTS[layout]).parameters
+    known = [name for name in parameters if name not in ("source", "output")]
     for name in options:
         if name not in known:
             has = f"its options are --{', --'.join(known)}" if known else "it has no options of its own"
             raise DatasetError(f"layout {layout} has no option --{name}; {has}, beside --output, --folds and --seed.")
+    for name in known:
+        if parameters[name].default is inspect.Parameter.empty and name not in options:
+            raise DatasetError(f"layout {layout} needs the option --{name}. `docs/data.md` says what it is.")
     return LAYOUTS[layout]
 
 

@@ -78,7 +78,7 @@ rule segmenter:
         synthetic=lambda w, input: flags({"synthetic_dir": os.path.dirname(input[0])}) if input else "",
     shell:
         f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/lcgan_segmenter_train.json {COMMON} {{params.subset}} "
-        "--seed {params.seed} --output_dir {params.folder} --model_file {output} {params.options} {params.synthetic} "
+        "--seed {params.seed} --output_dir {params.folder} --fcn_file {output} {params.options} {params.synthetic} "
         "> {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
@@ -94,7 +94,7 @@ rule evaluate_segmenter:
         fold=lambda w: w.run.removeprefix("fold").split("_")[0],
     shell:
         f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/lcgan_segmenter_evaluate.json "
-        f"{flags({'dataset_dir': DATASET, **SIZES})} {FCN} --fold {{params.fold}} --model_file {{input}} "
+        f"{flags({'dataset_dir': DATASET, **SIZES})} {FCN} --fold {{params.fold}} --fcn_file {{input}} "
         "--scores_file {output.scores} --detections_file {output.detections} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
@@ -167,7 +167,7 @@ rule classifier:
     shell:
         f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/lcgan_classifier_train.json {COMMON} {{params.subset}} "
         "--seed {params.seed} --candidates_dir {params.candidates} --part {wildcards.part} --output_dir {params.folder} "
-        "--model_file {output} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        "--classifier_file {output} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 def classifiers(wildcards):
@@ -206,6 +206,6 @@ rule select:
         leaking=SCORER_FRACTION is not None,
     shell:
         f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/lcgan_evaluate.json {COMMON} {FCN} {CLASSIFIER} {{params.subset}} "
-        "--candidates_dir {params.candidates} --segmenter_file {input.segmenter} {params.classifiers} "
+        "--candidates_dir {params.candidates} --fcn_file {input.segmenter} {params.classifiers} "
         "--output_dir {params.folder} --leaking_scorer {params.leaking} {params.options} "
         "> {log} 2>&1 || (tail -n 30 {log}; false)"

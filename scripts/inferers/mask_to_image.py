@@ -45,7 +45,7 @@ class NoisyMaskToImageInferer(Inferer):
         super().__init__()
         self.mask_channels = mask_channels
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self, inputs: torch.Tensor, network: Any, noise_seed: torch.Tensor | None = None, **kwargs: Any
     ) -> torch.Tensor:
         """Label map (B, 1, S, S) of 0..M-1 and seeds (B,), 0 to B-1 by default, to images (B, C, S, S)."""
@@ -61,7 +61,7 @@ def prepare_mask_batch(
 
     Class and noise seed go to the inferer.
     """
-    moved = {
+    moved: dict[str, torch.Tensor] = {
         key: batch[key].to(device, non_blocking=non_blocking)
         for key in ("label", "image", "class_index", "noise_seed")
         if key in batch

@@ -1,4 +1,7 @@
-"""Binary cross-entropy losses of a patch discriminator on logits (Goodfellow et al. 2014; LcGAN, equation 1)."""
+"""Binary cross-entropy of a discriminator's logits (Goodfellow et al., 2014; pix2pix, equation 1; LcGAN, equation 1).
+
+Both average over patches and images, and compute in fp32.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,27 @@ import torch.nn.functional as F
 
 
 def discriminator_bce(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """``mean(-log sigmoid(D(real))) + mean(-log(1 - sigmoid(D(fake))))``, the negative of LcGAN's equation 1.
+    """``-mean(log D(x, y)) - mean(log(1 - D(x, G(x))))``, with D the sigmoid of the logits (LcGAN, equation 1).
 
-    Not halved: so in Hesse's implementation, which the paper used; Isola et al. (pix2pix) halve it. Computes in fp32.
+    It isn't halved, as in Hesse's implementation, which LcGAN used; pix2pix halves it (section 3.3).
 
     Args:
-        real_logits: of real images, any shape.
-        fake_logits: of generated images, made without gradient to the generator.
+        real_logits: logits of real images, of any shape.
+        fake_logits: those of generated images, made without gradient to the generator.
 
     Returns:
-        A scalar >= 0.
+        A scalar >= 0; 2 log 2 where all logits are 0.
     """
     return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
 
 
 def generator_bce(fake_logits: torch.Tensor) -> torch.Tensor:
-    """``mean(-log sigmoid(D(fake)))``: the non-saturating form, whose gradient is largest where D is sure. In fp32.
+    """``-mean(log D(x, G(x)))``: the non-saturating form of the generator's part (pix2pix, section 3.3).
 
     Args:
-        fake_logits: of generated images, any shape.
+        fake_logits: logits of generated images, of any shape.
 
     Returns:
-        A scalar >= 0.
+        A scalar >= 0; log 2 where all logits are 0.
     """
     return F.softplus(-fake_logits.float()).mean()

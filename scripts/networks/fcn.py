@@ -11,7 +11,6 @@ from torch import nn
 
 from scripts.networks.vgg import VGG16Trunk
 
-SIZE_MULTIPLE = 32
 SCORE_INIT_STD = 0.01
 
 
@@ -52,6 +51,7 @@ class FCN8s(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        self.size_multiple = 32
         self.width = width
         self.fc_width = fc_width
         self.batch_norm = batch_norm
@@ -75,7 +75,7 @@ class FCN8s(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows, columns = x.shape[-2], x.shape[-1]
-        pools = self.trunk(_pad(x))
+        pools = self.trunk(self._pad(x))
         scores = self.score_fc7(self._connect(pools[4]))  # (B, out_channels, X' / 32, Y' / 32)
         scores = self.upsample_fc7(scores) + self.score_pool4(pools[3])  # (B, out_channels, X' / 16, Y' / 16)
         scores = self.upsample_pool4(scores) + self.score_pool3(pools[2])  # (B, out_channels, X' / 8, Y' / 8)
@@ -85,17 +85,16 @@ class FCN8s(nn.Module):
     @torch.jit.export
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Features for image-quality metrics: fc7 averaged over space, (B, fc_width)."""
-        return self._connect(self.trunk(_pad(x))[4]).mean(dim=(2, 3))
+        return self._connect(self.trunk(self._pad(x))[4]).mean(dim=(2, 3))
 
     def _connect(self, x: torch.Tensor) -> torch.Tensor:
         x = self.dropout(F.relu(self.fc6(x)))  # (B, fc_width, X' / 32, Y' / 32)
         return self.dropout(F.relu(self.fc7(x)))
 
-
-def _pad(x: torch.Tensor) -> torch.Tensor:
-    pad_x = (SIZE_MULTIPLE - x.shape[-2] % SIZE_MULTIPLE) % SIZE_MULTIPLE
-    pad_y = (SIZE_MULTIPLE - x.shape[-1] % SIZE_MULTIPLE) % SIZE_MULTIPLE
-    return F.pad(x, [0, pad_y, 0, pad_x], mode="replicate")  # (B, in_channels, X', Y')
+    def _pad(self, x: torch.Tensor) -> torch.Tensor:
+        pad_x = (self.size_multiple - x.shape[-2] % self.size_multiple) % self.size_multiple
+        pad_y = (self.size_multiple - x.shape[-1] % self.size_multiple) % self.size_multiple
+        return F.pad(x, [0, pad_y, 0, pad_x], mode="replicate")  # (B, in_channels, X', Y')
 
 
 def _bilinear_doubling(channels: int) -> nn.ConvTranspose2d:

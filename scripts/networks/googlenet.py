@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-MIN_SIZE = 32
-
 # Per inception block: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection; a stage starts with a max-pooling.
 INCEPTION_STAGES = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
@@ -47,6 +45,7 @@ class GoogLeNet(nn.Module):
         self, in_channels: int, out_channels: int = 1, *, width_multiplier: float = 1.0, dropout: float = 0.4
     ) -> None:
         super().__init__()
+        self.min_size = 32
         first, reduce, second = (_scale(channels, width_multiplier) for channels in (64, 64, 192))
         self.stem = nn.Sequential(
             _convolution(in_channels, first, kernel_size=7, stride=2),
@@ -69,10 +68,10 @@ class GoogLeNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if x.shape[-2] < MIN_SIZE or x.shape[-1] < MIN_SIZE:
+        if x.shape[-2] < self.min_size or x.shape[-1] < self.min_size:
             raise ValueError(
-                f"The image has {x.shape[-2]} x {x.shape[-1]} pixels: expected at least {MIN_SIZE} x {MIN_SIZE}. "
-                "Resize the images."
+                f"The image has {x.shape[-2]} x {x.shape[-1]} pixels: expected at least {self.min_size} x "
+                f"{self.min_size}. Resize the images."
             )
         x = self.stem(x)  # (B, 192, X / 4, Y / 4)
         for stage in self.stages:

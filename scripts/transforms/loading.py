@@ -6,40 +6,98 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import itk
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
+from monai.data import ITKReader, MetaTensor
 from monai.transforms import LoadImage, MapTransform
 
-from scripts.data.contract import DatasetError
+from scripts.data.contract import DatasetError, show_colour
+
+RESCALE_TAGS = {"0028|1053": "RescaleSlope", "0028|1052": "RescaleIntercept"}
 
 
-def read_image(paths: str | Sequence[str]) -> MetaTensor:
+def read_image(paths: str | Sequence[str], kind: str = "image") -> MetaTensor:
     """Reads one file, or one file per channel, as MONAI's `LoadImage` does: float32 (C, X, Y[, Z]).
 
+    A folder is read as the DICOM series in it by ITK: slices in the order of their positions, values after rescale
+    slope and intercept (CT: Hounsfield units).
+
+    Args:
+        paths: files or folders.
+        kind: what an error calls a missing file.
+
     Raises:
-        DatasetError: a file is missing or unreadable; the message names it.
+        DatasetError: a file is missing or unreadable; a folder does not hold one DICOM series; a CT file in DICOM
+            form lacks the rescale tags. The message names the file.
     """
     files = [paths] if isinstance(paths, str) else list(paths)
     for file in files:
         if not Path(file).exists():
-            raise DatasetError(f"No image file {file}. Correct its path in dataset.json or restore the file.")
+            raise DatasetError(f"No {kind} file {file}. Correct its path in dataset.json or restore the file.")
+    series = [_find_dicom_files(file) for file in files]
     try:
-        return LoadImage(image_only=True, ensure_channel_first=True)(files[0] if len(files) == 1 else files)
+        for file in (file for listed in series for file in listed):
+            _check_rescale(file)
+        load = LoadImage(image_only=True, ensure_channel_first=True)
+        dicom = ITKReader(pixel_type=itk.F) if any(series) else None  # slopes may differ by slice: no integers
+        return load(files[0] if len(files) == 1 else files, reader=dicom)
+    except DatasetError:
+        raise
     except Exception as error:  # readers raise many types; the file's name is what the user needs
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise DatasetError(f"Cannot read {', '.join(files)}: {reason} Replace the file or remove its item.") from error
 
 
+def _find_dicom_files(path: str) -> list[str]:
+    """The DICOM files that an image's path stands for: those of a folder's one series, or a file *.dcm; else none."""
+    if not Path(path).is_dir():
+        return [path] if path.lower().endswith(".dcm") else []
+    names = itk.GDCMSeriesFileNames.New()  # set up as MONAI's ITKReader does
+    names.SetUseSeriesDetails(True)
+    names.AddSeriesRestriction("0008|0021")
+    names.SetDirectory(path)
+    found = list(names.GetSeriesUIDs())
+    if not found:
+        raise DatasetError(f"{path} is a folder without DICOM files. Name a file, or the folder of one DICOM series.")
+    if len(found) > 1:
+        raise DatasetError(
+            f"{path} holds {len(found)} DICOM series, or one whose slices differ in size, thickness or direction. "
+            "Give each series a folder of its own, and remove localisers."
+        )
+    return list(names.GetFileNames(found[0]))
+
+
+def _check_rescale(file: str) -> None:
+    """Raises DatasetError where a CT file does not say how its numbers become Hounsfield units."""
+    header = itk.GDCMImageIO.New()
+    header.SetFileName(file)
+    header.ReadImageInformation()
+    tags = header.GetMetaDataDictionary()
+    if not tags.HasKey("0008|0060") or tags["0008|0060"].strip() != "CT":
+        return
+    missing = [f"{name} ({tag.replace('|', ',')})" for tag, name in RESCALE_TAGS.items() if not tags.HasKey(tag)]
+    if missing:
+        raise DatasetError(
+            f"{file}: modality CT, but no {' and no '.join(missing)}, so its numbers cannot become Hounsfield units. "
+            "Export the series again with these tags, or convert it to NIfTI in Hounsfield units."
+        )
+
+
 def read_label(path: str, label_values: Mapping[int, int] | None = None) -> MetaTensor:
     """Reads a label map, (1, X, Y[, Z]) float32 with whole numbers; `label_values` maps values in the file to labels.
 
-    Values within 1e-3 of a whole number are rounded (some public label maps hold 0.99999997 for 1).
+    Values within 1e-3 of a whole number are rounded (some public label maps hold 0.99999997 for 1). In a picture of
+    three or four channels (RGB, RGBA) a pixel's value is its colour code 0xRRGGBB; there black is background, and
+    every other colour must be in `label_values`. Elsewhere unlisted values stand for themselves.
 
     Raises:
-        DatasetError: unreadable, several channels, NaN, or a value that is no whole number.
+        DatasetError: unreadable, several channels but no picture, NaN, a value that is no whole number, or a colour
+            that is not listed.
     """
-    label = read_image(path)
+    label = read_image(path, "label")
+    if label.ndim == 3 and label.shape[0] in (3, 4):
+        label = _read_colours(label, path, label_values or {})
     if label.shape[0] != 1:
         raise DatasetError(f"{path}: a label map has one channel, this file has {label.shape[0]}. Store label numbers.")
     rounded = label.round()
@@ -49,6 +107,20 @@ def read_label(path: str, label_values: Mapping[int, int] | None = None) -> Meta
     for value, target in (label_values or {}).items():
         mapped[rounded == value] = target
     return mapped
+
+
+def _read_colours(picture: MetaTensor, path: str, label_values: Mapping[int, int]) -> MetaTensor:
+    """Colour codes (1, X, Y) of a picture (3 or 4, X, Y) of 8 bits; float32 holds all 24-bit codes exactly."""
+    codes: MetaTensor = picture[:1] * 0x10000 + picture[1:2] * 0x100 + picture[2:3]  # type: ignore[assignment]
+    unlisted = sorted({int(code) for code in codes.unique()} - {0, *label_values})
+    if unlisted:
+        others = f" and {len(unlisted) - 1} more that are not" if len(unlisted) > 1 else ", which is not"
+        colour = show_colour(unlisted[0])
+        raise DatasetError(
+            f"{path} holds the colour {colour}{others} in the colour table. Add it there and prepare again, or to "
+            f"'label_values' in dataset.json (\"{colour}\": label); masks must be stored without loss (PNG, not JPEG)."
+        )
+    return codes
 
 
 class LoadItemd(MapTransform):

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 Runner = Callable[..., str]
-NETWORKS = {"train": ["network"], "redgan_train": ["generator", "discriminator"]}
+GAN = ["generator", "discriminator"]
+NETWORKS = {"train": ["network"], "redgan_train": GAN, "lcgan_train": GAN}
 
 
 def weights(folder: Path, name: str, rank: int) -> dict[str, torch.Tensor]:

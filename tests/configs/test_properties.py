@@ -18,6 +18,10 @@ TYPES = {
     "inference": "infer",
     "evaluate": "infer",
     "redgan_inference": "infer",
+    "lcgan_train": "train",
+    "lcgan_segmenter_train": "train",
+    "lcgan_inference": "infer",
+    "lcgan_segmenter_evaluate": "infer",
 }
 
 
@@ -26,22 +30,28 @@ def settings(phantom: Path, cache: Path, tmp_path_factory: pytest.TempPathFactor
     """Overrides under which every config can be built: data, and untrained weights where training would put them."""
     runs = tmp_path_factory.mktemp("runs")
     common = {"dataset_dir": str(phantom), "cache_dir": str(cache), "runs_dir": str(runs)}
-    written = {"train": ("network_def", "segmenter/model.pt"), "redgan_train": ("generator_def", "redgan/generator.pt")}
+    written = {
+        "train": ("network_def", "segmenter/model.pt"),
+        "redgan_train": ("generator_def", "redgan/generator.pt"),
+        "lcgan_train": ("generator_def", "lcgan/generator.pt"),
+        "lcgan_segmenter_train": ("network_def", "lcgan_segmenter/model.pt"),
+    }
     for name, (network, file) in written.items():
         parser = ConfigParser()
         parser.read_config([str(FOLDER / f"{name}.json"), str(FOLDER / "smoke.json")])
         parser.update(common)
         (runs / file).parent.mkdir()
         torch.save(parser.get_parsed_content(network).state_dict(), runs / file)
-    plan(
-        str(phantom),
-        output=str(runs / "redgan" / "plan.json"),
-        strategy="single",
-        target_class="A",
-        config=str(FOLDER / "redgan_train.json"),
-        cache_dir=str(cache),
-        image_size_pixels=32,
-    )
+    for system in ("redgan", "lcgan"):
+        plan(
+            str(phantom),
+            output=str(runs / system / "plan.json"),
+            strategy="single",
+            target_class="A",
+            config=str(FOLDER / f"{system}_train.json"),
+            cache_dir=str(cache),
+            image_size_pixels=32,
+        )
     return common
 
 

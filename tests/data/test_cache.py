@@ -4,6 +4,7 @@ import errno
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +105,27 @@ def test_a_copy_of_the_same_files_elsewhere_shares_the_entry(tmp_path, item):
         Path(file).write_bytes(Path(item[key]).read_bytes())
     cache = VolumeCache(tmp_path / "cache", LoadArrays())
     assert cache.entry(item) == cache.entry(copies)
+
+
+def test_a_folder_counts_with_the_names_and_contents_of_its_files(tmp_path, item):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for name in ("a.dcm", "b.dcm"):
+        (folder / name).write_text(name)
+    shutil.copytree(folder, tmp_path / "copy")
+
+    def key(series: Path) -> str:
+        return VolumeCache(tmp_path / "cache", LoadArrays())._key({**item, "image": str(series)})
+
+    keys = [key(folder)]
+    assert key(tmp_path / "copy") == keys[0]
+    (folder / "a.dcm").rename(folder / "c.dcm")
+    keys.append(key(folder))
+    (folder / "c.dcm").write_text("other")
+    keys.append(key(folder))
+    (folder / "d.dcm").touch()
+    keys.append(key(folder))
+    assert len(set(keys)) == 4
 
 
 def test_the_description_is_the_same_in_every_process():

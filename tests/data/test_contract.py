@@ -84,12 +84,38 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ({0xFF0000: 1, 0x0000FF: 2}, {"#ff0000": 1, "#0000ff": 2}),
+        ({255: 1, 128: 2}, {"255": 1, "128": 2}),
+    ],
+)
+def test_colours_are_written_as_colours_and_read_as_codes(
+    tmp_path: Path, values: dict[int, int], written: dict[str, int]
+) -> None:
+    labels = ["background", "one", "two"]
+    splits = {"training": [{"image": "a.png"}]}
+    file = write_dataset(tmp_path, Dataset(tmp_path, "x", ["CT"], labels, label_values=values, splits=splits))
+    assert json.loads(file.read_text())["label_values"] == written
+    assert read_dataset(tmp_path).label_values == values
+
+
+def test_colours_and_codes_may_stand_side_by_side(tmp_path: Path) -> None:
+    assert read_dataset(write(tmp_path, label_values={"#00FF00": 1, "16711680": 1})).label_values == {
+        0x00FF00: 1,
+        0xFF0000: 1,
+    }
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"modality": {}}, "'modality' is"),
         ({"labels": {"0": "background", "2": "tumour"}}, "consecutive integers.*label_values"),
         ({"label_values": {"255": 2}}, "'label_values' is .*labels 0..1"),
         ({"label_values": {"white": 1}}, "'label_values' is"),
+        ({"label_values": {"#ff00": 1}}, "'label_values' is"),
+        ({"label_values": {"#ff0000": 1, "16711680": 0}}, "'label_values' is .*each value once"),
         ({"classes": "HGG"}, "'classes' is 'HGG'"),
         ({"classes": ["A", "A"]}, "names a class twice"),
         ({"classes": ["A"], "training": [{"image": "a.png", "class": "B"}]}, r"training\[0\]: class 'B' is not among"),
@@ -137,7 +163,9 @@ def test_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
         write_json(tmp_path / "file" / "dataset.json", {})
 
 
-@pytest.mark.parametrize(("name", "expected"), [("a/B_1.nii.gz", "B_1"), ("B.1.png", "B.1"), ("x.tif", "x")])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a/B_1.nii.gz", "B_1"), ("B.1.png", "B.1"), ("x.tif", "x"), ("a/1.2.840", "1.2.840")]
+)
 def test_stem_takes_off_the_whole_suffix(name: str, expected: str) -> None:
     assert stem(name) == expected
 

@@ -108,6 +108,34 @@ def test_a_label_elsewhere_in_space_is_found(item: Item, tmp_path: Path) -> None
     assert checks(inspect(item, tmp_path)) == [("warning", "image and label lie apart")]
 
 
+def test_a_label_with_its_axes_the_other_way_round_lies_in_place(item: Item, tmp_path: Path) -> None:
+    turned = np.diag([-1.0, 1, 1, 1])
+    turned[0, 3] = 31  # as NIfTI made from DICOM often is: the same pixels from right to left
+    write_volume(Path(item["label"]), np.asarray(nib.load(item["label"]).dataobj)[::-1], turned)
+    assert inspect(item, tmp_path).findings == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "window", "expected"),
+    [
+        (0, 2000, [0.0, 80.0], True),
+        (-1000, 1000, [0.0, 80.0], False),  # Hounsfield units
+        (0, 255, [0.0, 255.0], False),  # windowed to 8 bits
+        (0, 2000, None, False),
+    ],
+)
+def test_ct_that_was_not_rescaled_is_suspected(
+    item: Item, tmp_path: Path, low: int, high: int, window: list[float] | None, expected: bool
+) -> None:
+    for file in item["image"]:
+        change(file, lambda image: np.interp(image, (image.min(), image.max()), (low, high)))
+    dataset = Dataset(tmp_path, "test", ["CT", "T2"], ["background", "one"], intensity_range=window)
+    found = inspect_item(item, dataset)
+    warning = ("warning", "no negative values: rescale probably not applied")
+    assert checks(found) == ([warning] if expected else [])
+    assert not expected or found.findings[0].example == "0.nii.gz: CT has values from 0 to 2000"
+
+
 def test_constant_and_repeated_channels_are_found(item: Item, tmp_path: Path) -> None:
     change(item["image"][1], lambda image: np.zeros_like(image))
     assert checks(inspect(item, tmp_path)) == [("warning", "constant channel")]

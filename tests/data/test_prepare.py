@@ -172,6 +172,7 @@ def test_tables_line_up() -> None:
     [
         ("lgg", "lgg_mri", (72, 1109)),
         ("wbc", "wbc", (300, 300)),
+        ("covid_ct", "covid_ct", (98, 98)),
         ("brats2015_sample", "brats2015_sample", (4, 4)),
         ("decathlon", "hippocampus", (60, 60)),
     ],

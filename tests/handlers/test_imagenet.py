@@ -57,8 +57,11 @@ def run_published(weights: dict[str, torch.Tensor], colours: torch.Tensor, *, ba
     for count, index in enumerate(CONVOLUTIONS[batch_norm]):
         x = F.conv2d(x, weights[f"features.{index}.weight"], weights[f"features.{index}.bias"], padding=int(count > 0))
         if batch_norm:
-            names = ("running_mean", "running_var", "weight", "bias")
-            x = F.batch_norm(x, *(weights[f"features.{index + 1}.{name}"] for name in names))
+            mean, variance, gamma, beta = (
+                weights[f"features.{index + 1}.{name}"][:, None, None]
+                for name in ("running_mean", "running_var", "weight", "bias")
+            )
+            x = (x - mean) / (variance + 1e-5).sqrt() * gamma + beta
         x = x.relu()
         if count in POOL_AFTER:
             x = F.max_pool2d(x, 2)

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from scripts.data.contract import read_dataset
 from scripts.report.results import read_results
+from scripts.report.study import read_study
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_workflow(config: Path) -> str:
-    command = [sys.executable, "-m", "snakemake", "-s", "scripts/experiments/redgan.smk", "--configfile", str(config)]
+def run_workflow(config: Path, workflow: str = "redgan") -> str:
+    file = f"scripts/experiments/{workflow}.smk"
+    command = [sys.executable, "-m", "snakemake", "-s", file, "--configfile", str(config)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     finished = subprocess.run(
         [*command, "--cores", "2", "--nolock"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
@@ -57,3 +60,45 @@ def test_the_workflow_ends_in_a_report_and_has_nothing_left_to_do(tmp_path: Path
     page = (tmp_path / "results" / "report.html").read_text()
     assert all(text in page for text in ("Tiny", "Oversampling", "Red-GAN, balanced", "data:image/png;base64"))
     assert "Nothing to be done" in run_workflow(config)
+
+
+@pytest.mark.slow
+def test_lcgan_over_two_fractions_with_and_without_enough_patients_for_the_classifier(tmp_path: Path) -> None:
+    content = {
+        "title": "Tiny",
+        "results_dir": str(tmp_path / "results"),
+        "phantom": {"folder": str(tmp_path / "phantom"), "patients": 15, "image_size": 32, "slices": 3},
+        "cache_dir": str(tmp_path / "cache"),
+        "image_size_pixels": 32,
+        "folds": [0],
+        "seeds": [0],
+        "fractions": [0.3, 1.0],
+        "arms": ["original", "gan", "classical", "gan_classical"],
+        "gan": {"candidate_epochs": [1, 2], "generator_width": 2, "discriminator_width": 2, "samples_per_epoch": 4},
+        "segmenter": {
+            "max_epochs": 1,
+            "samples_per_epoch": 8,
+            "batch_size": 4,
+            "fcn_width": 2,
+            "fcn_fc_width": 8,
+        },
+        "classifier": {"max_epochs": 1, "samples_per_epoch": 8, "batch_size": 4, "classifier_width_multiplier": 0.05},
+    }
+    config = tmp_path / "tiny.json"
+    config.write_text(json.dumps(content))
+    run_workflow(config, "lcgan")
+    study = read_study(tmp_path / "results")
+    assert [(fraction.fraction, fraction.patients) for fraction in study.fractions] == [(0.3, 3), (1.0, 9)]
+    few, all_of_them = (tmp_path / "results" / f"fraction_{share}" for share in (0.3, 1.0))
+    assert "realness was not judged" in " ".join(json.loads((few / "selection.json").read_text())["notes"])
+    scores = json.loads((all_of_them / "selection.json").read_text())
+    assert [candidate["name"] for candidate in scores["candidates"]] == ["epoch_0001", "epoch_0002"]
+    assert all(candidate["called_real"] is not None for candidate in scores["candidates"])
+    phantom = read_dataset(tmp_path / "phantom")
+    held_out = {item["patient"] for split in ("validation", "test") for item in phantom.splits[split]}
+    made = read_dataset(all_of_them / "jobs" / "fold0_seed0" / "selected").items
+    assert made
+    assert held_out.isdisjoint(item["synthetic"]["source_patient"] for item in made)
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert all(text in page for text in ("Tiny", "+ both", "epoch_0002", "data:image/png;base64"))
+    assert "Nothing to be done" in run_workflow(config, "lcgan")

@@ -101,6 +101,24 @@ def test_a_killed_gan_ends_like_an_uninterrupted_one(bundle, segmenter, generato
     check_killed_training(lambda folder: bundle.train_generator(folder, segmenter), tmp_path, generator, "generator.pt")
 
 
+def test_a_killed_lcgan_ends_like_an_uninterrupted_one(bundle, tmp_path):
+    sizes = {"image_size_pixels": 32, "generator_width": 2, "discriminator_width": 4, "samples_per_epoch": 24}
+
+    def start(folder: Path) -> subprocess.Popen[str]:
+        return bundle.start(
+            "lcgan_train", output_dir=folder, candidate_epochs="[1,4]", checkpoint_interval_epochs=1, **sizes
+        )
+
+    whole = tmp_path / "whole"
+    bundle.finish(start(whole))
+    check_killed_training(start, tmp_path / "killed", whole, "generator.pt")
+    for name in ("epoch_0001.pt", "epoch_0004.pt"):
+        ours, theirs = (
+            tensors(torch.load(tmp_path / f / "generators" / name, weights_only=True)) for f in ("killed", "whole")
+        )
+        assert all(map(torch.equal, ours, theirs))
+
+
 def test_a_finished_run_trains_nothing_and_another_configuration_is_refused(bundle, segmenter, generator):
     files = [segmenter / "model.pt", generator / "generator.pt", generator / "checkpoint.pt"]
     written = [file.read_bytes() for file in files]

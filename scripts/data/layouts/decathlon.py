@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import Dataset, DatasetError, Item, read_dataset, stem
-from scripts.data.layouts.files import find_folder, find_images, index_by_stem
+from scripts.data.contract import Dataset, DatasetError, Item, image_files, read_dataset, stem
+from scripts.data.layouts.files import find_folder, find_images, find_patient, pair_images
 
 
 def read_decathlon(
@@ -50,7 +49,7 @@ def read_decathlon(
         for item in items:
             fresh = {key: value for key, value in item.items() if key != "fold"}
             if patient_pattern:
-                fresh["patient"] = _find_patient(item, patient_pattern)
+                fresh["patient"] = find_patient(stem(image_files(item)[0]), patient_pattern)
             splits["training" if item.get("label") else split].append(fresh)
     return replace(dataset, splits=splits)
 
@@ -58,33 +57,13 @@ def read_decathlon(
 def _read_pair(source: Path, options: dict[str, Any]) -> Dataset:
     from scripts.data.layouts.contents import complete_description  # loads MONAI: not at --help
 
-    images = index_by_stem(find_images(find_folder(source, "imagesTr", "images")))
-    masks = index_by_stem(find_images(find_folder(source, "labelsTr", "labels")))
-    if not images:
-        raise DatasetError(f"{source}: the folder of images is empty. Complete the download.")
-    unpaired = sorted(images.keys() ^ masks.keys())
-    if unpaired:
-        raise DatasetError(
-            f"{source}: {len(unpaired)} names are only among the images or only among the labels, first "
-            f"{(images | masks)[unpaired[0]]}. Give both the same name, or remove it."
-        )
+    pairs = pair_images(find_folder(source, "imagesTr", "images"), find_folder(source, "labelsTr", "labels"))
     items: list[Item] = [
-        {"image": str(image), "label": str(masks[name]), "patient": name, "class": None}
-        for name, image in images.items()
+        {"image": str(image), "label": str(mask), "patient": name, "class": None}
+        for name, (image, mask) in pairs.items()
     ]
     test: list[Item] = []
     if (source / "imagesTs").is_dir():
         test = [{"image": str(file), "patient": stem(file), "class": None} for file in find_images(source / "imagesTs")]
     splits = {"training": items, "test": test}
     return Dataset(source, source.name, splits=splits, **complete_description(items, **options))
-
-
-def _find_patient(item: Item, pattern: str) -> str:
-    name = stem(item["image"] if isinstance(item["image"], str) else item["image"][0])
-    try:
-        match = re.search(pattern, name)
-    except re.error as error:
-        raise DatasetError(f"patient_pattern {pattern!r} is no regular expression: {error}.") from None
-    if match is None or len(match.groups()) != 1:
-        raise DatasetError(f"patient_pattern {pattern!r} finds no single group in {name!r}. Try '^([^_]+)_'.")
-    return str(match[1])

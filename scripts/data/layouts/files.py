@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 from scripts.data.contract import DatasetError, stem
@@ -41,6 +42,39 @@ def index_by_stem(files: list[Path]) -> dict[str, Path]:
         if other is not file:
             raise DatasetError(f"{file} and {other.name} share the name {stem(file)!r}. Keep one of them.")
     return index
+
+
+def pair_images(images: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
+    """Image and label file by the name without suffixes that they share, in order of name.
+
+    Raises:
+        DatasetError: a folder is missing or has no images; an image without label, or the reverse.
+    """
+    named, masks = index_by_stem(find_images(images)), index_by_stem(find_images(labels))
+    if not named:
+        raise DatasetError(f"{images}: the folder of images is empty. Complete the download.")
+    unpaired = sorted(named.keys() ^ masks.keys())
+    if unpaired:
+        raise DatasetError(
+            f"{images.parent}: {len(unpaired)} names are only in {images.name} or only in {labels.name}, first "
+            f"{(named | masks)[unpaired[0]]}. Give both the same name, or remove it."
+        )
+    return {name: (image, masks[name]) for name, image in named.items()}
+
+
+def find_patient(name: str, pattern: str) -> str:
+    """What the one group of the regular expression finds in an image's name.
+
+    Raises:
+        DatasetError: no regular expression, no match, or not one group.
+    """
+    try:
+        match = re.search(pattern, name)
+    except re.error as error:
+        raise DatasetError(f"patient_pattern {pattern!r} is no regular expression: {error}.") from None
+    if match is None or len(match.groups()) != 1:
+        raise DatasetError(f"patient_pattern {pattern!r} finds no single group in {name!r}. Try '^([^_]+)_'.")
+    return str(match[1])
 
 
 def read_rows(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:

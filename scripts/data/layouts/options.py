@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.data.contract import DatasetError
+from scripts.data.contract import DatasetError, parse_value
 
 
 def parse_names(value: Any, option: str) -> list[str]:
@@ -38,14 +38,14 @@ def parse_range(value: Any) -> list[float]:
 
 
 def parse_label_values(value: Any) -> dict[int, int]:
-    """Value in the file -> label, from `255:1,128:2` or a dictionary.
+    """Value in the file -> label, from `255:1,128:2`, for colours `#ff0000:1,#00ff00:2`, or a dictionary.
 
     Raises:
-        DatasetError: anything but pairs of whole numbers.
+        DatasetError: anything but pairs of a value, a whole number or a colour, and a label.
     """
     text = ",".join(f"{key}:{label}" for key, label in value.items()) if isinstance(value, Mapping) else str(value)
     try:
         pairs = [part.split(":") for part in text.strip(" {}").split(",")]
-        return {int(key.strip(" '\"")): int(label.strip(" '\"")) for key, label in pairs}
+        return {parse_value(key.strip(" '\"")): int(label.strip(" '\"")) for key, label in pairs}
     except ValueError:
         raise DatasetError(f"--label_values is {value!r}, expected value:label pairs such as 255:1,128:2.") from None

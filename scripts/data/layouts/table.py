@@ -17,8 +17,9 @@ def read_table(
     """One item per row; paths are relative to the CSV file's folder.
 
     Columns: `image`, or `image_0`, `image_1` ... for one file per channel (or their paths in `image`, joined by ;),
-    `label` (blank: unlabelled), and optionally `class`, `patient` (by default each image is one) and `split`
-    (training, validation or test, in every row or in none). Other columns are ignored.
+    each a file or the folder of a DICOM series, `label` (blank: unlabelled), and optionally `class`, `patient` (by
+    default each image is one) and `split` (training, validation or test, in every row or in none). Other columns are
+    ignored.
 
     Args:
         source: the CSV file, in UTF-8.
@@ -74,9 +75,11 @@ def _read_row(where: str, folder: Path, row: dict[str, str], columns: list[str])
         raise DatasetError(f"{where}: no {', '.join(name for name in columns if not row[name])}. Give its path.")
     files = [str(folder / path) for path in _paths(row, columns)]
     label = str(folder / row["label"]) if row["label"] else None
-    for file in [*files, *([label] if label else [])]:
-        if not Path(file).is_file():
-            raise DatasetError(f"{where}: no file {file}. Paths are relative to the CSV file's folder.")
+    missing = [file for file in files if not Path(file).exists()]
+    if label and not Path(label).is_file():
+        missing.append(label)
+    if missing:
+        raise DatasetError(f"{where}: no file {missing[0]}. Paths are relative to the CSV file's folder.")
     return {
         "image": files[0] if len(files) == 1 else files,
         "label": label,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.data.contract import DatasetError
-from scripts.data.layouts.files import find_folder, find_images, index_by_stem, read_rows
+from scripts.data.layouts.files import find_folder, find_images, find_patient, index_by_stem, pair_images, read_rows
 
 
 def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
@@ -26,6 +26,38 @@ def test_missing_folders_are_named(tmp_path: Path) -> None:
 def test_two_files_of_one_name_are_refused() -> None:
     with pytest.raises(DatasetError, match="share the name 'a'"):
         index_by_stem([Path("x/a.png"), Path("x/a.nii.gz")])
+
+
+def test_images_are_paired_by_name(tmp_path: Path) -> None:
+    for file in ("images/b.jpg", "images/a.nii.gz", "masks/a.nii", "masks/b.png"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    pairs = pair_images(images, masks)
+    assert list(pairs.items()) == [
+        ("a", (images / "a.nii.gz", masks / "a.nii")),
+        ("b", (images / "b.jpg", masks / "b.png")),
+    ]
+    (masks / "b.png").unlink()
+    with pytest.raises(DatasetError, match=r"1 names are only in images or only in masks, first .*images/b\.jpg"):
+        pair_images(images, masks)
+
+
+def test_no_images_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="the folder of images is empty"):
+        pair_images(tmp_path, tmp_path)
+
+
+def test_a_pattern_finds_the_patient() -> None:
+    assert find_patient("p07_slice3", "^(p[0-9]+)_") == "p07"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"), [("^(x)", "no single group"), ("p", "no single group"), ("(", "is no")]
+)
+def test_a_wrong_pattern_is_explained(pattern: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        find_patient("p07_slice3", pattern)
 
 
 def test_rows_have_the_number_a_spreadsheet_shows(tmp_path: Path) -> None:

@@ -24,12 +24,17 @@ def test_label_values_are_read_in_every_notation(value: Any) -> None:
     assert parse_label_values(value) == {255: 1, 128: 2}
 
 
+@pytest.mark.parametrize("value", ["#ff0000:1,#0000FF:2", {"#ff0000": 1, "#0000ff": "2"}, "16711680:1,255:2"])
+def test_values_may_be_colours(value: Any) -> None:
+    assert parse_label_values(value) == {0xFF0000: 1, 255: 2}
+
+
 @pytest.mark.parametrize("value", ["0,255", (0, 255), [0, 255.0]])
 def test_a_range_is_two_numbers(value: Any) -> None:
     assert parse_range(value) == [0.0, 255.0]
 
 
-@pytest.mark.parametrize("value", ["255", "white:1", "255:1,128", "1:2:3", 255, ""])
+@pytest.mark.parametrize("value", ["255", "white:1", "#ff00:1", "255:1,128", "1:2:3", 255, ""])
 def test_wrong_label_values_are_refused(value: Any) -> None:
     with pytest.raises(DatasetError, match="label_values is"):
         parse_label_values(value)

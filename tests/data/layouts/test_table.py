@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.data.contract import DatasetError
+from scripts.data.contract import DatasetError, read_dataset
+from scripts.data.doctor import doctor
 from scripts.data.layouts.table import read_table
+from scripts.data.prepare import prepare
 
 NAMES = {"labels": "background,tumour", "modality": "T1,T2"}
 
@@ -59,6 +63,29 @@ def test_the_split_column_counts(tmp_path: Path) -> None:
     table = "image,label,split\na.png,m.png,train\nb.png,m.png,Validation\nc.png,m.png,test\n"
     splits = read_table(make_table(tmp_path, table), labels="a,b").splits
     assert [len(splits[split]) for split in ("training", "validation", "test")] == [1, 1, 1]
+
+
+def test_an_image_may_be_the_folder_of_a_dicom_series(
+    tmp_path: Path, write_series: Callable[..., list[Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["image,label"]
+    label = np.zeros((32, 32, 3), np.uint8)
+    label[4:8, 4:8, 1] = 1
+    for n in range(6):
+        stored = np.random.default_rng(n).integers(0, 2000, (3, 32, 32)).astype(np.int16)
+        write_series(tmp_path / f"1.2.{n}", stored, uid=f"1.2.{n}")
+        affine = np.diag([-0.5, -0.5, 5, 1])  # left and back, as the series, in NIfTI's right and front
+        nib.save(nib.Nifti1Image(label, affine), tmp_path / f"label_{n}.nii.gz")
+        rows.append(f"1.2.{n},label_{n}.nii.gz")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    prepare("table", str(tmp_path / "table.csv"), modality="CT", intensity_range="0,80")
+    items = read_dataset(tmp_path).items
+    assert sorted(item["patient"] for item in items) == [f"1.2.{n}" for n in range(6)]
+    capsys.readouterr()
+    doctor(str(tmp_path), image_size=32)
+    printed = capsys.readouterr().out
+    assert "No findings." in printed
+    assert printed.count("  18") >= 1  # slices of all six series
 
 
 @pytest.mark.parametrize(

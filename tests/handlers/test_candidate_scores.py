@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from scripts.data.contract import Dataset, read_dataset
+from scripts.handlers.candidate_scores import CandidateScores
+from scripts.metrics.selection import Rules
+from scripts.metrics.sharpness import laplacian_variance
+
+LABEL = np.zeros((1, 8, 8), np.int64)
+LABEL[:, 2:6, 2:6] = 1  # 16 pixels
+CHECKS = np.indices((8, 8)).sum(0)[None] % 2 * 2.0 - 1  # as sharp as can be
+
+
+class Constant(nn.Module):
+    """A classifier that gives every image one logit."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.logit = nn.Parameter(torch.tensor(math.log(probability / (1 - probability))))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.logit.expand(len(image), 1)
+
+
+def prediction(found: int) -> torch.Tensor:
+    """The first columns of the lesion: `found` of 4, so Dice 2 * 4 found / (4 found + 16)."""
+    label = torch.from_numpy(LABEL).clone()
+    label[:, :, 2 + found :] = 0
+    return label
+
+
+def show(part: str, file: str, patient: str, *, found: int = 4, contrast: float = 1.0) -> tuple[dict, dict]:
+    image = torch.from_numpy(contrast * CHECKS).float()
+    element = {"part": part, "file": file, "source_patient": patient, "image": image, "label": torch.from_numpy(LABEL)}
+    return element, {"pred": prediction(found), "label": torch.from_numpy(LABEL)}
+
+
+def items(folder: Path, name: str, count: int = 2) -> list[dict[str, Any]]:
+    return [
+        {
+            "image": str(folder / name / f"{n}.nii.gz"),
+            "label": str(folder / name / f"{n}_label.nii.gz"),
+            "patient": f"{name}-{n}",
+            "synthetic": {"source_patient": f"p{n}"},
+        }
+        for n in range(count)
+    ]
+
+
+def run(folder: Path, shown: list[tuple[dict, dict]], **options: Any) -> dict[str, Any]:
+    description = Dataset(folder, "CT", ["CT"], ["background", "blood"])
+    candidates = {name: items(folder, name) for name in ("early", "late")}
+    given = {"classifiers": [], "parts": None, "rules": Rules(kept_share=0.0), **options}
+    handler = CandidateScores(description=description, candidates=candidates, output_dir=folder / "out", **given)
+    batch, output = zip(*shown, strict=True)
+    engine = SimpleNamespace(state=SimpleNamespace(batch=batch, output=output, device=torch.device("cpu")))
+    for step in (handler._start, handler._add, handler._finish):
+        step(engine)
+    return json.loads((folder / "out" / "selection.json").read_text())
+
+
+def made(folder: Path, name: str, n: int, **looks: Any) -> tuple[dict, dict]:
+    return show(name, str(folder / name / f"{n}.nii.gz"), f"p{n}", **looks)
+
+
+REAL = [show("training", "a.png", "p0"), show("training", "b.png", "p1"), show("held_out", "c.png", "h", found=2)]
+
+
+def test_the_better_candidate_is_chosen_and_its_poor_image_left_out(tmp_path):
+    early = [made(tmp_path, "early", n, found=1, contrast=0.2) for n in (0, 1)]
+    late = [made(tmp_path, "late", 0), made(tmp_path, "late", 1, contrast=0.5)]  # a quarter of the real variance
+    found = run(tmp_path, [*REAL, *early, *late])
+    first, second = found["candidates"]
+    assert (first["name"], first["chosen"], first["mean_rank"]) == ("early", False, 2)
+    assert (second["name"], second["chosen"], second["mean_rank"]) == ("late", True, 1)
+    assert first["fcn_score"]["value"] == pytest.approx(2 * 4 / 20)
+    assert found["real"]["held_out"]["fcn_score"]["value"] == pytest.approx(2 * 8 / 24)
+    assert second["laplacian_variance"] == pytest.approx(laplacian_variance(CHECKS) * (1 + 0.25) / 2)
+    assert second["called_real"] is None
+    assert found["filters"] == {
+        "images": 2,
+        "kept": 1,
+        "rejected": {"fcn_score": 0, "sharpness": 1, "realness": 0},
+    }
+    (kept,) = read_dataset(tmp_path / "out").items
+    assert kept["image"] == str(tmp_path / "late" / "0.nii.gz")
+    assert kept["synthetic"]["candidate"] == "late"
+    assert kept["synthetic"]["source_patient"] == "p0"
+    assert kept["synthetic"]["scores"]["fcn_score"] == 1
+    picture = np.asarray(Image.open(tmp_path / "out" / "selection.png"))
+    assert picture.shape[0] == 18 + 2 * 98  # mask and image, under the titles
+
+
+def test_an_image_is_judged_by_the_classifier_that_did_not_see_its_patient(tmp_path):
+    shown = [*REAL, *(made(tmp_path, name, n) for name in ("early", "late") for n in (0, 1))]
+    classifiers = [Constant(0.3), Constant(0.04)]
+    found = run(tmp_path, shown, classifiers=classifiers, parts={"p0": 0, "p1": 1})
+    assert found["filters"]["rejected"]["realness"] == 1  # p1's .04 is below .1
+    (kept,) = read_dataset(tmp_path / "out").items
+    assert kept["synthetic"]["scores"]["realness"] == pytest.approx(0.3, abs=1e-4)
+    assert found["candidates"][0]["called_real"] == 0.5
+    assert found["real"]["held_out"]["called_real"] == 1  # the mean of both, .17
+    assert found["notes"] == []
+
+
+def test_what_had_to_be_bent_is_said(tmp_path):
+    poor = [made(tmp_path, name, n, found=0) for name in ("early", "late") for n in (0, 1)]
+    found = run(tmp_path, [*REAL, *poor], rules=Rules(kept_share=0.5), leaking_scorer=True)
+    assert found["scorer"].startswith("LEAKS")
+    assert len(read_dataset(tmp_path / "out").items) == 1
+    assert "best by mean rank were kept" in " ".join(found["notes"])
+    assert "realness was not judged" in " ".join(found["notes"])
+
+
+def test_an_unknown_measure_of_blur_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="blurriness is 'eye', expected one of laplacian, fourier"):
+        run(tmp_path, REAL, blurriness="eye")
