@@ -13,6 +13,8 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from scripts.data.contract import Dataset, Item, image_files, write_dataset, write_json
+from scripts.data.synthesis import ComparedSlices
+from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.selection import CRITERIA, Judgement, Rules, choose_candidate, judge_images, rank_candidates
 from scripts.metrics.sharpness import fourier_mean, laplacian_variance
@@ -21,7 +23,8 @@ from scripts.networks.wrapping import freeze
 from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
 
 REAL = ("training", "held_out")
-SHOWN = 6  # images per row of the picture
+SHOWN = 6  # images of each group in the picture
+MOST_REFERENCES = 2000  # training images that others are compared with; of more, evenly spread ones
 
 
 class CandidateScores:
@@ -30,9 +33,12 @@ class CandidateScores:
     Scores each image by the segmenter's Dice with the asked mask (FCN score), by its sharpness, and by the probability
     of "real" of the classifier that was not trained on its patient. Then chooses the candidate with the best mean rank,
     filters its images, and writes `selection.json`, `dataset.json` (the kept images where they lie, each with its
-    scores), and `selection.png` (kept images, and those that each filter rejected).
+    scores), and `selection.png` (kept images, and those that each filter rejected). `nearest_training` says how far, in
+    mean absolute difference of thumbnails, images are from the nearest training image (for real ones: of another
+    patient): candidates far below held-out real images repeat what they were shown.
 
     Args:
+        dataset: what the evaluator runs through, in order.
         description: of the real data set.
         candidates: name -> items of its synthetic set.
         classifiers: one per part of the patients, trained without that part; empty to leave realness out.
@@ -46,6 +52,7 @@ class CandidateScores:
     def __init__(
         self,
         *,
+        dataset: ComparedSlices,
         description: Dataset,
         candidates: Mapping[str, Sequence[Item]],
         classifiers: Sequence[nn.Module],
@@ -58,6 +65,7 @@ class CandidateScores:
         measures = {"laplacian": laplacian_variance, "fourier": fourier_mean}
         if blurriness not in measures:
             raise ValueError(f"blurriness is {blurriness!r}, expected one of {', '.join(measures)}.")
+        self.dataset = dataset
         self.description = description
         self.candidates = dict(candidates)
         self.classifiers = [freeze(classifier) for classifier in classifiers]
@@ -84,7 +92,7 @@ class CandidateScores:
         for n, (element, output) in enumerate(zip(engine.state.batch, engine.state.output, strict=True)):
             overlap = PatientOverlap(self.description.foreground_count)
             overlap.add(torch.as_tensor(output["pred"])[0], torch.as_tensor(output["label"])[0])
-            image, label = (np.asarray(element[key].cpu()) for key in ("image", "label"))
+            image = np.asarray(element["image"].cpu())
             patient = element["source_patient"]
             row = {
                 "file": element["file"],
@@ -93,9 +101,10 @@ class CandidateScores:
                 "laplacian_variance": laplacian_variance(image),
                 "fourier_mean": fourier_mean(image),
                 "realness": self._realness([values[n] for values in realness], patient),
+                "thumbnail": make_thumbnail(image),
             }
             row["sharpness"] = row["laplacian_variance" if self.blurriness == "laplacian" else "fourier_mean"]
-            self.rows[element["part"]].append({**row, "image": image, "label": label[0]})
+            self.rows[element["part"]].append(row)
 
     def _realness(self, values: Sequence[float], patient: str) -> float:
         if not values:
@@ -108,7 +117,7 @@ class CandidateScores:
         rows = self.rows[chosen]
         sharpness = float(np.median([row["sharpness"] for row in self.rows["training"]]))
         judgement = judge_images(rows, self.rules, real_sharpness=sharpness)
-        self._draw(rows, judgement)
+        self._draw(chosen, judgement)
         self._write_set(chosen, rows, judgement)
         write_json(self.folder / "selection.json", self._describe(scores, chosen, judgement))
 
@@ -171,7 +180,17 @@ class CandidateScores:
             "laplacian_variance": float(np.mean([row["laplacian_variance"] for row in rows])),
             "fourier_mean": float(np.mean([row["fourier_mean"] for row in rows])),
             "called_real": _known(realness),
+            "nearest_training": _known(self._nearest_training(rows)),
         }
+
+    def _nearest_training(self, rows: Sequence[Mapping[str, Any]]) -> float:
+        training = self.rows["training"]
+        training = training[:: math.ceil(len(training) / MOST_REFERENCES)]
+        owners = [[row["patient"] for row in part] for part in (rows, training)]
+        images = [np.stack([row["thumbnail"] for row in part]) for part in (rows, training)]
+        is_real = any(rows is self.rows[part] for part in REAL)
+        distances = nearest_distances(images[0], images[1], owners=(owners[0], owners[1]) if is_real else None)
+        return float(np.nanmean(distances)) if not np.isnan(distances).all() else math.nan
 
     def _write_set(self, chosen: str, rows: Sequence[Mapping[str, Any]], judgement: Judgement) -> None:
         by_file = {image_files(item)[0]: item for item in self.candidates[chosen]}
@@ -187,17 +206,19 @@ class CandidateScores:
         )
         write_dataset(self.folder, kept_set)
 
-    def _draw(self, rows: Sequence[Mapping[str, Any]], judgement: Judgement) -> None:
+    def _draw(self, chosen: str, judgement: Judgement) -> None:
         """Columns of images with their masks: the kept ones, then those that each filter rejected."""
+        modality = self.description.modality
         groups = {"kept": judgement.kept, **{f"not {n}": failed for n, failed in judgement.failed.items()}}
         columns, titles = [], []
-        for title, chosen in groups.items():
-            for n in np.flatnonzero(chosen)[:SHOWN]:
-                mask = label_picture(rows[n]["label"], self.description.foreground_count)
-                columns.append([mask, *image_pictures(rows[n]["image"], self.description.modality)])
+        for title, members in groups.items():
+            for n in np.flatnonzero(members)[:SHOWN].tolist():
+                element = self.dataset.parts[chosen][n]
+                mask = label_picture(np.asarray(element["label"])[0], self.description.foreground_count)
+                columns.append([mask, *image_pictures(np.asarray(element["image"]), modality)])
                 titles.append(title)
-        rows_of_picture = ["mask", *picture_titles(self.description.modality, "made")]
-        write_grid(columns, self.folder / "selection.png", row_titles=rows_of_picture, column_titles=titles)
+        row_titles = ["mask", *picture_titles(modality, "made")]
+        write_grid(columns, self.folder / "selection.png", row_titles=row_titles, column_titles=titles)
 
 
 def _known(value: float) -> float | None:

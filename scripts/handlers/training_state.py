@@ -130,7 +130,9 @@ def load_checkpoint(file: str | Path, map_location: str = "cpu") -> Any:
     except FileNotFoundError:
         raise CheckpointError(f"No checkpoint {file}. Train that network first, or correct the path.") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{file} is no readable checkpoint ({_first_line(error)}). Train it again.") from None
+        raise CheckpointError(
+            f"{file} is no readable checkpoint ({_first_line(error)}). Train it again, or name another file."
+        ) from None
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor], where: str) -> None:

@@ -14,7 +14,11 @@ from scripts.report.study import ArmScores, Fraction, Study, compare_over_fracti
 from scripts.report.verdict import describe_arm, format_estimate, format_number, headline_over_fractions
 
 MEASURES = ("dice", "precision", "recall")
-FILTERS = (("fcn_score", "FCN score"), ("sharpness", "sharpness"), ("realness", "probability of being real"))
+FILTERS = (
+    ("fcn_score", "FCN score"),
+    ("sharpness", "sharpness in units of the real median"),
+    ("realness", "probability of being real"),
+)
 DASH = "\u2013"
 Column = tuple[str, Callable[[Fraction, Arm], str]]  # title, and the text of a row's cell
 Scores = dict[tuple[str, str, str | None], ArmScores]  # by the fraction's title, arm and label (None: all)
@@ -204,6 +208,7 @@ def _selection_row(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "laplacian_variance": format_number(entry.get("laplacian_variance"), 4),
         "fourier_mean": format_number(entry.get("fourier_mean"), 4),
         "called_real": DASH if entry.get("called_real") is None else f"{100 * entry['called_real']:.0f}%",
+        "nearest_training": format_number(entry.get("nearest_training"), 3),
         "mean_rank": format_number(entry.get("mean_rank"), 1),
         "chosen": bool(entry.get("chosen")),
     }

@@ -62,7 +62,11 @@ def run(folder: Path, shown: list[tuple[dict, dict]], **options: Any) -> dict[st
     description = Dataset(folder, "CT", ["CT"], ["background", "blood"])
     candidates = {name: items(folder, name) for name in ("early", "late")}
     given = {"classifiers": [], "parts": None, "rules": Rules(kept_share=0.0), **options}
-    handler = CandidateScores(description=description, candidates=candidates, output_dir=folder / "out", **given)
+    element = {"image": torch.from_numpy(CHECKS), "label": torch.from_numpy(LABEL)}
+    dataset = SimpleNamespace(parts={name: [element] * 2 for name in candidates})
+    handler = CandidateScores(
+        dataset=dataset, description=description, candidates=candidates, output_dir=folder / "out", **given
+    )
     batch, output = zip(*shown, strict=True)
     engine = SimpleNamespace(state=SimpleNamespace(batch=batch, output=output, device=torch.device("cpu")))
     for step in (handler._start, handler._add, handler._finish):
@@ -88,6 +92,9 @@ def test_the_better_candidate_is_chosen_and_its_poor_image_left_out(tmp_path):
     assert found["real"]["held_out"]["fcn_score"]["value"] == pytest.approx(2 * 8 / 24)
     assert second["laplacian_variance"] == pytest.approx(laplacian_variance(CHECKS) * (1 + 0.25) / 2)
     assert second["called_real"] is None
+    assert first["nearest_training"] == pytest.approx(0.8, abs=1e-4)  # contrast .2 beside 1
+    assert second["nearest_training"] == pytest.approx(0.25, abs=1e-4)  # a copy, and .5 beside 1
+    assert found["real"]["training"]["nearest_training"] == 0  # another patient with the same image
     assert found["filters"] == {
         "images": 2,
         "kept": 1,

@@ -85,7 +85,9 @@ def test_initial_weights() -> None:
     torch.manual_seed(0)
     block = Pix2PixGenerator(2, 1, image_size=32, width=64).encoder[2]
     assert isinstance(block, nn.Sequential)
-    conv, norm = block[1], block[2]
+    conv, norm = list(block)[1:]
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.InstanceNorm2d)
     assert conv.weight.std().item() == pytest.approx(0.02, rel=0.01)
     assert norm.weight.mean().item() == pytest.approx(1.0, abs=0.005)
     assert norm.weight.std().item() == pytest.approx(0.02, rel=0.2)

@@ -257,7 +257,13 @@ def _write_fraction_extras(
                     writer.writerow([f"p{row % patients:02d}", f"i{row}", label, outcome, 0.5, 300, 300])
     (folder / "pictures").mkdir(exist_ok=True)
     Image.fromarray(_draw_grid(rng)).save(folder / "pictures" / "chosen_generator.png")
-    numbers = {"images": 40, "laplacian_variance": 0.0123, "fourier_mean": 0.0561, "called_real": 0.35}
+    numbers = {
+        "images": 40,
+        "laplacian_variance": 0.0123,
+        "fourier_mean": 0.0561,
+        "called_real": 0.35,
+        "nearest_training": 0.121,
+    }
     score = {"value": 0.61, "low": 0.55, "high": 0.68}
     candidates = [
         {"name": f"epoch_{epoch:04d}", **numbers, "fcn_score": score, "mean_rank": 2.0, "chosen": epoch == 50}

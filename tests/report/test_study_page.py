@@ -102,10 +102,13 @@ def test_tables_hold_ours_and_the_published_figures(make_study: MakeStudy) -> No
 def test_selection_table(make_study: MakeStudy) -> None:
     text, page = read(make_study(added={0.1: 0.0}))
     rows = {row[0]: row[1:] for row in page.rows}
-    assert rows["epoch_0010"] == ["40", "0.40", "0.0123", "0.0561", "\u2013", "2.0"]
+    assert rows["epoch_0010"] == ["40", "0.40", "0.0123", "0.0561", "\u2013", "0.121", "2.0"]
     assert rows["epoch_0050 (chosen)"][1] == "0.61 [0.55, 0.68]"
-    assert rows["Real, held out"][-2:] == ["35%", "\u2013"]
-    assert "Images kept: 31 of 40. Rejected: FCN score under 0.25: 3; sharpness under 0.5: 4;" in text
+    assert rows["Real, held out"][-3:] == ["35%", "0.121", "\u2013"]
+    assert (
+        "Images kept: 31 of 40. Rejected: FCN score under 0.25: 3; sharpness in units of the real median under 0.5: 4;"
+        in text
+    )
 
 
 def test_leaking_scorer_is_marked(make_study: MakeStudy) -> None:
@@ -114,7 +117,7 @@ def test_leaking_scorer_is_marked(make_study: MakeStudy) -> None:
     least = {"candidates": [{"name": "only"}], "scorer": "LEAKS: trained on more patients than this fraction"}
     path.write_text(json.dumps(least))
     text, page = read(folder)
-    assert ["only", *["\u2013"] * 6] in page.rows
+    assert ["only", *["\u2013"] * 7] in page.rows
     assert re.search(r'class="small leaks">Scorers: LEAKS', (folder / "report.html").read_text())
     assert "Images kept" not in text
 
