@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from scripts.data.contract import DatasetError, Item
+from scripts.data.contract import DatasetError, Item, source_patient
 from scripts.data.slices import SliceDataset
 from scripts.data.splits import assign_folds
 from scripts.data.training import training_items
@@ -37,6 +37,9 @@ def candidate_items(
         DatasetError: no folder with a dataset.json, or what `training_items` refuses.
     """
     folders = sorted(file.parent for file in Path(candidates_dir).glob("*/dataset.json"))
+    taken = [folder for folder in folders if folder.name in ("training", "held_out")]
+    if taken:
+        raise DatasetError(f"{taken[0]}: the name stands for real images. Give the candidate's folder another one.")
     if not folders:
         raise DatasetError(
             f"{candidates_dir} has no folder with a dataset.json. Synthesise there with configs/lcgan_inference.json, "
@@ -112,11 +115,6 @@ def authenticity_items(
     return [item for item in items if (home[source_patient(item)] == part) is held_out]
 
 
-def source_patient(item: Item) -> str:
-    """The patient an image, or the mask of a synthetic image, comes from."""
-    return str((item.get("synthetic") or {}).get("source_patient", item["patient"]))
-
-
 class RealOrSynthetic(Dataset):
     """Slices for a classifier: `image` (C, S, S), `label` (1,) float32, 1 for real and 0 for synthetic, and `patient`.
 
@@ -137,6 +135,11 @@ class RealOrSynthetic(Dataset):
 
     def set_epoch(self, epoch: int) -> None:
         self.slices.set_epoch(epoch)
+
+    @property
+    def patients(self) -> list[str]:
+        """Whom the slices, or the masks of synthetic ones, come from."""
+        return self.slices.patients
 
     @property
     def class_indices(self) -> np.ndarray:

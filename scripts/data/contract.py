@@ -26,6 +26,7 @@ class Dataset:
     `label_values` maps values in the label files to labels; the value of a colour is its code 0xRRGGBB, which
     dataset.json may write as "#rrggbb". `intensity_range` are the file intensities that become -1
     and 1 where they have a fixed meaning (RGB, Hounsfield units); None: each channel's own minimum and maximum.
+    `trained_on`, of a synthetic set, are the patients that its generator learned from.
 
     An item holds `image` (a path, or a list with one path per channel), `label` (a path or None), `patient`,
     `class` (a name of `classes` or None), `class_index` (its place there, -1 for None), and whatever else the
@@ -40,6 +41,7 @@ class Dataset:
     label_values: dict[int, int] = field(default_factory=dict)
     intensity_range: list[float] | None = None
     splits: dict[str, list[Item]] = field(default_factory=dict)
+    trained_on: list[str] = field(default_factory=list)
 
     @property
     def channel_count(self) -> int:
@@ -84,7 +86,11 @@ def read_dataset(dataset_dir: str | Path) -> Dataset:
         raise DatasetError(f"{file}: no items in {', '.join(SPLITS)}. List at least one under 'training'.")
     name = str(raw.get("name", root.name))
     intensity_range = _intensity_range(raw.get("intensity_range"), file)
-    return Dataset(root, name, modality, labels, classes, label_values, intensity_range, splits)
+    trained_on = raw.get("trained_on", [])
+    if not isinstance(trained_on, list):
+        raise DatasetError(f"{file}: 'trained_on' is {trained_on!r}, expected a list of patients. Synthesise again.")
+    patients = [str(patient) for patient in trained_on]
+    return Dataset(root, name, modality, labels, classes, label_values, intensity_range, splits, patients)
 
 
 def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Path:
@@ -106,6 +112,8 @@ def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Pa
         content["intensity_range"] = dataset.intensity_range
     if dataset.classes:
         content["classes"] = dataset.classes
+    if dataset.trained_on:
+        content["trained_on"] = dataset.trained_on
     for split in SPLITS:
         content[split] = [_written_item(item, root) for item in dataset.splits.get(split, [])]
     return write_json(root / "dataset.json", content)
@@ -158,6 +166,11 @@ def show_colour(code: int) -> str:
 def image_files(item: Item) -> list[str]:
     """The item's image files, one or one per channel; a folder stands for its DICOM series."""
     return list(item["image"]) if isinstance(item["image"], (list, tuple)) else [item["image"]]
+
+
+def source_patient(item: Item) -> str:
+    """The patient an image, or the mask that a synthetic image was made from, comes from."""
+    return str((item.get("synthetic") or {}).get("source_patient", item.get("patient", "")))
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -161,7 +161,10 @@ def plan(
     parser.read_config(config)
     unknown = sorted(name for name in overrides if name.split("#")[0] not in parser.get())
     if unknown:
-        raise DatasetError(f"{config} has no option {', '.join(unknown)}. Correct the name.")
+        raise DatasetError(
+            f"{config} has no option {', '.join(unknown)}. Correct the name, or pass --config with the generator's own "
+            "training config."
+        )
     parser.update({"dataset_dir": str(dataset_dir), "fold": fold, **overrides})
     slices = parser.get_parsed_content("train#dataset")
     dataset = read_dataset(dataset_dir)

@@ -48,8 +48,8 @@ def prepare(
     beside dataset.json.
 
     Options of layouts: `--class_from centre|grade` (lgg, brats); `--centre_pattern`, `--mapping` (brats);
-    `--metadata` (isic2018); `--types table|one`, `--intensity_range` (ct_ich); `--colours`, `--patient_pattern`,
-    `--modality`, `--intensity_range` (colour_masks); `--labels`, `--label_values`, `--modality`, `--intensity_range`
+    `--metadata` (isic2018); `--types table|one`, `--intensity_range`, `--healthy` (ct_ich); `--colours`,
+    `--patient_pattern`, `--modality`, `--intensity_range` (colour_masks); `--labels`, `--label_values`, `--modality`, `--intensity_range`
     (decathlon without dataset.json, table); `--patient_pattern` (decathlon).
 
     Args:

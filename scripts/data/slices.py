@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from scripts.data.cache import VolumeCache, describe, disk_error
-from scripts.data.contract import DatasetError, Item
+from scripts.data.contract import DatasetError, Item, source_patient
 
 SliceRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -123,6 +123,11 @@ class SliceDataset(Dataset):
             "patient": str(item.get("patient", image)),
             "source": f"{image}#{z}",
         }
+
+    @property
+    def patients(self) -> list[str]:
+        """Whom the slices, or the masks of synthetic ones, come from, each once, sorted."""
+        return sorted({source_patient(self.data[volume]) for volume, _ in self.index})
 
     @property
     def class_indices(self) -> np.ndarray:

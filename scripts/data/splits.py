@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -81,8 +82,8 @@ def select_fraction(items: Sequence[Item], fraction: float, *, seed: int = 0) ->
     Raises:
         DatasetError: a fraction outside (0, 1].
     """
-    if not 0 < fraction <= 1:
-        raise DatasetError(f"patient_fraction is {fraction}, expected a number above 0 and up to 1, such as 0.1.")
+    if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
+        raise DatasetError(f"patient_fraction is {fraction!r}, expected a number above 0 and up to 1, such as 0.1.")
     classes = _class_by_patient(items)
     generator = np.random.default_rng(seed)
     place: dict[str, tuple[float, str]] = {}
@@ -110,25 +111,45 @@ def check_disjoint(splits: dict[str, list[Item]], dataset: Dataset) -> None:
 def check_synthetic_sources(items: Iterable[Item], dataset: Dataset, fold: int | None = None) -> None:
     """Raises DatasetError when a synthetic item was made from a patient that is validated or tested on.
 
-    An item without `synthetic` provenance is refused too: nobody could tell where it came from.
+    An item without `synthetic` provenance is refused too: nobody could tell where it came from. One made without a
+    mask has no source; whom its generator knows is for `check_trained_on`.
     """
-    held_out = {
-        item["patient"]: split
-        for split in ("validation", "test")
-        for item in (_file_splits(dataset) if fold is None else _fold_splits(dataset, fold))[split]
-    }
+    held_out = _held_out(dataset, fold)
     for item in items:
-        provenance = item.get("synthetic") or {}
-        source = provenance.get("source_patient")
-        if source is None:
-            raise DatasetError(
-                f"{item['image']}: no 'synthetic.source_patient' in its dataset.json. Synthesise it again."
-            )
+        if not item.get("synthetic"):
+            raise DatasetError(f"{item['image']}: no 'synthetic' provenance in its dataset.json. Synthesise it again.")
+        source = item["synthetic"].get("source_patient")
         if source in held_out:
             raise DatasetError(
                 f"{item['image']}: made from patient {source!r} of the {held_out[source]} split"
                 f"{'' if fold is None else f' of fold {fold}'}. Synthesise from training patients of this fold only."
             )
+
+
+def check_trained_on(patients: Sequence[str], where: str | Path, dataset: Dataset, fold: int | None = None) -> None:
+    """Raises DatasetError when a generator was trained on a patient that is validated or tested on, or on unknown ones.
+
+    Args:
+        patients: whom it was trained on.
+        where: the generator's file or its synthetic set, for the message.
+        dataset: whose splits count.
+        fold: of the cross-validation.
+    """
+    if not patients:
+        raise DatasetError(f"{where} does not say which patients its generator was trained on. Synthesise again.")
+    held_out = _held_out(dataset, fold)
+    leaked = [patient for patient in patients if patient in held_out]
+    if leaked:
+        raise DatasetError(
+            f"{where}: its generator was trained on patient {leaked[0]!r} of the {held_out[leaked[0]]} split"
+            f"{'' if fold is None else f' of fold {fold}'}. Train a generator on this fold's training patients."
+        )
+
+
+def _held_out(dataset: Dataset, fold: int | None) -> dict[str, str]:
+    """Patient -> validation or test."""
+    splits = _file_splits(dataset) if fold is None else _fold_splits(dataset, fold)
+    return {item["patient"]: split for split in ("validation", "test") for item in splits[split]}
 
 
 def _file_splits(dataset: Dataset) -> dict[str, list[Item]]:

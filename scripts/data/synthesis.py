@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from scripts.data.contract import DatasetError, image_files
+from scripts.data.contract import DatasetError, image_files, source_patient
 from scripts.data.slices import SliceDataset
 
 
@@ -50,7 +50,7 @@ class PlannedMasks(Dataset):
             if image["source"] not in place:
                 raise DatasetError(
                     f"The plan uses the slice {image['source']}, which is not among these training slices. "
-                    "Plan again with the same dataset_dir, fold and slice rule."
+                    "Plan again with the same dataset_dir, fold, patient_fraction, fraction_seed and slice rule."
                 )
             image["position"] = place[image["source"]]
         folder = Path(output_dir)
@@ -107,5 +107,4 @@ class ComparedSlices(Dataset):
         part, n = self.places[position]
         slices = self.parts[part]
         item = slices.data[slices.index[n][0]]
-        source = (item.get("synthetic") or {}).get("source_patient", item["patient"])
-        return {**slices[n], "part": part, "source_patient": source, "file": image_files(item)[0]}
+        return {**slices[n], "part": part, "source_patient": source_patient(item), "file": image_files(item)[0]}

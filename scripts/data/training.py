@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from scripts.data.contract import DatasetError, Item, image_files, read_dataset, stem
-from scripts.data.splits import check_synthetic_sources, select_fraction, select_items
+from scripts.data.splits import check_synthetic_sources, check_trained_on, select_fraction, select_items
 
 
 def training_items(
@@ -54,13 +54,15 @@ def training_items(
             raise DatasetError(
                 f"{synthetic.root}: {name} {theirs} differ from {ours} of {dataset.root}. Synthesise again."
             )
+    check_trained_on(synthetic.trained_on, synthetic.root, dataset, fold)
     check_synthetic_sources(synthetic.items, dataset, fold)
-    for item in synthetic.items:
-        if item["synthetic"]["source_patient"] not in patients and patient_fraction < 1:
-            raise DatasetError(
-                f"{item['image']}: made from patient {item['synthetic']['source_patient']!r}, who is not in the "
-                f"{patient_fraction:.4g} of the patients chosen with seed {fraction_seed}. Synthesise from these only."
-            )
+    sources = {item["synthetic"].get("source_patient") for item in synthetic.items} | set(synthetic.trained_on)
+    strangers = sorted(sources - patients - {None}) if patient_fraction < 1 else []
+    if strangers:
+        raise DatasetError(
+            f"{synthetic.root}: made with patient {strangers[0]!r}, who is not in the {patient_fraction:g} of the "
+            f"patients chosen with seed {fraction_seed}. Train the generator and plan with the same fraction and seed."
+        )
     return [*(items if use_real else []), *synthetic.items]
 
 

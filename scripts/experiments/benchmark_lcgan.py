@@ -8,7 +8,7 @@ Rows are cumulative: each adds one change to the row above, see `benchmark_table
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from scripts.engines.lcgan import LcGANStep
-from scripts.experiments.benchmark_table import Step, choose_device, describe_device, format_table, time_rows, wait
+from scripts.experiments.benchmark_table import (
+    Step,
+    accumulate,
+    choose_device,
+    describe_device,
+    format_table,
+    time_rows,
+    wait,
+)
 from scripts.inferers.mask_to_image import NoisyMaskToImageInferer
 from scripts.networks.one_hot import one_hot_mask
 from scripts.networks.pix2pix import Pix2PixDiscriminator, Pix2PixGenerator
@@ -40,16 +48,15 @@ class Variant:
 
 def list_variants() -> list[Variant]:
     """The rows, from plain to this bundle's, each with one change more."""
-    changes = [
-        ("one pass of G, D on real and fake at once", {"one_pass": True}),
-        ("fused Adam", {"fused_adam": True}),
-        ("channels-last weights", {"channels_last": True}),
-        ("bf16 where in hardware: this bundle", {"mixed_precision": True}),
-    ]
-    variants = [Variant("plain")]
-    for name, change in changes:
-        variants.append(replace(variants[-1], name="+ " + name, **change))
-    return variants
+    return accumulate(
+        Variant("plain"),
+        [
+            ("one pass of G, D on real and fake at once", {"one_pass": True}),
+            ("fused Adam", {"fused_adam": True}),
+            ("channels-last weights", {"channels_last": True}),
+            ("bf16 where in hardware: this bundle", {"mixed_precision": True}),
+        ],
+    )
 
 
 def run(image_size: int = 256, width: int = 64, repeats: int = 5, batch_sizes: Any = (1, 8), device: str = "") -> None:

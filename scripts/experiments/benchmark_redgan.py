@@ -8,7 +8,7 @@ runs a warm-up iteration and times the next one, so that a busy machine hits all
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,14 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from scripts.engines.redgan import RedGANStep, one_hot_mask
-from scripts.experiments.benchmark_table import Step, choose_device, describe_device, format_table, time_rows
+from scripts.experiments.benchmark_table import (
+    Step,
+    accumulate,
+    choose_device,
+    describe_device,
+    format_table,
+    time_rows,
+)
 from scripts.losses.feature_matching import feature_matching
 from scripts.losses.hinge import discriminator_hinge, generator_hinge
 from scripts.networks.multiscale_discriminator import MultiScaleDiscriminator, split_outputs
@@ -47,18 +54,17 @@ class Variant:
 
 def list_variants() -> list[Variant]:
     """The rows, from plain to this bundle's, each with one change more."""
-    changes = [
-        ("one pass of G, and of S on real images", {"one_pass": True}),
-        ("spectral norm with written-out gradient", {"bundle_spectral_norm": True}),
-        ("one convolution for gamma and beta", {"bundle_spade": True}),
-        ("fused Adam", {"fused_adam": True}),
-        ("channels-last weights", {"channels_last": True}),
-        ("bf16 where in hardware: this bundle", {"mixed_precision": True}),
-    ]
-    variants = [Variant("plain")]
-    for name, change in changes:
-        variants.append(replace(variants[-1], name="+ " + name, **change))
-    return variants
+    return accumulate(
+        Variant("plain"),
+        [
+            ("one pass of G, and of S on real images", {"one_pass": True}),
+            ("spectral norm with written-out gradient", {"bundle_spectral_norm": True}),
+            ("one convolution for gamma and beta", {"bundle_spade": True}),
+            ("fused Adam", {"fused_adam": True}),
+            ("channels-last weights", {"channels_last": True}),
+            ("bf16 where in hardware: this bundle", {"mixed_precision": True}),
+        ],
+    )
 
 
 def run(image_size: int = 256, width: int = 64, repeats: int = 5, batch_size: int = 1, device: str = "") -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,14 @@ Step = Callable[[Any, dict[str, Any]], dict[str, Any]]
 def choose_device(device: str) -> torch.device:
     """The named device; without a name CUDA where there is one."""
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def accumulate(plain: Any, changes: Sequence[tuple[str, dict[str, bool]]]) -> list[Any]:
+    """Rows from plain on, dataclasses with a `name`, each with one change more than the row above."""
+    variants = [plain]
+    for name, change in changes:
+        variants.append(replace(variants[-1], name="+ " + name, **change))
+    return variants
 
 
 def time_rows(

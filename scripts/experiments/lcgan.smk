@@ -26,7 +26,8 @@ COMMON = flags({"dataset_dir": DATASET, "cache_dir": config["cache_dir"], **SIZE
 RUNNER = f"{PYTHON} -W ignore -m monai.bundle run --logging_file configs/logging.conf"
 FCN = flags({k: v for k, v in config["segmenter"].items() if k.startswith("fcn_")})
 CLASSIFIER = flags({k: v for k, v in config["classifier"].items() if k == "classifier_width_multiplier"})
-GENERATOR = flags({k: v for k, v in config["gan"].items() if k in ("generator_width", "outline_class")})
+MASKS = ("outline_class", "outline_threshold", "minimum_lesion_pixels")
+GENERATOR = flags({k: v for k, v in config["gan"].items() if k in ("generator_width", *MASKS)})
 SCORER_FRACTION = config.get("scorer_fraction")  # the paper's leaking variant scores by a segmenter of all data: 1.0
 SHARE = RESULTS + "/fraction_{share}"
 JOB = SHARE + "/jobs/{run}"
@@ -125,7 +126,7 @@ rule plan:
         subset=subset,
         seed=seed,
         draws=config.get("draws_per_mask", 1),
-        options=flags({k: v for k, v in config["gan"].items() if k in ("outline_class", "minimum_lesion_pixels")}),
+        options=flags({k: v for k, v in config["gan"].items() if k in MASKS}),
     shell:
         f"{PYTHON} -W ignore -m scripts plan {DATASET} --config configs/lcgan_train.json --output {{output}} "
         "--strategy own_class --draws_per_mask {params.draws} --seed {params.seed} {params.subset} {params.options} "
@@ -203,9 +204,8 @@ rule select:
         classifiers=lambda w, input: flags({"classifier_files": list(input.classifiers)}),
         folder=lambda w, output: os.path.dirname(output[0]),
         options=flags(config.get("selection", {})),
-        leaking=SCORER_FRACTION is not None,
     shell:
         f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/lcgan_evaluate.json {COMMON} {FCN} {CLASSIFIER} {{params.subset}} "
         "--candidates_dir {params.candidates} --fcn_file {input.segmenter} {params.classifiers} "
-        "--output_dir {params.folder} --leaking_scorer {params.leaking} {params.options} "
+        "--output_dir {params.folder} {params.options} "
         "> {log} 2>&1 || (tail -n 30 {log}; false)"

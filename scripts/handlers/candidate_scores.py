@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.data.contract import Dataset, Item, image_files, write_dataset, write_json
+from scripts.data.candidates import PARTS
+from scripts.data.contract import Dataset, DatasetError, Item, image_files, write_dataset, write_json
 from scripts.data.synthesis import ComparedSlices
+from scripts.handlers.export import read_trained_on
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.selection import CRITERIA, Judgement, Rules, choose_candidate, judge_images, rank_candidates
@@ -23,6 +27,7 @@ from scripts.networks.wrapping import freeze
 from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
 
 REAL = ("training", "held_out")
+MEASURES = {"laplacian": "laplacian_variance", "fourier": "fourier_mean"}  # of sharpness, and their columns
 SHOWN = 6  # images of each group in the picture
 MOST_REFERENCES = 2000  # training images that others are compared with; of more, evenly spread ones
 
@@ -32,7 +37,7 @@ class CandidateScores:
 
     Scores each image by the segmenter's Dice with the asked mask (FCN score), by its sharpness, and by the probability
     of "real" of the classifier that was not trained on its patient. Then chooses the candidate with the best mean rank,
-    filters its images, and writes `selection.json`, `dataset.json` (the kept images where they lie, each with its
+    filters its images, and writes `selection.json`, `dataset.json` (copies of the kept images, each with its
     scores), and `selection.png` (kept images, and those that each filter rejected). `nearest_training` says how far, in
     mean absolute difference of thumbnails, images are from the nearest training image (for real ones: of another
     patient): candidates far below held-out real images repeat what they were shown.
@@ -41,12 +46,17 @@ class CandidateScores:
         dataset: what the evaluator runs through, in order.
         description: of the real data set.
         candidates: name -> items of its synthetic set.
+        scorer_file: weights of the segmenter; whom it was trained on is compared with the training slices' patients.
         classifiers: one per part of the patients, trained without that part; empty to leave realness out.
+        classifier_files: their weights, in the same order.
         parts: patient -> part, see `patient_parts`; other patients are judged by the mean of the classifiers.
         rules: minima for an image.
         blurriness: "laplacian" (the paper's choice) or "fourier".
-        leaking_scorer: the segmenter saw more patients than the generator, as in the paper; only noted.
         output_dir: folder of the synthetic set of the kept images.
+
+    Raises:
+        ValueError: not one classifier per part, one that was trained on the part it is to judge, an unknown measure, a
+            folder with another data set in it; after the scores are written, rules that no image passes.
     """
 
     def __init__(
@@ -55,16 +65,16 @@ class CandidateScores:
         dataset: ComparedSlices,
         description: Dataset,
         candidates: Mapping[str, Sequence[Item]],
+        scorer_file: str | Path,
         classifiers: Sequence[nn.Module],
+        classifier_files: Sequence[str | Path],
         parts: Mapping[str, int] | None,
         rules: Rules,
         output_dir: str | Path,
         blurriness: str = "laplacian",
-        leaking_scorer: bool = False,
     ) -> None:
-        measures = {"laplacian": laplacian_variance, "fourier": fourier_mean}
-        if blurriness not in measures:
-            raise ValueError(f"blurriness is {blurriness!r}, expected one of {', '.join(measures)}.")
+        if blurriness not in MEASURES:
+            raise ValueError(f"blurriness is {blurriness!r}, expected one of {', '.join(MEASURES)}.")
         self.dataset = dataset
         self.description = description
         self.candidates = dict(candidates)
@@ -72,10 +82,27 @@ class CandidateScores:
         self.parts = dict(parts or {})
         self.rules = rules
         self.folder = Path(output_dir).absolute()
-        self.measure = measures[blurriness]
         self.blurriness = blurriness
-        self.leaking_scorer = leaking_scorer
+        self.patients = {item["patient"] for item in dataset.parts["training"].data}
+        self.leaks = not set(read_trained_on(scorer_file)) <= self.patients
+        self._check_classifiers(classifier_files)
+        if (self.folder / "dataset.json").exists() and not (self.folder / "selection.json").exists():
+            raise DatasetError(f"{self.folder} holds another data set. Name another --output_dir.")
         self.rows: dict[str, list[dict[str, Any]]] = {}
+
+    def _check_classifiers(self, files: Sequence[str | Path]) -> None:
+        if len(files) not in (0, PARTS):
+            raise ValueError(
+                f"classifier_files names {len(files)} files, expected none or {PARTS}: the classifiers trained with "
+                "--part 0 and --part 1, in this order."
+            )
+        for part, file in enumerate(files):
+            own = sorted(patient for patient in read_trained_on(file) if self.parts.get(patient) == part)
+            if own:
+                raise ValueError(
+                    f"{file} was trained on patient {own[0]!r} of part {part}, whom it is to judge. Give the "
+                    "classifiers of --part 0 and --part 1 in this order, trained on this fold and fraction."
+                )
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self._start)
@@ -103,7 +130,7 @@ class CandidateScores:
                 "realness": self._realness([values[n] for values in realness], patient),
                 "thumbnail": make_thumbnail(image),
             }
-            row["sharpness"] = row["laplacian_variance" if self.blurriness == "laplacian" else "fourier_mean"]
+            row["sharpness"] = row[MEASURES[self.blurriness]]
             self.rows[element["part"]].append(row)
 
     def _realness(self, values: Sequence[float], patient: str) -> float:
@@ -118,15 +145,20 @@ class CandidateScores:
         sharpness = float(np.median([row["sharpness"] for row in self.rows["training"]]))
         judgement = judge_images(rows, self.rules, real_sharpness=sharpness)
         self._draw(chosen, judgement)
-        self._write_set(chosen, rows, judgement)
         write_json(self.folder / "selection.json", self._describe(scores, chosen, judgement))
+        if not judgement.kept.any():
+            raise ValueError(
+                f"No image of {chosen} passes the filters ({self.folder / 'selection.json'} has all scores). Lower "
+                "--minimum_fcn_score, --minimum_sharpness or --minimum_realness, or raise --minimum_kept_share."
+            )
+        self._write_set(chosen, rows, judgement)
 
     def _mean_scores(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """What candidates are ranked by; realness as the share of images that are called real."""
-        known = [row["fcn_score"] for row in rows if not math.isnan(row["fcn_score"])]
+        """What candidates are ranked by: FCN score by patient, sharpness, and the share of images called real."""
+        known = self._fcn_scores(rows)
         real = [row["realness"] >= self.rules.realness for row in rows if not math.isnan(row["realness"])]
         return {
-            "fcn_score": float(np.mean(known)) if known else math.nan,
+            "fcn_score": float(known.mean()) if len(known) else math.nan,
             "sharpness": float(np.mean([row["sharpness"] for row in rows])),
             "realness": float(np.mean(real)) if real else math.nan,
         }
@@ -139,13 +171,13 @@ class CandidateScores:
         if judgement.topped_up:
             notes.append(
                 f"Fewer than {self.rules.kept_share:.0%} of the images passed all filters; the best by mean rank were "
-                "kept up to that share."
+                "kept up to that share, although filters had rejected them."
             )
         return {
             "system": "lcgan",
             "criterion": f"mean rank of FCN score, sharpness ({self.blurriness}) and share called real",
             "scorer": "LEAKS: trained on more patients than this fraction"
-            if self.leaking_scorer
+            if self.leaks
             else "trained on the same patients",
             "notes": notes,
             "rules": {
@@ -166,8 +198,7 @@ class CandidateScores:
         }
 
     def _summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        _, dice = average_by_patient([row["patient"] for row in rows], [row["fcn_score"] for row in rows])
-        known = dice[~np.isnan(dice)]
+        known = self._fcn_scores(rows)
         low, high = bootstrap_interval(known) if len(known) else (math.nan, math.nan)
         realness = self._mean_scores(rows)["realness"]
         return {
@@ -182,6 +213,11 @@ class CandidateScores:
             "called_real": _known(realness),
             "nearest_training": _known(self._nearest_training(rows)),
         }
+
+    def _fcn_scores(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Each source patient's mean FCN score, where it is defined."""
+        _, dice = average_by_patient([row["patient"] for row in rows], [row["fcn_score"] for row in rows])
+        return dice[~np.isnan(dice)]
 
     def _nearest_training(self, rows: Sequence[Mapping[str, Any]]) -> float:
         training = self.rows["training"]
@@ -199,10 +235,21 @@ class CandidateScores:
             if kept:
                 item = by_file[row["file"]]
                 scores = {name: _known(round(row[name], 6)) for name in CRITERIA}
-                items.append({**item, "synthetic": {**item["synthetic"], "candidate": chosen, "scores": scores}})
+                files = {
+                    key: str(_copy(item[key], self.folder / folder))
+                    for key, folder in (("image", "images"), ("label", "labels"))
+                }
+                provenance = {**item["synthetic"], "candidate": chosen, "scores": scores}
+                items.append({**item, **files, "synthetic": provenance})
         real = self.description
         kept_set = Dataset(
-            self.folder, f"{real.name}, synthetic", real.modality, real.labels, real.classes, splits={"training": items}
+            self.folder,
+            f"{real.name}, synthetic",
+            real.modality,
+            real.labels,
+            real.classes,
+            splits={"training": items},
+            trained_on=sorted(self.patients),
         )
         write_dataset(self.folder, kept_set)
 
@@ -219,6 +266,19 @@ class CandidateScores:
                 titles.append(title)
         row_titles = ["mask", *picture_titles(modality, "made")]
         write_grid(columns, self.folder / "selection.png", row_titles=row_titles, column_titles=titles)
+
+
+def _copy(file: str, folder: Path) -> Path:
+    """The file's copy in a folder, whole or not there; the disk space is shared where the file system can."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / Path(file).name
+    temporary = copy.with_name(f".{os.getpid()}-{copy.name}")
+    try:
+        os.link(file, temporary)
+    except OSError:
+        shutil.copyfile(file, temporary)
+    os.replace(temporary, copy)
+    return copy
 
 
 def _known(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.handlers.training_state import save_atomically
+from scripts.data.contract import write_json
+from scripts.handlers.training_state import CheckpointError, save_atomically
 from scripts.networks.wrapping import unwrap
 
 logger = logging.getLogger(__name__)
@@ -28,12 +30,16 @@ class KeepBest:
         file: the `model.pt`.
         metric: name in `engine.state.metrics`, higher is better; a run's first value counts even where it is NaN, so
             that a file of an earlier run never passes for this one's.
+        trained_on: patients that the network learns from, written beside it, see `write_trained_on`; None for no file.
     """
 
-    def __init__(self, network: nn.Module, file: str | Path, metric: str) -> None:
+    def __init__(
+        self, network: nn.Module, file: str | Path, metric: str, trained_on: Sequence[str] | None = None
+    ) -> None:
         self.network = network
         self.file = Path(file)
         self.metric = metric
+        self.trained_on = trained_on
         self.best: float | None = None
         self.weights: dict[str, torch.Tensor] = {}
 
@@ -48,7 +54,7 @@ class KeepBest:
             current = unwrap(self.network).state_dict()
             self.weights = {name: tensor.detach().cpu().clone() for name, tensor in current.items()}
             if not getattr(engine.state, "rank", 0):
-                save_atomically(self.weights, self.file)
+                self._write()
                 logger.info(f"Best {self.metric} so far, {value:.4f}: wrote {self.file}")
 
     def state_dict(self) -> dict[str, Any]:
@@ -57,7 +63,12 @@ class KeepBest:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best, self.weights = state["best"], state["weights"]
         if self.weights and not self.file.exists():
-            save_atomically(self.weights, self.file)
+            self._write()
+
+    def _write(self) -> None:
+        if self.trained_on is not None:
+            write_trained_on(self.file, self.trained_on)
+        save_atomically(self.weights, self.file)
 
 
 class ExportWeights:
@@ -69,12 +80,16 @@ class ExportWeights:
         network: whose `state_dict` is written.
         file: the `model.pt`.
         interval: epochs between exports; the last epoch is always exported.
+        trained_on: patients that the network learns from, written beside it, see `write_trained_on`; None for no file.
     """
 
-    def __init__(self, network: nn.Module, file: str | Path, interval: int = 1) -> None:
+    def __init__(
+        self, network: nn.Module, file: str | Path, interval: int = 1, trained_on: Sequence[str] | None = None
+    ) -> None:
         self.network = network
         self.file = Path(file)
         self.interval = interval
+        self.trained_on = trained_on
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
@@ -87,6 +102,8 @@ class ExportWeights:
     def __call__(self, engine: Engine) -> None:
         last = engine.state.epoch == engine.state.max_epochs
         if not getattr(engine.state, "rank", 0) and (last or engine.state.epoch % self.interval == 0):
+            if self.trained_on is not None:
+                write_trained_on(self.file, self.trained_on)
             save_atomically(unwrap(self.network).state_dict(), self.file)
 
 
@@ -96,17 +113,60 @@ class ExportCandidates:
     Args:
         network: whose `state_dict` is written.
         folder: of the files `epoch_<n>.pt`.
-        epochs: at whose end it is written.
+        epochs: at whose end it is written, whole numbers from 1.
+        trained_on: patients that it learns from.
+
+    Raises:
+        ValueError: anything else as `epochs`; at the start of a training that ends before the first of them.
     """
 
-    def __init__(self, network: nn.Module, folder: str | Path, epochs: Sequence[int]) -> None:
+    def __init__(
+        self, network: nn.Module, folder: str | Path, epochs: Sequence[int], trained_on: Sequence[str]
+    ) -> None:
+        if not isinstance(epochs, (list, tuple)) or not all(isinstance(e, int) and e > 0 for e in epochs) or not epochs:
+            raise ValueError(f"candidate_epochs is {epochs!r}, expected a list of epochs from 1, such as [10, 50].")
         self.network = network
+        self.trained_on = trained_on
         self.folder = Path(folder)
         self.epochs = set(epochs)
 
     def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._check)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def _check(self, engine: Engine) -> None:
+        if min(self.epochs) > (engine.state.max_epochs or 0):
+            raise ValueError(
+                f"max_epochs is {engine.state.max_epochs}, but the first candidate is written after epoch "
+                f"{min(self.epochs)}. Pass --candidate_epochs instead: the last of them ends the training."
+            )
 
     def __call__(self, engine: Engine) -> None:
         if engine.state.epoch in self.epochs and not getattr(engine.state, "rank", 0):
-            save_atomically(unwrap(self.network).state_dict(), self.folder / f"epoch_{engine.state.epoch:04d}.pt")
+            file = self.folder / f"epoch_{engine.state.epoch:04d}.pt"
+            write_trained_on(file, self.trained_on)
+            save_atomically(unwrap(self.network).state_dict(), file)
+
+
+def write_trained_on(file: Path, patients: Sequence[str]) -> None:
+    """Writes `<name>.json` beside a network's weights: the patients that it learns from.
+
+    Synthetic images carry these names on, so that nobody tests on a patient whose images their generator has seen.
+    """
+    write_json(file.with_suffix(".json"), {"trained_on": sorted(patients)})
+
+
+def read_trained_on(file: str | Path) -> list[str]:
+    """Patients that a network learned from.
+
+    Raises:
+        CheckpointError: no readable `<name>.json` beside the weights.
+    """
+    beside = Path(file).with_suffix(".json")
+    try:
+        return [str(patient) for patient in json.loads(beside.read_text(encoding="utf-8"))["trained_on"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{beside} does not say which patients {file} was trained on ({type(error).__name__}). Training writes it "
+            "beside the weights: copy it with them, or train again."
+        ) from None

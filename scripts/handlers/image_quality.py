@@ -42,6 +42,8 @@ class ImageQuality:
         file: the `quality.json`.
         system: key in it.
         use_class: False for a generator without class, whose images show no class on purpose.
+        most_images: of each part that the distances are computed from, evenly spread; None for all. Their time grows
+            with the cube of it.
     """
 
     def __init__(
@@ -53,10 +55,12 @@ class ImageQuality:
         file: str | Path,
         system: str,
         use_class: bool = True,
+        most_images: int | None = None,
     ) -> None:
         self.segmenter = segmenter
         self.foreground_count = foreground_count
         self.classes = list(classes) if use_class else []
+        self.most_images = most_images
         self.file = Path(file)
         self.system = system
         self.rows: dict[str, dict[str, list[Any]]] = {}
@@ -96,10 +100,11 @@ class ImageQuality:
             "mask_dice_held_out_real": _mean_by_patient(held_out),
         }
         if min(len(part["features"]) for part in parts) > 1:  # one image has no covariance
-            samples = [np.stack(part["features"]) for part in parts]
+            steps = [-(-len(part["features"]) // (self.most_images or len(part["features"]))) for part in parts]
+            samples = [np.stack(part["features"][::step]) for part, step in zip(parts, steps, strict=True)]
             center, spread = samples[0].mean(0), samples[0].std(0)
             samples = [(sample - center) / np.where(spread > 0, spread, 1) for sample in samples]
-            patients = (training["patient"], held_out["patient"], synthetic["patient"])
+            patients = tuple(part["patient"][::step] for part, step in zip(parts, steps, strict=True))
             quality["frechet"] = frechet_with_floor(*samples, patients=patients)
             quality["kernel"] = kernel_with_floor(*samples, patients=patients)
         if len(set(training["class"])) > 1 and self.classes:

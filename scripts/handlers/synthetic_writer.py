@@ -15,7 +15,9 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from scripts.data.contract import Dataset, DatasetError, write_dataset, write_json
+from scripts.data.splits import check_trained_on
 from scripts.data.synthesis import PlannedMasks, synthetic_files
+from scripts.handlers.export import read_trained_on
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class SyntheticSetWriter:
         system: name of the generating system.
         generator_file: weights of the generator; its SHA-256 goes into the provenance.
         seed: of the plan.
+        fold: of the cross-validation; a generator that learned from its held-out patients is refused.
     """
 
     def __init__(
@@ -48,10 +51,13 @@ class SyntheticSetWriter:
         system: str,
         generator_file: str | Path,
         seed: int = 0,
+        fold: int | None = None,
     ) -> None:
         self.planned = planned
         self.description = description
         self.folder = Path(output_dir).absolute()
+        self.trained_on = read_trained_on(generator_file)
+        check_trained_on(self.trained_on, generator_file, description, fold)
         self.provenance = {
             "system": system,
             "generator": Path(generator_file).name,
@@ -125,7 +131,13 @@ class SyntheticSetWriter:
             )
         real = self.description
         synthetic = Dataset(
-            self.folder, f"{real.name}, synthetic", real.modality, real.labels, real.classes, splits={"training": items}
+            self.folder,
+            f"{real.name}, synthetic",
+            real.modality,
+            real.labels,
+            real.classes,
+            splits={"training": items},
+            trained_on=self.trained_on,
         )
         write_dataset(self.folder, synthetic)
 

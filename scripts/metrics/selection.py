@@ -33,6 +33,13 @@ class Rules:
     realness: float = 0.1
     kept_share: float = 0.25
 
+    def __post_init__(self) -> None:
+        for name in ("fcn_score", "realness", "kept_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"minimum_{name} is {getattr(self, name)}, expected a share from 0 to 1.")
+        if self.sharpness < 0:
+            raise ValueError(f"minimum_sharpness is {self.sharpness}, expected 0 or more times the real median.")
+
 
 @dataclass(frozen=True)
 class Judgement:

@@ -50,9 +50,10 @@ def read_image(paths: str | Sequence[str], kind: str = "image") -> MetaTensor:
 
 
 def _find_dicom_files(path: str) -> list[str]:
-    """The DICOM files that an image's path stands for: those of a folder's one series, or a file *.dcm; else none."""
+    """The DICOM files that an image's path stands for: those of a folder's one series, or itself; else none."""
     if not Path(path).is_dir():
-        return [path] if path.lower().endswith(".dcm") else []
+        with open(path, "rb") as stream:
+            return [path] if stream.read(132)[128:] == b"DICM" or path.lower().endswith(".dcm") else []
     names = itk.GDCMSeriesFileNames.New()  # set up as MONAI's ITKReader does
     names.SetUseSeriesDetails(True)
     names.AddSeriesRestriction("0008|0021")

@@ -42,6 +42,7 @@ def settings(phantom: Path, cache: Path, tmp_path_factory: pytest.TempPathFactor
         parser.update(common)
         (runs / file).parent.mkdir()
         torch.save(parser.get_parsed_content(network).state_dict(), runs / file)
+        (runs / file).with_suffix(".json").write_text('{"trained_on": ["phantom_0001"]}')
     for system in ("redgan", "lcgan"):
         plan(
             str(phantom),

@@ -40,6 +40,7 @@ def real(tmp_path: Path) -> Path:
 @pytest.fixture
 def candidates(tmp_path: Path) -> Path:
     """Two candidates, of each an image from the masks of p0 to p3."""
+    known = [f"p{n}" for n in range(4)]
     for name in ("epoch_0010", "epoch_0050"):
         items = [
             {
@@ -50,7 +51,7 @@ def candidates(tmp_path: Path) -> Path:
             }
             for n in range(4)
         ]
-        write(tmp_path / "candidates" / name, items)
+        write(tmp_path / "candidates" / name, items, trained_on=known)
     (tmp_path / "candidates" / "half_made").mkdir()
     return tmp_path / "candidates"
 
@@ -64,8 +65,14 @@ def test_candidates_are_the_complete_folders(real, candidates):
 
 def test_a_candidate_made_from_a_held_out_patient_is_refused(real, candidates):
     file = candidates / "epoch_0010" / "dataset.json"
-    file.write_text(file.read_text().replace('"p2"', '"held"'))
+    file.write_text(file.read_text().replace('"source_patient": "p2"', '"source_patient": "held"'))
     with pytest.raises(DatasetError, match="made from patient 'held' of the validation split"):
+        candidate_items(candidates, real)
+
+
+def test_a_candidate_cannot_stand_for_real_images(real, candidates):
+    (candidates / "epoch_0010").rename(candidates / "held_out")
+    with pytest.raises(DatasetError, match="held_out: the name stands for real images"):
         candidate_items(candidates, real)
 
 

@@ -247,7 +247,8 @@ def test_writers_at_the_same_time_agree(tmp_path: Path) -> None:
 
 
 def test_default_data_set_lies_in_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Path] = []
-    monkeypatch.setattr(phantom, "write_phantom", lambda folder: asked.append(folder) or folder)
+    asked: list[tuple[Path, str]] = []
+    monkeypatch.setattr(phantom, "write_phantom", lambda folder, kind: asked.append((folder, kind)) or folder)
     assert default_dataset(str(tmp_path)) == str(tmp_path / "data" / "phantom_mr")
-    assert asked == [tmp_path / "data" / "phantom_mr"]
+    assert default_dataset(str(tmp_path), "ct") == str(tmp_path / "data" / "phantom_ct")
+    assert asked == [(tmp_path / "data" / f"phantom_{kind}", kind) for kind in ("mr", "ct")]

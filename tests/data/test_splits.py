@@ -15,6 +15,7 @@ from scripts.data.splits import (
     assign_splits,
     check_disjoint,
     check_synthetic_sources,
+    check_trained_on,
     select_fraction,
     select_items,
 )
@@ -146,7 +147,7 @@ def test_synthetic_items_of_held_out_patients_are_refused_by_fold() -> None:
 
 def test_a_synthetic_item_without_provenance_is_refused() -> None:
     dataset = make_dataset(**assign_splits(make_items({"A": 10})))
-    with pytest.raises(DatasetError, match=r"no 'synthetic\.source_patient'"):
+    with pytest.raises(DatasetError, match="no 'synthetic' provenance"):
         check_synthetic_sources([{"image": "s.png"}], dataset)
 
 
@@ -172,3 +173,14 @@ def test_another_seed_draws_other_patients() -> None:
 def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
     with pytest.raises(DatasetError, match=f"patient_fraction is {fraction}, expected a number above 0 and up to 1"):
         select_fraction(make_items({"A": 4}), fraction)
+
+
+def test_a_generator_that_knows_held_out_patients_is_refused_by_fold() -> None:
+    dataset = make_dataset(training=assign_folds(make_items({"A": 5})))
+    known = [item["patient"] for item in dataset.items if item["fold"] in (2, 3, 4)]
+    check_trained_on(known, "generator.pt", dataset, 0)
+    for fold in (1, 2, 3, 4):
+        with pytest.raises(DatasetError, match=f"trained on patient .+ of the (test|validation) split of fold {fold}"):
+            check_trained_on(known, "generator.pt", dataset, fold)
+    with pytest.raises(DatasetError, match=r"generator\.pt does not say which patients its generator was trained on"):
+        check_trained_on([], "generator.pt", dataset)

@@ -34,10 +34,13 @@ def real(tmp_path: Path) -> Path:
     )
 
 
-def synthetic(tmp_path: Path, source: str | None = "p0", **changes: Any) -> Path:
+def synthetic(
+    tmp_path: Path, source: str | None = "p0", *, trained_on: tuple[str, ...] = ("p1",), **changes: Any
+) -> Path:
+    """One image, from a mask of `source` or from none, by a generator that knows `trained_on`."""
     provenance = {"system": "redgan"} if source is None else {"system": "redgan", "source_patient": source}
     made = item("made", synthetic=provenance, **{"class": "A"})
-    return write(tmp_path / "synthetic", {"training": [made]}, **changes)
+    return write(tmp_path / "synthetic", {"training": [made]}, **{"trained_on": trained_on, **changes})
 
 
 def patients(items: list[dict[str, Any]]) -> list[str]:
@@ -73,7 +76,7 @@ def test_synthetic_items_of_held_out_patients_are_refused(real, tmp_path, source
 
 
 def test_what_is_held_out_follows_the_fold(real, tmp_path):
-    made = synthetic(tmp_path, "p0")  # fold 2: tested on in fold 2, validated in fold 1
+    made = synthetic(tmp_path, "p0", trained_on=("p0",))  # fold 2: tested on in fold 2, validated in fold 1
     for fold, split in ((2, "test"), (1, "validation")):
         with pytest.raises(DatasetError, match=rf"patient 'p0' of the {split} split of fold {fold}"):
             training_items(real, synthetic_dir=made, fold=fold)
@@ -81,8 +84,17 @@ def test_what_is_held_out_follows_the_fold(real, tmp_path):
 
 
 def test_items_without_provenance_are_refused(real, tmp_path):
-    with pytest.raises(DatasetError, match=r"no 'synthetic\.source_patient'"):
-        training_items(real, synthetic_dir=synthetic(tmp_path, None))
+    bare = write(tmp_path / "bare", {"training": [item("made", **{"class": "A"})]}, trained_on=["p0"])
+    with pytest.raises(DatasetError, match="no 'synthetic' provenance"):
+        training_items(real, synthetic_dir=bare)
+
+
+def test_a_generator_of_unknown_or_held_out_patients_is_refused(real, tmp_path):
+    assert len(training_items(real, synthetic_dir=synthetic(tmp_path, None))) == 4  # without masks: its patients count
+    with pytest.raises(DatasetError, match="does not say which patients its generator was trained on"):
+        training_items(real, synthetic_dir=synthetic(tmp_path, trained_on=()))
+    with pytest.raises(DatasetError, match="its generator was trained on patient 'p4' of the test split"):
+        training_items(real, synthetic_dir=synthetic(tmp_path, trained_on=("p0", "p4")))
 
 
 @pytest.mark.parametrize(
@@ -130,9 +142,12 @@ def test_images_of_one_name_in_different_folders_get_names_of_their_own(tmp_path
 def test_a_fraction_takes_some_patients_and_synthetic_images_from_these_only(real, tmp_path):
     (chosen,) = patients(training_items(real, patient_fraction=0.34))
     others = sorted({"p0", "p1", "p2"} - {chosen})
-    own = synthetic(tmp_path, chosen)
+    own = synthetic(tmp_path, chosen, trained_on=(chosen,))
     assert patients(training_items(real, patient_fraction=0.34, synthetic_dir=own)) == [chosen, "made"]
-    other = synthetic(tmp_path, others[0])
-    assert len(training_items(real, synthetic_dir=other)) == 4
-    with pytest.raises(DatasetError, match=f"made from patient '{others[0]}', who is not in the 0.34 of the patients"):
-        training_items(real, patient_fraction=0.34, synthetic_dir=other)
+    for source, known in ((others[0], chosen), (chosen, others[0])):
+        other = synthetic(tmp_path, source, trained_on=(known,))
+        assert len(training_items(real, synthetic_dir=other)) == 4
+        with pytest.raises(
+            DatasetError, match=f"made with patient '{others[0]}', who is not in the 0.34 of the patients"
+        ):
+            training_items(real, patient_fraction=0.34, synthetic_dir=other)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from scripts.data.contract import Dataset, read_dataset
+from scripts.data.contract import Dataset, DatasetError, read_dataset
 from scripts.handlers.candidate_scores import CandidateScores
 from scripts.metrics.selection import Rules
 from scripts.metrics.sharpness import laplacian_variance
@@ -58,12 +58,23 @@ def items(folder: Path, name: str, count: int = 2) -> list[dict[str, Any]]:
     ]
 
 
+def write_known(file: Path, *patients: str) -> Path:
+    """A weights file's list of patients."""
+    file.with_suffix(".json").write_text(json.dumps({"trained_on": patients}))
+    return file
+
+
 def run(folder: Path, shown: list[tuple[dict, dict]], **options: Any) -> dict[str, Any]:
     description = Dataset(folder, "CT", ["CT"], ["background", "blood"])
     candidates = {name: items(folder, name) for name in ("early", "late")}
-    given = {"classifiers": [], "parts": None, "rules": Rules(kept_share=0.0), **options}
+    given = {"classifiers": [], "classifier_files": [], "parts": None, "rules": Rules(kept_share=0.0), **options}
+    given.setdefault("scorer_file", write_known(folder / "fcn.pt", "p0"))
     element = {"image": torch.from_numpy(CHECKS), "label": torch.from_numpy(LABEL)}
-    dataset = SimpleNamespace(parts={name: [element] * 2 for name in candidates})
+    for made in (item[key] for items in candidates.values() for item in items for key in ("image", "label")):
+        Path(made).parent.mkdir(exist_ok=True)
+        Path(made).write_text(made)
+    training = SimpleNamespace(data=[{"patient": "p0"}, {"patient": "p1"}])
+    dataset = SimpleNamespace(parts={"training": training, **{name: [element] * 2 for name in candidates}})
     handler = CandidateScores(
         dataset=dataset, description=description, candidates=candidates, output_dir=folder / "out", **given
     )
@@ -101,7 +112,9 @@ def test_the_better_candidate_is_chosen_and_its_poor_image_left_out(tmp_path):
         "rejected": {"fcn_score": 0, "sharpness": 1, "realness": 0},
     }
     (kept,) = read_dataset(tmp_path / "out").items
-    assert kept["image"] == str(tmp_path / "late" / "0.nii.gz")
+    assert kept["image"] == str(tmp_path / "out" / "images" / "0.nii.gz")
+    assert Path(kept["image"]).read_text() == str(tmp_path / "late" / "0.nii.gz")  # a copy
+    assert read_dataset(tmp_path / "out").trained_on == ["p0", "p1"]
     assert kept["synthetic"]["candidate"] == "late"
     assert kept["synthetic"]["source_patient"] == "p0"
     assert kept["synthetic"]["scores"]["fcn_score"] == 1
@@ -112,18 +125,26 @@ def test_the_better_candidate_is_chosen_and_its_poor_image_left_out(tmp_path):
 def test_an_image_is_judged_by_the_classifier_that_did_not_see_its_patient(tmp_path):
     shown = [*REAL, *(made(tmp_path, name, n) for name in ("early", "late") for n in (0, 1))]
     classifiers = [Constant(0.3), Constant(0.04)]
-    found = run(tmp_path, shown, classifiers=classifiers, parts={"p0": 0, "p1": 1})
+    files = [write_known(tmp_path / "c0.pt", "p1"), write_known(tmp_path / "c1.pt", "p0")]
+    given = {"classifiers": classifiers, "parts": {"p0": 0, "p1": 1}}
+    found = run(tmp_path, shown, classifier_files=files, **given)
     assert found["filters"]["rejected"]["realness"] == 1  # p1's .04 is below .1
     (kept,) = read_dataset(tmp_path / "out").items
     assert kept["synthetic"]["scores"]["realness"] == pytest.approx(0.3, abs=1e-4)
     assert found["candidates"][0]["called_real"] == 0.5
     assert found["real"]["held_out"]["called_real"] == 1  # the mean of both, .17
     assert found["notes"] == []
+    with pytest.raises(ValueError, match="was trained on patient 'p0' of part 0, whom it is to judge"):
+        run(tmp_path, shown, classifier_files=files[::-1], **given)
+    with pytest.raises(ValueError, match="classifier_files names 1 files, expected none or 2"):
+        run(tmp_path, shown, classifier_files=files[:1], **given)
 
 
 def test_what_had_to_be_bent_is_said(tmp_path):
     poor = [made(tmp_path, name, n, found=0) for name in ("early", "late") for n in (0, 1)]
-    found = run(tmp_path, [*REAL, *poor], rules=Rules(kept_share=0.5), leaking_scorer=True)
+    found = run(
+        tmp_path, [*REAL, *poor], rules=Rules(kept_share=0.5), scorer_file=write_known(tmp_path / "all.pt", "p0", "p9")
+    )
     assert found["scorer"].startswith("LEAKS")
     assert len(read_dataset(tmp_path / "out").items) == 1
     assert "best by mean rank were kept" in " ".join(found["notes"])
@@ -133,3 +154,17 @@ def test_what_had_to_be_bent_is_said(tmp_path):
 def test_an_unknown_measure_of_blur_is_refused(tmp_path):
     with pytest.raises(ValueError, match="blurriness is 'eye', expected one of laplacian, fourier"):
         run(tmp_path, REAL, blurriness="eye")
+
+
+def test_when_no_image_passes_the_scores_remain_and_no_set_is_written(tmp_path):
+    poor = [made(tmp_path, name, n, found=0) for name in ("early", "late") for n in (0, 1)]
+    with pytest.raises(ValueError, match="No image of early passes the filters"):
+        run(tmp_path, [*REAL, *poor])
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["selection.json", "selection.png"]
+
+
+def test_a_folder_with_another_data_set_is_left_alone(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "dataset.json").write_text("{}")
+    with pytest.raises(DatasetError, match="out holds another data set"):
+        run(tmp_path, REAL)

@@ -9,7 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.handlers.export import ExportCandidates, ExportWeights, KeepBest
+from scripts.handlers.export import ExportCandidates, ExportWeights, KeepBest, read_trained_on
 from scripts.handlers.training_state import load_checkpoint
 
 
@@ -108,9 +108,34 @@ def test_a_finished_run_exports_again_if_its_file_is_gone(tmp_path):
 
 def test_candidates_are_written_at_their_epochs(tmp_path):
     one = network()
-    handler = ExportCandidates(one, tmp_path / "generators", [2, 5, 10])
+    handler = ExportCandidates(one, tmp_path / "generators", [2, 5, 10], ["p1", "p0"])
     for epoch in range(1, 7):
         nn.init.constant_(one.weight, epoch)
         handler(SimpleNamespace(state=SimpleNamespace(epoch=epoch)))
     handler(SimpleNamespace(state=SimpleNamespace(epoch=10, rank=1)))
-    assert {f.name: stored(f) for f in (tmp_path / "generators").iterdir()} == {"epoch_0002.pt": 2, "epoch_0005.pt": 5}
+    files = sorted((tmp_path / "generators").glob("*.pt"))
+    assert {file.name: stored(file) for file in files} == {"epoch_0002.pt": 2, "epoch_0005.pt": 5}
+    assert read_trained_on(files[0]) == ["p0", "p1"]
+
+
+@pytest.mark.parametrize("epochs", [1, [], [0], ["1"], [1.5]])
+def test_candidate_epochs_must_be_a_list_of_epochs(tmp_path, epochs):
+    with pytest.raises(ValueError, match=r"candidate_epochs is .+, expected a list of epochs from 1"):
+        ExportCandidates(network(), tmp_path, epochs, [])
+
+
+def test_a_training_without_any_candidate_does_not_start(tmp_path):
+    engine = Engine(lambda engine, batch: None)
+    ExportCandidates(network(), tmp_path, [10, 50], []).attach(engine)
+    with pytest.raises(ValueError, match="max_epochs is 3, but the first candidate is written after epoch 10"):
+        engine.run([0], max_epochs=3)
+
+
+def test_whom_a_network_learned_from_lies_beside_it(tmp_path):
+    one = network()
+    engine = SimpleNamespace(state=SimpleNamespace(epoch=1, max_epochs=1, metrics={"dice": 0.5}))
+    ExportWeights(one, tmp_path / "generator.pt", trained_on=["p2"])(engine)
+    KeepBest(one, tmp_path / "model.pt", "dice", trained_on=["p3"])(engine)
+    assert [read_trained_on(tmp_path / f"{name}.pt") for name in ("generator", "model")] == [["p2"], ["p3"]]
+    ExportWeights(one, tmp_path / "plain.pt")(engine)
+    assert not (tmp_path / "plain.json").exists()

@@ -13,7 +13,9 @@ from ignite.engine import Engine
 from scripts.data.contract import Dataset, DatasetError, read_dataset
 from scripts.data.slices import SliceDataset
 from scripts.data.synthesis import PlannedMasks
+from scripts.handlers.export import read_trained_on
 from scripts.handlers.synthetic_writer import SyntheticSetWriter, synthesise
+from scripts.handlers.training_state import CheckpointError
 from scripts.transforms.intensity import ToSignedRanged
 from scripts.transforms.loading import LoadItemd
 
@@ -27,13 +29,14 @@ def load_arrays(item):
 class Synthesis:
     """Two channels, one label and the outline class 2; the "generator" draws noise of the given seed."""
 
-    def __init__(self, folder: Path, *, wanted: str = "BA", weights: bytes = b"weights") -> None:
+    def __init__(self, folder: Path, *, wanted: str = "BA", weights: bytes = b"weights", tested: str = "p1") -> None:
         self.folder = folder / "made"
         np.save(folder / "image.npy", np.zeros((2, 5, 4, 3)))
         label = np.zeros((1, 5, 4, 3))
         label[0, 1:3, 1], label[0, 3:] = 1, 2
         np.save(folder / "label.npy", label)
         (folder / "generator.pt").write_bytes(weights)
+        (folder / "generator.json").write_text('{"trained_on": ["p0"]}')
         item = {"image": str(folder / "image.npy"), "label": str(folder / "label.npy"), "patient": "p0"}
         slices = SliceDataset([item], load_arrays, folder / "cache")
         images = [
@@ -41,7 +44,8 @@ class Synthesis:
             for z, name in enumerate(wanted)
         ]
         self.planned = PlannedMasks(slices, images, CLASSES, self.folder)
-        real = Dataset(folder, "real", ["T1", "T2"], ["background", "tumour"], CLASSES)
+        splits = {"training": [item], "test": [{**item, "patient": tested}]}
+        real = Dataset(folder, "real", ["T1", "T2"], ["background", "tumour"], CLASSES, splits=splits)
         self.writer = SyntheticSetWriter(
             self.planned, real, self.folder, system="redgan", generator_file=folder / "generator.pt", seed=4
         )
@@ -86,6 +90,7 @@ def test_the_description_tells_where_each_image_comes_from(tmp_path):
     synthesis = Synthesis(tmp_path)
     synthesis.run()
     made = read_dataset(synthesis.folder)
+    assert made.trained_on == ["p0"]
     assert (made.modality, made.labels, made.classes) == (["T1", "T2"], ["background", "tumour"], CLASSES)
     assert [item["class"] for item in made.items] == ["B", "A"]
     assert [item["patient"] for item in made.items] == ["synthetic-000000_B", "synthetic-000001_A"]
@@ -154,3 +159,16 @@ def test_a_full_disk_is_one_clear_error_and_leaves_no_half_file(tmp_path, monkey
         synthesis.run()
     assert [file.name for file in synthesis.folder.rglob("*") if file.is_file()] == ["provenance.json"]
     assert json.loads((synthesis.folder / "provenance.json").read_text())["system"] == "redgan"
+
+
+def test_a_generator_that_knows_a_tested_patient_writes_nothing(tmp_path):
+    with pytest.raises(DatasetError, match="generator was trained on patient 'p0' of the test split"):
+        Synthesis(tmp_path, tested="p0")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_generator_of_unknown_patients_is_refused(tmp_path):
+    Synthesis(tmp_path)
+    (tmp_path / "generator.json").unlink()
+    with pytest.raises(CheckpointError, match=r"generator\.json does not say which patients .+ was trained on"):
+        read_trained_on(tmp_path / "generator.pt")

@@ -88,7 +88,7 @@ def test_lcgan_over_two_fractions_with_and_without_enough_patients_for_the_class
     config.write_text(json.dumps(content))
     run_workflow(config, "lcgan")
     study = read_study(tmp_path / "results")
-    assert [(fraction.fraction, fraction.patients) for fraction in study.fractions] == [(0.3, 3), (1.0, 9)]
+    assert [(fraction.share, fraction.patients) for fraction in study.fractions] == [(0.3, 3), (1.0, 9)]
     few, all_of_them = (tmp_path / "results" / f"fraction_{share}" for share in (0.3, 1.0))
     assert "realness was not judged" in " ".join(json.loads((few / "selection.json").read_text())["notes"])
     scores = json.loads((all_of_them / "selection.json").read_text())

@@ -53,3 +53,9 @@ def test_too_few_that_pass_are_topped_up_by_rank():
     assert judged.topped_up
     # mean ranks of rows 1, 2 and 3 all (4.5 + 2 + 2) / 3, and row 4 is worst
     assert judged.kept.tolist() == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("wrong", [{"fcn_score": 25}, {"realness": -0.1}, {"kept_share": 25}, {"sharpness": -1}])
+def test_rules_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"minimum_{next(iter(wrong))} is"):
+        Rules(**wrong)

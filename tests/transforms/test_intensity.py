@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from scipy.stats import zscore
 
-from scripts.transforms.intensity import RandGaind, ToSignedRanged
+from scripts.transforms.intensity import RandGaind, StandardiseSlicesd, ToSignedRanged
 
 
 def convert(image: torch.Tensor, **options) -> torch.Tensor:
@@ -86,3 +88,30 @@ def test_gain_comes_as_often_as_asked():
     gain.set_random_state(0)
     changed = sum(bool(gain({"image": image})["image"].any()) for _ in range(400))
     assert 160 < changed < 240
+
+
+def test_standardised_channels_by_hand():
+    image = torch.stack([torch.tensor([[1.0, 3.0], [1.0, 3.0]]), torch.tensor([[0.0, 0.0], [0.0, 4.0]])])
+    third = 1 / 3**0.5  # mean 1, variance (3 * 1 + 9) / 4 = 3
+    expected = [[[-1.0, 1.0], [-1.0, 1.0]], [[-third, -third], [-third, 3 * third]]]
+    torch.testing.assert_close(StandardiseSlicesd("image")({"image": image})["image"], torch.tensor(expected))
+
+
+def test_a_volume_is_standardised_as_its_slices_are_alone():
+    volume = torch.rand(2, 6, 5, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 2.0, 5.0, 9.0])
+    whole = StandardiseSlicesd("image")({"image": volume})["image"]
+    for z in range(4):
+        alone = StandardiseSlicesd("image")({"image": volume[..., z]})["image"]
+        torch.testing.assert_close(whole[..., z], alone)
+        np.testing.assert_allclose(alone.numpy(), zscore(volume[..., z].numpy(), axis=(1, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_standardising_undoes_any_linear_change_of_intensities():
+    image = torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(0))
+    first, second = (StandardiseSlicesd("image")({"image": x})["image"] for x in (image, 200 * image - 70))
+    torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.1, 255.0])
+def test_a_constant_slice_becomes_zero(value):
+    assert not StandardiseSlicesd("image")({"image": torch.full((2, 7, 7), value)})["image"].any()

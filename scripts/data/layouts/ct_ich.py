@@ -29,13 +29,15 @@ _MASK = "_HGE_Seg"
 SliceTypes = dict[int, list[int]]  # slice number -> the labels of the types that the table names, in their order
 
 
-def read_ct_ich(source: Path, *, output: Path, types: str = "table", intensity_range: Any = None) -> Dataset:
+def read_ct_ich(
+    source: Path, *, output: Path, types: str = "table", intensity_range: Any = None, healthy: bool = False
+) -> Dataset:
     """Volumes `ct_scans/049.nii` with `masks/049.nii` (v1.3.1), or slices `Patients_CT/049/brain/1.jpg` (v1.0).
 
     Masks are the union of all types, and types are known by slice. So label maps are derived: a slice of one type
     takes it, a slice of several takes that of them which the patient has in most slices (then the first of the
     order). They are written to `output/labels` with the image's affine. The class is the patient's most frequent
-    type; patients without haemorrhage have none.
+    type. Patients without haemorrhage are left out, as in LcGAN's paper, unless `healthy` is asked for.
 
     Slices are numbered from 1 along the volumes' last axis. Of the JPG slices only those with haemorrhage have a mask
     `1_HGE_Seg.jpg`; it is cut at half its range, and the others get an empty label map.
@@ -50,6 +52,7 @@ def read_ct_ich(source: Path, *, output: Path, types: str = "table", intensity_r
         output: the folder of dataset.json.
         types: 'table', five labels; or 'one', the single label haemorrhage, for which volumes need no derived files.
         intensity_range: low,high that become -1 and 1; by default 0,80 Hounsfield units for volumes, 0,255 for slices.
+        healthy: keeps patients without haemorrhage too; they have no class.
 
     Raises:
         DatasetError: no such folders or table, an image without mask or the reverse, a masked slice without a type;
@@ -64,6 +67,10 @@ def read_ct_ich(source: Path, *, output: Path, types: str = "table", intensity_r
     items = (_read_volumes if volumes else _read_slices)(source, table, output / "labels", types)
     if not items:
         raise DatasetError(f"{source} has no slices such as Patients_CT/049/brain/1.jpg. Complete the download.")
+    if not healthy:
+        without = len({item["patient"] for item in items if not item["class"]})
+        items = [item for item in items if item["class"]]
+        print(f"{without} patients without haemorrhage are left out (--healthy True keeps them).")
     classes = [name for name in TYPES if any(item["class"] == name for item in items)]
     window = (BRAIN_WINDOW if volumes else [0.0, 255.0]) if intensity_range is None else parse_range(intensity_range)
     if types == "table":

@@ -68,7 +68,7 @@ def make_slices(root: Path) -> Path:
 
 
 def read(root: Path, **options: Any) -> Dataset:
-    return read_ct_ich(root, output=root / "out", **options)
+    return read_ct_ich(root, output=root / "out", **{"healthy": True, **options})
 
 
 def labels_of(dataset: Dataset, patient: str) -> list[set[int]]:
@@ -181,3 +181,12 @@ def test_what_is_not_in_this_layout_is_explained(tmp_path: Path) -> None:
     (tmp_path / "hemorrhage_diagnosis_raw_ct.csv").write_text(f"{HEADER}\n49,x,0,0,0,0,0,1,0\n")
     with pytest.raises(DatasetError, match=r"row 2: .*expected numbers"):
         read(tmp_path)
+
+
+def test_patients_without_haemorrhage_are_left_out_by_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = read(make_volumes(tmp_path), healthy=False)
+    assert {item["class"] for item in dataset.items} == {"EDH", "IVH"}
+    assert len(dataset.items) == 2
+    assert "1 patients without haemorrhage are left out" in capsys.readouterr().out
