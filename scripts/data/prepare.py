@@ -49,8 +49,9 @@ def prepare(
 
     Options of layouts: `--class_from centre|grade` (lgg, brats); `--centre_pattern`, `--mapping` (brats);
     `--metadata` (isic2018); `--types table|one`, `--intensity_range`, `--healthy` (ct_ich); `--colours`,
-    `--patient_pattern`, `--modality`, `--intensity_range` (colour_masks); `--labels`, `--label_values`, `--modality`, `--intensity_range`
-    (decathlon without dataset.json, table); `--patient_pattern` (decathlon).
+    `--patient_pattern`, `--modality`, `--intensity_range` (colour_masks); `--labels`,
+    `--label_values`, `--modality`, `--intensity_range` (decathlon without dataset.json, table);
+    `--patient_pattern` (decathlon).
 
     Args:
         layout: lgg, wbc, isic2018, brats, brats2015_sample, covid_ct, ct_ich, colour_masks, decathlon, nnunet_raw

@@ -1,4 +1,4 @@
-"""In what order slices are drawn: seeded by epoch, shared between ranks, balanced between classes if asked."""
+"""In what order slices are drawn: seeded by epoch, shared between ranks, balanced between classes or sources."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import Sampler
+
+from scripts.data.slices import SliceDataset
 
 
 class SeededSampler(Sampler[int]):
@@ -19,7 +21,7 @@ class SeededSampler(Sampler[int]):
     Args:
         dataset: what is drawn from; only its length counts.
         seed: of the order.
-        weights: relative probability of each slice, (N,); see `class_weights`.
+        weights: relative probability of each slice, (N,); see `class_weights` and `source_weights`.
         samples_per_epoch: length of an epoch over all ranks; None for the size of the data set. A fixed number
             makes arms of different size train equally long.
     """
@@ -61,3 +63,12 @@ def class_weights(class_indices: np.ndarray) -> np.ndarray:
     """Weights (N,) under which every class is drawn equally often: one over the class's number of slices."""
     values, inverse, counts = np.unique(class_indices, return_inverse=True, return_counts=True)
     return 1.0 / counts[inverse] / len(values)
+
+
+def source_weights(dataset: SliceDataset) -> np.ndarray | None:
+    """Weights (N,) under which real and synthetic slices are drawn equally often; None where all are of one source.
+
+    Larsson et al. 2022, section 3.2: "the real dataset and the synthetic dataset were sampled equally often".
+    """
+    synthetic = np.array([bool(dataset.data[volume].get("synthetic")) for volume, _ in dataset.index])
+    return class_weights(synthetic) if 0 < synthetic.sum() < len(synthetic) else None

@@ -54,9 +54,17 @@ class PlannedMasks(Dataset):
                 )
             image["position"] = place[image["source"]]
         folder = Path(output_dir)
-        self.missing = [
-            image for image in self.images if not all(f.exists() for f in synthetic_files(folder, image["name"]))
-        ]
+        self.missing = [image for image in self.images if not is_written(folder, image["name"])]
+
+    def provenance(self, image: Mapping[str, Any]) -> dict[str, Any]:
+        """What `synthetic` says of one of `images`, beside the generator."""
+        return {
+            "asked_class": image["class"],
+            "source": image["source"],
+            "source_patient": image["source_patient"],
+            "source_split": "training",
+            "draw": image.get("draw", 0),
+        }
 
     def __len__(self) -> int:
         return len(self.missing)
@@ -77,6 +85,11 @@ class PlannedMasks(Dataset):
 def synthetic_files(folder: Path, name: str) -> tuple[Path, Path]:
     """Image and label file of a synthetic item."""
     return folder / "images" / f"{name}.nii.gz", folder / "labels" / f"{name}.nii.gz"
+
+
+def is_written(folder: Path, name: str) -> bool:
+    """Whether a synthetic item's image and label are both there."""
+    return all(file.exists() for file in synthetic_files(folder, name))
 
 
 class ComparedSlices(Dataset):

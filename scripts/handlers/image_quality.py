@@ -104,7 +104,8 @@ class ImageQuality:
             samples = [np.stack(part["features"][::step]) for part, step in zip(parts, steps, strict=True)]
             center, spread = samples[0].mean(0), samples[0].std(0)
             samples = [(sample - center) / np.where(spread > 0, spread, 1) for sample in samples]
-            patients = tuple(part["patient"][::step] for part, step in zip(parts, steps, strict=True))
+            owners = [part["patient"][::step] for part, step in zip(parts, steps, strict=True)]
+            patients = (owners[0], owners[1], owners[2])
             quality["frechet"] = frechet_with_floor(*samples, patients=patients)
             quality["kernel"] = kernel_with_floor(*samples, patients=patients)
         if len(set(training["class"])) > 1 and self.classes:

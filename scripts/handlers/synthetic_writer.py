@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from scripts.data.contract import Dataset, DatasetError, write_dataset, write_json
+from scripts.data.latents import PlannedLatents
 from scripts.data.splits import check_trained_on
 from scripts.data.synthesis import PlannedMasks, synthetic_files
 from scripts.handlers.export import read_trained_on
@@ -33,37 +35,42 @@ class SyntheticSetWriter:
     another generator or plan makes all images anew.
 
     Args:
-        planned: the data set that the evaluator runs through.
+        planned: what the evaluator runs through; elements without `label` get theirs from the evaluator's output.
         description: the real data set's, whose names the synthetic set keeps.
         output_dir: the synthetic set's folder.
         system: name of the generating system.
-        generator_file: weights of the generator; its SHA-256 goes into the provenance.
+        generator_file: weights of the generator, or of the members of an ensemble; SHA-256 goes into the provenance.
         seed: of the plan.
         fold: of the cross-validation; a generator that learned from its held-out patients is refused.
     """
 
     def __init__(
         self,
-        planned: PlannedMasks,
+        planned: PlannedMasks | PlannedLatents,
         description: Dataset,
         output_dir: str | Path,
         *,
         system: str,
-        generator_file: str | Path,
+        generator_file: str | Path | Sequence[str | Path],
         seed: int = 0,
         fold: int | None = None,
     ) -> None:
         self.planned = planned
         self.description = description
         self.folder = Path(output_dir).absolute()
-        self.trained_on = read_trained_on(generator_file)
-        check_trained_on(self.trained_on, generator_file, description, fold)
-        self.provenance = {
-            "system": system,
-            "generator": Path(generator_file).name,
-            "generator_sha256": hashlib.sha256(Path(generator_file).read_bytes()).hexdigest(),
-            "seed": seed,
-        }
+        files = [generator_file] if isinstance(generator_file, (str, Path)) else list(generator_file)
+        known = {str(file): read_trained_on(file) for file in files}
+        for file, patients in known.items():
+            check_trained_on(patients, file, description, fold)
+        self.trained_on = sorted({patient for patients in known.values() for patient in patients})
+        self.provenance = {"system": system, "seed": seed}
+        self.generators = [
+            {
+                "generator": Path(file).name,
+                "generator_sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest(),
+            }
+            for file in files
+        ]
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._write_batch)
@@ -77,7 +84,7 @@ class SyntheticSetWriter:
         """
         file = self.folder / "provenance.json"
         images = [{key: value for key, value in image.items() if key != "position"} for image in self.planned.images]
-        content = {**self.provenance, "images": images}
+        content = {**self.provenance, "generators": self.generators, "images": images}
         try:
             if file.exists() and json.loads(file.read_text(encoding="utf-8")) == content:
                 return
@@ -101,7 +108,7 @@ class SyntheticSetWriter:
         last = self.description.foreground_count
         for element, output in zip(engine.state.batch, engine.state.output, strict=True):
             image_file, label_file = synthetic_files(self.folder, element["name"])
-            label = np.asarray(element["label"])[0]  # (X, Y)
+            label = np.asarray((element if "label" in element else output)["label"])[0]  # (X, Y)
             label = np.where(label > last, 0, label).astype(np.uint8)  # without the outline class
             image = np.clip(np.asarray(output["pred"], dtype=np.float32), -1, 1)  # (C, X, Y)
             volume = nib.Nifti1Image(image.transpose(1, 2, 0)[:, :, None], LPS_IDENTITY)  # (X, Y, 1, C)
@@ -121,11 +128,8 @@ class SyntheticSetWriter:
                     "class": image["class"] or None,
                     "synthetic": {
                         **self.provenance,
-                        "asked_class": image["class"],
-                        "source": image["source"],
-                        "source_patient": image["source_patient"],
-                        "source_split": "training",
-                        "draw": image.get("draw", 0),
+                        **self.generators[image.get("member", 0)],
+                        **self.planned.provenance(image),
                     },
                 }
             )

@@ -44,3 +44,13 @@ def nearest_distances(
         closest = distance.min(axis=1, initial=np.inf)
         nearest[part] = np.where(np.isinf(closest), np.nan, closest)
     return nearest
+
+
+def mean_pairwise_distance(samples: np.ndarray) -> float:
+    """Mean absolute difference over all pairs of samples: 0 where a generator has collapsed to one image.
+
+    Args:
+        samples: (n, ...), n >= 2.
+    """
+    flat = torch.from_numpy(samples.reshape(len(samples), -1))
+    return float(torch.pdist(flat, p=1).mean() / flat.shape[1])

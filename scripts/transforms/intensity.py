@@ -1,4 +1,4 @@
-"""The one conversion from file intensities to the range [-1, 1] that all networks see."""
+"""Intensities: the one conversion from files to [-1, 1], and what some systems make of that range."""
 
 from __future__ import annotations
 
@@ -94,3 +94,25 @@ class RandGaind(RandomizableTransform, MapTransform):
             for key in self.key_iterator(raised):
                 raised[key] = ((raised[key] + 1) * self.factor - 1).clamp(-1, 1)
         return raised
+
+
+class StandardiseSlicesd(MapTransform):
+    """Gives each channel of each slice mean 0 and standard deviation 1 (z-score); a constant slice becomes 0.
+
+    Larsson et al. 2022 (PGGAN ensemble), section 3.2: "the input image channels are normalized using Z-score
+    normalization". Their images are slices. A volume is treated slice by slice along Z, so that a network trained on
+    slices sees the same in whole volumes, where MONAI's `NormalizeIntensityd` takes the volume's statistics.
+
+    Args:
+        keys: images (C, X, Y[, Z]).
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        standardised: dict[Hashable, Any] = dict(data)
+        for key in self.key_iterator(standardised):
+            image = standardised[key]
+            centred = image - image.mean(dim=(1, 2), keepdim=True)
+            deviation = centred.square().mean(dim=(1, 2), keepdim=True).sqrt()  # (C, 1, 1[, Z])
+            # below the rounding of a mean over a constant slice there is nothing to enlarge
+            standardised[key] = torch.where(deviation > 1e-6, centred / deviation, torch.zeros_like(centred))
+        return standardised

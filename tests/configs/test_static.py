@@ -24,7 +24,10 @@ LCGAN = (
     "lcgan_segmenter_evaluate",
     "lcgan_classifier_train",
 )
-WORKFLOWS = ("train", "inference", "evaluate", *REDGAN, *LCGAN)
+PGGAN_ENSEMBLE = tuple(
+    f"pggan_ensemble_{name}" for name in ("train", "inference", "segmenter_train", "segmenter_evaluate")
+)
+WORKFLOWS = ("train", "inference", "evaluate", *REDGAN, *LCGAN, *PGGAN_ENSEMBLE)
 # overlay -> the workflows it is for; together they know all its keys
 OVERLAYS = {
     "smoke": WORKFLOWS,
@@ -164,7 +167,12 @@ def test_shared_knobs_and_networks_agree() -> None:
         "dataset_dir patient_fraction fraction_seed candidates_dir outline_class generator_width generator_def "
         "fcn_width fcn_fc_width fcn_batch_norm classifier_width_multiplier"
     )
-    systems = {common: WORKFLOWS, redgan: WORKFLOWS[: -len(LCGAN)], lcgan: LCGAN}
+    pggan = (
+        "dataset_dir annotation_coding annotation_levels annotation all_channels latent_dim feature_base feature_max "
+        "filters"
+    )
+    segmenter = ("train", "inference", "evaluate")
+    systems = {common: WORKFLOWS, redgan: (*segmenter, *REDGAN), lcgan: LCGAN, pggan: PGGAN_ENSEMBLE}
     for keys, names in systems.items():
         for key in keys.split():
             values = [read(name)[key] for name in names if key in read(name)]
@@ -181,7 +189,8 @@ def test_preprocessing_agrees() -> None:
     train = steps["train"]
     assert steps["redgan_evaluate"] == train
     assert steps["redgan_train"] == steps["redgan_inference"] == steps["lcgan_train"] == steps["lcgan_inference"]
-    for name in ("lcgan_evaluate", "lcgan_segmenter_train", "lcgan_classifier_train"):
+    plain = ("lcgan_evaluate", "lcgan_segmenter_train", "lcgan_classifier_train", *PGGAN_ENSEMBLE[:3])
+    for name in plain:
         assert steps[name] == train, name
     assert steps["lcgan_segmenter_evaluate"] == steps["evaluate"]
     assert steps["redgan_train"][:-1] == train

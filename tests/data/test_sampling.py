@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from scripts.data.sampling import SeededSampler, class_weights
+from scripts.data.sampling import SeededSampler, class_weights, source_weights
 
 
 def order(sampler: SeededSampler, epoch: int) -> list[int]:
@@ -74,3 +76,26 @@ def test_weights_balance_the_classes():
     chi_square = ((counts - 1000) ** 2 / 1000).sum()
     assert chi_square < 13.8  # 99.9% of the chi-square distribution with 2 degrees of freedom
     assert counts.sum() == 3000
+
+
+def slices(real: int, synthetic: int, slices_per_volume: int = 4) -> SimpleNamespace:
+    """What `source_weights` sees of a SliceDataset: volumes of real slices and synthetic plane images."""
+    data = [{"image": "real"}] * real + [{"image": "made", "synthetic": {"system": "pggan_ensemble"}}] * synthetic
+    counts = [slices_per_volume] * real + [1] * synthetic
+    return SimpleNamespace(data=data, index=[(v, z) for v, count in enumerate(counts) for z in range(count)])
+
+
+def test_source_weights_by_hand():
+    np.testing.assert_allclose(source_weights(slices(2, 3)), [1 / 16] * 8 + [1 / 6] * 3)
+
+
+def test_real_and_synthetic_slices_are_drawn_equally_often():
+    dataset = slices(5, 400)
+    sampler = SeededSampler(dataset.index, weights=source_weights(dataset), samples_per_epoch=4000)
+    real = sum(index < 20 for index in order(sampler, 1))
+    assert abs(real - 2000) < 3.3 * (4000 * 0.25) ** 0.5  # 99.9% of a binomial
+
+
+@pytest.mark.parametrize("dataset", [slices(3, 0), slices(0, 7)])
+def test_a_single_source_needs_no_weights(dataset):
+    assert source_weights(dataset) is None

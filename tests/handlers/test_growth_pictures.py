@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from scripts.data.contract import Dataset
+from scripts.data.growth import GrowthSchedule
+from scripts.handlers.growth_pictures import GrowthPictures
+from scripts.transforms.annotation import AnnotationChannels
+
+SCHEDULE = GrowthSchedule(image_size=8, images_per_phase=4, total_images=None, batch_sizes={4: 2, 8: 2})
+
+
+class Grey(nn.Module):
+    """White images with label 1 everywhere."""
+
+    def forward(self, z: torch.Tensor, *, resolution: int, alpha: float) -> torch.Tensor:
+        return torch.ones(len(z), 2, resolution, resolution)
+
+
+def test_a_picture_of_each_resolution_remains(tmp_path):
+    description = Dataset(tmp_path, "set", ["T1"], ["background", "tumour"])
+    pictures = GrowthPictures(Grey(), SCHEDULE, AnnotationChannels(1), description, tmp_path, latent_dim=3, count=2)
+    for iteration in (2, 4, 6):
+        pictures(SimpleNamespace(state=SimpleNamespace(iteration=iteration, device=torch.device("cpu"))))
+    files = sorted((tmp_path / "pictures").iterdir())
+    assert [file.name for file in files] == ["resolution_0004.png", "resolution_0008.png"]
+    picture = np.asarray(Image.open(files[1]))
+    left = picture.shape[1] - 2 * 98
+    assert picture[48, left + 48].tolist() == [255, 255, 255]
+    assert picture[98 + 48, left + 48].tolist() == [230, 159, 0]  # the first label's colour
+    pictures(SimpleNamespace(state=SimpleNamespace(iteration=1, device=torch.device("cpu"), rank=1)))

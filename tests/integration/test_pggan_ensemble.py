@@ -1,0 +1,81 @@
+"""Two members grow to 16 pixels, share a quota of images, and a segmenter learns from them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from scripts.data.contract import read_dataset
+
+pytestmark = pytest.mark.slow
+GENERATOR = {"image_size_pixels": 16, "latent_dim": 8, "feature_base": 64, "feature_max": 8, "bright_share": 0.0}
+# phases of 4 iterations each: 4 px, 8 px fading, 8 px, 16 px fading, 16 px; epochs of 6 end in the midst of them
+SCHEDULE = {
+    "images_per_phase": 16,
+    "total_images": 80,
+    "batch_size_at_4_8_16_pixels": "[4,4,4]",
+    "iterations_per_epoch": 6,
+}
+SEGMENTER = {"image_size_pixels": 16, "filters": "[4,8,8]", "bright_share": 0.0}
+
+
+def start_member(bundle, folder: Path, member: int, **options) -> subprocess.Popen[str]:
+    options = {**GENERATOR, **SCHEDULE, **options}
+    return bundle.start("pggan_ensemble_train", output_dir=folder, member=member, **options)
+
+
+@pytest.fixture(scope="module")
+def members(bundle) -> list[Path]:
+    folders = [bundle.folder / f"member_{n}" for n in range(2)]
+    running = [start_member(bundle, folder, n) for n, folder in enumerate(folders)]
+    for process in running:
+        bundle.finish(process)
+    return folders
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "generator.pt", weights_only=True)
+
+
+def test_members_differ_and_show_every_resolution(members):
+    first, second = (weights(folder) for folder in members)
+    assert not any(torch.equal(first[name], second[name]) for name in first if name.endswith("weight"))
+    for folder in members:
+        pictures = sorted(file.name for file in (folder / "pictures").iterdir())
+        assert pictures[-1] == "resolution_0016.png"
+
+
+def test_a_member_that_was_stopped_in_a_fade_ends_like_an_uninterrupted_one(bundle, members, tmp_path):
+    bundle.finish(start_member(bundle, tmp_path, 0, max_epochs=1))  # after 6 of 20 iterations, half way into 8 px
+    output = bundle.finish(start_member(bundle, tmp_path, 0))
+    assert "after epoch 1 of 4" in output
+    whole, resumed = weights(members[0]), weights(tmp_path)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_members_share_a_quota_and_feed_the_segmenter(bundle, members, tmp_path):
+    files = [str(folder / "generator.pt") for folder in members]
+    synthetic = tmp_path / "synthetic"
+    options = {"generator_files": json.dumps(files), "image_count": 9, "output_dir": synthetic, **GENERATOR}
+    bundle.run("pggan_ensemble_inference", **options)
+    made, real = read_dataset(synthetic), read_dataset(bundle.phantom)
+    assert [item["synthetic"]["member"] for item in made.items] == [0] * 5 + [1] * 4
+    assert len({item["synthetic"]["generator_sha256"] for item in made.items}) == 2
+    assert set(made.trained_on) == {item["patient"] for item in real.splits["training"]}
+    image, label = (np.asarray(nib.load(made.items[0][key]).dataobj) for key in ("image", "label"))
+    assert image.shape == (16, 16, 1, 4)
+    assert set(np.unique(label)) <= {0, 1, 2, 3}
+    report = json.loads((tmp_path / "synthetic_members.json").read_text())
+    assert len(report["members"]) == 2
+
+    training = {"synthetic_dir": synthetic, "output_dir": tmp_path / "segmenter", "max_epochs": 1, "batch_size": 4}
+    bundle.run("pggan_ensemble_segmenter_train", **SEGMENTER, **training, samples_per_epoch=16)
+    model = {"deep_unet_file": tmp_path / "segmenter" / "model.pt", "output_dir": tmp_path / "segmenter"}
+    bundle.run("pggan_ensemble_segmenter_evaluate", **{"image_size_pixels": 16, "filters": "[4,8,8]", **model})
+    assert (tmp_path / "segmenter" / "scores.csv").is_file()
