@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 from monai.losses import DiceCELoss
-from torch import nn
+from torch.nn.modules.loss import _Loss
 
 from scripts.losses.deep_supervision import StackedDeepSupervisionLoss
 from scripts.networks.deep_unet import build_deep_unet
 
 
-class MeanDifference(nn.Module):
+class MeanDifference(_Loss):
     def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         return (logits - label).mean()
 
