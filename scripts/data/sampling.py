@@ -72,3 +72,14 @@ def source_weights(dataset: SliceDataset) -> np.ndarray | None:
     """
     synthetic = np.array([bool(dataset.data[volume].get("synthetic")) for volume, _ in dataset.index])
     return class_weights(synthetic) if 0 < synthetic.sum() < len(synthetic) else None
+
+
+def share_weights(share: float) -> list[float]:
+    """Probabilities of leaving an image as it is and of transforming it, for MONAI's `OneOf`.
+
+    Raises:
+        ValueError: a share outside 0..1.
+    """
+    if not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        raise ValueError(f"augment_share is {share!r}, expected a number from 0 to 1, such as 0.5.")
+    return [1 - share, share]

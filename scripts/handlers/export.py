@@ -123,8 +123,7 @@ class ExportCandidates:
     def __init__(
         self, network: nn.Module, folder: str | Path, epochs: Sequence[int], trained_on: Sequence[str]
     ) -> None:
-        if not isinstance(epochs, (list, tuple)) or not all(isinstance(e, int) and e > 0 for e in epochs) or not epochs:
-            raise ValueError(f"candidate_epochs is {epochs!r}, expected a list of epochs from 1, such as [10, 50].")
+        last_epoch(epochs)
         self.network = network
         self.trained_on = trained_on
         self.folder = Path(folder)
@@ -146,6 +145,17 @@ class ExportCandidates:
             file = self.folder / f"epoch_{engine.state.epoch:04d}.pt"
             write_trained_on(file, self.trained_on)
             save_atomically(unwrap(self.network).state_dict(), file)
+
+
+def last_epoch(epochs: Sequence[int]) -> int:
+    """The last of the epochs after which candidates are written.
+
+    Raises:
+        ValueError: anything but a list of whole numbers from 1.
+    """
+    if not isinstance(epochs, (list, tuple)) or not all(isinstance(e, int) and e > 0 for e in epochs) or not epochs:
+        raise ValueError(f"candidate_epochs is {epochs!r}, expected a list of epochs from 1, such as [10, 50].")
+    return max(epochs)
 
 
 def write_trained_on(file: Path, patients: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.sampling import SeededSampler, class_weights, source_weights
+from scripts.data.sampling import SeededSampler, class_weights, share_weights, source_weights
 
 
 def order(sampler: SeededSampler, epoch: int) -> list[int]:
@@ -99,3 +99,10 @@ def test_real_and_synthetic_slices_are_drawn_equally_often():
 @pytest.mark.parametrize("dataset", [slices(3, 0), slices(0, 7)])
 def test_a_single_source_needs_no_weights(dataset):
     assert source_weights(dataset) is None
+
+
+def test_a_share_of_the_images_is_transformed():
+    assert share_weights(0.25) == [0.75, 0.25]
+    for wrong in (1.5, -0.1, "half"):
+        with pytest.raises(ValueError, match=f"augment_share is {wrong!r}, expected a number from 0 to 1"):
+            share_weights(wrong)

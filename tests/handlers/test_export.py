@@ -9,7 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.handlers.export import ExportCandidates, ExportWeights, KeepBest, read_trained_on
+from scripts.handlers.export import ExportCandidates, ExportWeights, KeepBest, last_epoch, read_trained_on
 from scripts.handlers.training_state import load_checkpoint
 
 
@@ -122,6 +122,10 @@ def test_candidates_are_written_at_their_epochs(tmp_path):
 def test_candidate_epochs_must_be_a_list_of_epochs(tmp_path, epochs):
     with pytest.raises(ValueError, match=r"candidate_epochs is .+, expected a list of epochs from 1"):
         ExportCandidates(network(), tmp_path, epochs, [])
+
+
+def test_the_last_candidate_ends_the_training():
+    assert last_epoch([10, 200, 50]) == 200
 
 
 def test_a_training_without_any_candidate_does_not_start(tmp_path):
