@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,17 +29,27 @@ def run_workflow(config: Path, workflow: str = "redgan") -> str:
     return finished.stdout + finished.stderr
 
 
+def write_config(folder: Path, *, slices: int, **more: Any) -> Path:
+    """A workflow's config: fifteen tiny patients, one fold, one seed."""
+    content = {
+        "title": "Tiny",
+        "results_dir": str(folder / "results"),
+        "phantom": {"folder": str(folder / "phantom"), "patients": 15, "image_size": 32, "slices": slices},
+        "cache_dir": str(folder / "cache"),
+        "image_size_pixels": 32,
+        "folds": [0],
+        "seeds": [0],
+        **more,
+    }
+    file = folder / "tiny.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
 @pytest.mark.slow
 def test_the_workflow_ends_in_a_report_and_has_nothing_left_to_do(tmp_path: Path) -> None:
     widths = {"encoder_widths": [8, 8, 16, 16], "decoder_widths": [16, 8, 8, 8, 8]}
     content = {
-        "title": "Tiny",
-        "results_dir": str(tmp_path / "results"),
-        "phantom": {"folder": str(tmp_path / "phantom"), "patients": 15, "image_size": 32, "slices": 4},
-        "cache_dir": str(tmp_path / "cache"),
-        "image_size_pixels": 32,
-        "folds": [0],
-        "seeds": [0],
         "arms": ["real", "oversampling", "gan"],
         "limit_per_class": 3,
         "segmenter": {"max_epochs": 1, "samples_per_epoch": 8, "batch_size": 4, **widths},
@@ -51,8 +62,7 @@ def test_the_workflow_ends_in_a_report_and_has_nothing_left_to_do(tmp_path: Path
             "discriminator_width": 4,
         },
     }
-    config = tmp_path / "tiny.json"
-    config.write_text(json.dumps(content))
+    config = write_config(tmp_path, slices=4, **content)
     run_workflow(config)
     results = read_results(tmp_path / "results")
     assert [arm.name for arm in results.arms] == content["arms"]
@@ -65,13 +75,6 @@ def test_the_workflow_ends_in_a_report_and_has_nothing_left_to_do(tmp_path: Path
 @pytest.mark.slow
 def test_lcgan_over_two_fractions_with_and_without_enough_patients_for_the_classifier(tmp_path: Path) -> None:
     content = {
-        "title": "Tiny",
-        "results_dir": str(tmp_path / "results"),
-        "phantom": {"folder": str(tmp_path / "phantom"), "patients": 15, "image_size": 32, "slices": 3},
-        "cache_dir": str(tmp_path / "cache"),
-        "image_size_pixels": 32,
-        "folds": [0],
-        "seeds": [0],
         "fractions": [0.3, 1.0],
         "arms": ["original", "gan", "classical", "gan_classical"],
         "gan": {"candidate_epochs": [1, 2], "generator_width": 2, "discriminator_width": 2, "samples_per_epoch": 4},
@@ -84,8 +87,7 @@ def test_lcgan_over_two_fractions_with_and_without_enough_patients_for_the_class
         },
         "classifier": {"max_epochs": 1, "samples_per_epoch": 8, "batch_size": 4, "classifier_width_multiplier": 0.05},
     }
-    config = tmp_path / "tiny.json"
-    config.write_text(json.dumps(content))
+    config = write_config(tmp_path, slices=3, **content)
     run_workflow(config, "lcgan")
     study = read_study(tmp_path / "results")
     assert [(fraction.share, fraction.patients) for fraction in study.fractions] == [(0.3, 3), (1.0, 9)]
