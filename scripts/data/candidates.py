@@ -130,8 +130,7 @@ class RealOrSynthetic(Dataset):
 
     def __getitem__(self, position: int) -> dict[str, Any]:
         element = self.slices[position]
-        real = float(self.class_indices[position])
-        return {"image": element["image"], "label": torch.tensor([real]), "patient": element["patient"]}
+        return {"image": element["image"], "label": torch.tensor([self._real(position)]), "patient": element["patient"]}
 
     def set_epoch(self, epoch: int) -> None:
         self.slices.set_epoch(epoch)
@@ -144,4 +143,8 @@ class RealOrSynthetic(Dataset):
     @property
     def class_indices(self) -> np.ndarray:
         """1 for each real slice, 0 for each synthetic one, (N,)."""
-        return np.array([int(not self.slices.data[volume].get("synthetic")) for volume, _ in self.slices.index])
+        return np.array([int(self._real(position)) for position in range(len(self))])
+
+    def _real(self, position: int) -> float:
+        volume, _ = self.slices.index[position]
+        return float(not self.slices.data[volume].get("synthetic"))
