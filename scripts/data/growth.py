@@ -143,6 +143,27 @@ class GrowthSchedule:
             is_first=images == 0 and (phase.is_fade or index == 0),
         )
 
+    def snapshot_epochs(self, count: int, iterations_per_epoch: int) -> list[int]:
+        """Epochs that end in the last phase, evenly apart, the last of the training among them.
+
+        The generators after these epochs all make full images: a cheap ensemble from one training (snapshots).
+
+        Args:
+            count: how many; 0 for none.
+            iterations_per_epoch: of the training.
+
+        Raises:
+            ValueError: a negative count, or fewer epochs in the last phase than that.
+        """
+        last = -(-self.total_iterations // iterations_per_epoch)
+        before = self.phases[-1].first_iteration // iterations_per_epoch  # the last epoch that ends before the phase
+        if not 0 <= count <= last - before:
+            raise ValueError(
+                f"snapshot_count is {count}, but {last - before} epochs end after the last resolution has faded in: "
+                "expected a number from 0 to that. Lower it, or lower iterations_per_epoch."
+            )
+        return [before + round((last - before) * (index + 1) / count) for index in range(count)]
+
     @cached_property
     def _first_iterations(self) -> list[int]:
         return [phase.first_iteration for phase in self.phases]
