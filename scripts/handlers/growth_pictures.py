@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
@@ -14,11 +15,14 @@ from scripts.data.growth import GrowthSchedule
 from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
 from scripts.transforms.annotation import AnnotationChannels
 
+IN_GROWTH = 2  # latents of a row of growth.png, each with all its channels
+
 
 class GrowthPictures:
     """Writes `pictures/resolution_<n>.png` at the end of each epoch: images and annotations of the same latents.
 
-    The picture of a resolution is replaced until the next one begins, so that one per resolution remains.
+    The picture of a resolution is replaced until the next one begins, so that one per resolution remains. Beside them
+    `pictures/growth.png` has a row per resolution, of the first latents; the arrays behind it are in `growth`.
 
     Args:
         generator: the network to sample (its moving average).
@@ -46,6 +50,7 @@ class GrowthPictures:
         self.annotation = annotation
         self.description = description
         self.folder = Path(output_dir) / "pictures"
+        self.rows = Path(output_dir) / "growth"
         self.latents = torch.randn(count, latent_dim, generator=torch.Generator().manual_seed(0))
 
     def attach(self, engine: Engine) -> None:
@@ -61,11 +66,28 @@ class GrowthPictures:
         made = (
             self.generator(latents, resolution=growth.resolution, alpha=growth.alpha).float().cpu()
         )  # (B, C + A, R, R)
-        channels, modality = len(self.description.modality), self.description.modality
-        labels = self.annotation.decode(made[:, channels:])[:, 0].numpy()  # (B, R, R)
-        columns = [
-            [*image_pictures(image, modality), label_picture(label, self.description.foreground_count)]
-            for image, label in zip(made[:, :channels].numpy(), labels, strict=True)
-        ]
-        titles = [*picture_titles(modality, f"{growth.resolution} px"), "annotation"]
+        titles = [*picture_titles(self.description.modality, f"{growth.resolution} px"), "annotation"]
+        columns = [self._draw(channels) for channels in made.numpy()]
         write_grid(columns, self.folder / f"resolution_{growth.resolution:04d}.png", row_titles=titles)
+        self._draw_growth(growth.resolution, made[:IN_GROWTH].numpy())
+
+    def _draw(self, made: np.ndarray) -> list[np.ndarray]:
+        """The pictures of one latent's image and annotation channels (C + A, R, R)."""
+        modality = self.description.modality
+        image, annotation = made[: len(modality)], torch.from_numpy(made[len(modality) :])
+        label = self.annotation.decode(annotation[None])[0, 0].numpy()  # (R, R)
+        return [*image_pictures(image, modality), label_picture(label, self.description.foreground_count)]
+
+    def _draw_growth(self, resolution: int, made: np.ndarray) -> None:
+        self.rows.mkdir(parents=True, exist_ok=True)
+        temporary = self.rows / ".making.npy"
+        np.save(temporary, made)
+        temporary.replace(self.rows / f"resolution_{resolution:04d}.npy")
+        files = [
+            file for file in sorted(self.rows.glob("resolution_*.npy")) if int(file.stem.split("_")[1]) <= resolution
+        ]
+        rows = [[picture for latent in np.load(file) for picture in self._draw(latent)] for file in files]
+        columns = list(zip(*rows, strict=True))
+        titles = [*picture_titles(self.description.modality, ""), "annotation"] * IN_GROWTH
+        row_titles = [f"{int(file.stem.split('_')[1])} px" for file in files]
+        write_grid(columns, self.folder / "growth.png", row_titles=row_titles, column_titles=titles[: len(columns)])

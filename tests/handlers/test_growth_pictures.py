@@ -28,9 +28,11 @@ def test_a_picture_of_each_resolution_remains(tmp_path):
     for iteration in (2, 4, 6):
         pictures(SimpleNamespace(state=SimpleNamespace(iteration=iteration, device=torch.device("cpu"))))
     files = sorted((tmp_path / "pictures").iterdir())
-    assert [file.name for file in files] == ["resolution_0004.png", "resolution_0008.png"]
-    picture = np.asarray(Image.open(files[1]))
+    assert [file.name for file in files] == ["growth.png", "resolution_0004.png", "resolution_0008.png"]
+    picture = np.asarray(Image.open(files[2]))
     left = picture.shape[1] - 2 * 98
     assert picture[48, left + 48].tolist() == [255, 255, 255]
     assert picture[98 + 48, left + 48].tolist() == [230, 159, 0]  # the first label's colour
+    growth = np.asarray(Image.open(files[0]))
+    assert growth.shape[:2] == (18 + 2 * 98, 8 * 4 + 12 + 4 * 98)  # a row per resolution, two latents of two channels
     pictures(SimpleNamespace(state=SimpleNamespace(iteration=1, device=torch.device("cpu"), rank=1)))
