@@ -17,6 +17,7 @@ from ignite.engine import Engine, Events
 
 from scripts.data.contract import Dataset, DatasetError, write_dataset, write_json
 from scripts.data.latents import PlannedLatents
+from scripts.data.planes import padding_before
 from scripts.data.splits import check_trained_on
 from scripts.data.synthesis import PlannedMasks, synthetic_files
 from scripts.handlers.export import read_trained_on
@@ -42,6 +43,8 @@ class SyntheticSetWriter:
         generator_file: weights of the generator, or of the members of an ensemble; SHA-256 goes into the provenance.
         seed: of the plan.
         fold: of the cross-validation; a generator that learned from its held-out patients is refused.
+        plane: pixels (X, Y) of the real slices before they were padded, see `shared_plane`; the padding is cut off.
+            None writes the squares that the generator makes.
     """
 
     def __init__(
@@ -54,8 +57,10 @@ class SyntheticSetWriter:
         generator_file: str | Path | Sequence[str | Path],
         seed: int = 0,
         fold: int | None = None,
+        plane: tuple[int, int] | None = None,
     ) -> None:
         self.planned = planned
+        self.plane = plane
         self.description = description
         self.folder = Path(output_dir).absolute()
         files = [generator_file] if isinstance(generator_file, (str, Path)) else list(generator_file)
@@ -85,6 +90,8 @@ class SyntheticSetWriter:
         file = self.folder / "provenance.json"
         images = [{key: value for key, value in image.items() if key != "position"} for image in self.planned.images]
         content = {**self.provenance, "generators": self.generators, "images": images}
+        if self.plane is not None:
+            content["plane"] = list(self.plane)
         try:
             if file.exists() and json.loads(file.read_text(encoding="utf-8")) == content:
                 return
@@ -111,10 +118,18 @@ class SyntheticSetWriter:
             label = np.asarray((element if "label" in element else output)["label"])[0]  # (X, Y)
             label = np.where(label > last, 0, label).astype(np.uint8)  # without the outline class
             image = np.clip(np.asarray(output["pred"], dtype=np.float32), -1, 1)  # (C, X, Y)
+            image, label = self._crop(image), self._crop(label)
             volume = nib.Nifti1Image(image.transpose(1, 2, 0)[:, :, None], LPS_IDENTITY)  # (X, Y, 1, C)
             volume.set_data_dtype(np.int16)
             _save(nib.Nifti1Image(label[..., None], LPS_IDENTITY), label_file)
             _save(volume, image_file)
+
+    def _crop(self, array: np.ndarray) -> np.ndarray:
+        """(..., S, S) without padding: (..., X, Y)."""
+        if self.plane is None:
+            return array
+        x, y = (padding_before(side, size) for side, size in zip(self.plane, array.shape[-2:], strict=True))
+        return array[..., x : x + self.plane[0], y : y + self.plane[1]]
 
     def finish(self, engine: Engine) -> None:
         items = []

@@ -86,6 +86,17 @@ def test_images_and_labels_come_back_as_they_were_made(tmp_path):
         assert nib.load(item["image"]).get_data_dtype() == np.int16
 
 
+def test_padding_is_cut_off(tmp_path):
+    synthesis = Synthesis(tmp_path)
+    synthesis.writer.plane = (4, 2)  # the slices of (5, 4) had nothing before them in x, and one pixel in y
+    synthesis.run()
+    for name, image in synthesis.made.items():
+        written = nib.load(synthesis.folder / "images" / f"{name}.nii.gz").get_fdata()
+        label = nib.load(synthesis.folder / "labels" / f"{name}.nii.gz").get_fdata()
+        assert np.allclose(written[:, :, 0].transpose(2, 0, 1), image[:, :4, 1:3].clamp(-1, 1), atol=1e-4)
+        assert label.shape == (4, 2, 1)
+
+
 def test_the_description_tells_where_each_image_comes_from(tmp_path):
     synthesis = Synthesis(tmp_path)
     synthesis.run()

@@ -1,0 +1,51 @@
+"""The size that images had before they were padded, so that padding can be undone where images are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import nibabel as nib
+from PIL import Image
+
+from scripts.data.contract import Item, image_files
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+AXES_OF_LPS = {"R": 0, "L": 0, "P": 1, "A": 1, "I": 2, "S": 2}
+
+
+def shared_plane(items: Sequence[Item], image_size: int) -> tuple[int, int] | None:
+    """Pixels (X, Y) of an axial slice, where all images have the same and it was padded to a square, never shrunk.
+
+    Only headers are read.
+
+    Args:
+        items: whose images are compared, in the axes that `CanonicalOrientationd` gives them.
+        image_size: side of the square that `FitInPlaned` makes, in pixels.
+
+    Returns:
+        None where sizes differ, some image is larger, all are such squares already, or a format says nothing.
+    """
+    planes = {_plane(image_files(item)[0]) for item in items}
+    plane = planes.pop() if len(planes) == 1 else None
+    if plane is None or max(plane) > image_size or plane == (image_size, image_size):
+        return None
+    return plane
+
+
+def padding_before(side: int, image_size: int) -> int:
+    """Pixels that `FitInPlaned` puts before a side that it pads."""
+    return (image_size - side) // 2
+
+
+def _plane(file: str) -> tuple[int, int] | None:
+    if file.lower().endswith(PICTURES):
+        with Image.open(file) as picture:
+            return picture.size
+    if not file.endswith((".nii", ".nii.gz")):
+        return None
+    volume = nib.load(file)  # type: ignore[attr-defined]
+    shape = volume.shape[:3]
+    if len(shape) < 3:
+        return int(shape[0]), int(shape[1])
+    sides = dict(zip((AXES_OF_LPS[c] for c in nib.aff2axcodes(volume.affine)), shape, strict=True))  # type: ignore[attr-defined]
+    return int(sides[0]), int(sides[1])
