@@ -13,12 +13,10 @@ import numpy as np
 
 from scripts.data.contract import Dataset, read_dataset, write_json
 from scripts.data.splits import select_items
+from scripts.experiments.pictures import read_slice
 from scripts.experiments.record import copy_curves, describe_dataset, describe_run, read_config, run_names, sum_seconds
 from scripts.experiments.redgan_arms import ARMS
 from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
-from scripts.transforms.geometry import CanonicalOrientationd, FitInPlaned
-from scripts.transforms.intensity import ToSignedRanged
-from scripts.transforms.loading import LoadItemd
 
 
 def collect(*configs: str) -> None:
@@ -92,34 +90,12 @@ def _draw_pictures(
             continue
         columns = []
         for n in np.linspace(0, len(made) - 1, min(count, len(made))).astype(int):
-            image, label = _read_slice(synthetic, made[n], image_size)
-            shown, _ = _read_slice(dataset, own[int(n) * len(own) // len(made)], image_size)
+            image, label = read_slice(synthetic, made[n], image_size)
+            shown, _ = read_slice(dataset, own[int(n) * len(own) // len(made)], image_size)
             mask = label_picture(label, dataset.foreground_count)
             columns.append([*image_pictures(shown, dataset.modality), mask, *image_pictures(image, dataset.modality)])
         titles = [*picture_titles(dataset.modality, "real"), "mask", *picture_titles(dataset.modality, "made")]
         write_grid(columns, folder / f"{name}.png", row_titles=titles)
-
-
-def _read_slice(dataset: Dataset, item: Any, image_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The slice with most lesion: image (C, S, S) in [-1, 1] and label (S, S)."""
-    keys = ["image", "label"]
-    data: Any = LoadItemd(
-        keys,
-        channel_count=dataset.channel_count,
-        foreground_count=dataset.foreground_count,
-        label_values=dataset.label_values,
-    )(item)
-    for transform in (
-        CanonicalOrientationd(keys),
-        ToSignedRanged("image", dataset.intensity_range),
-        FitInPlaned(keys, image_size),
-    ):
-        data = transform(data)
-    image, label = np.asarray(data["image"]), np.asarray(data["label"])[0]
-    if label.ndim == 2:
-        return image, label
-    z = int((label > 0).sum(axis=(0, 1)).argmax())
-    return image[..., z], label[..., z]
 
 
 if __name__ == "__main__":
