@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import nibabel as nib
 from PIL import Image
@@ -43,9 +44,9 @@ def _plane(file: str) -> tuple[int, int] | None:
             return picture.size
     if not file.endswith((".nii", ".nii.gz")):
         return None
-    volume = nib.load(file)  # type: ignore[attr-defined]
+    volume: Any = nib.load(file)
     shape = volume.shape[:3]
     if len(shape) < 3:
         return int(shape[0]), int(shape[1])
-    sides = dict(zip((AXES_OF_LPS[c] for c in nib.aff2axcodes(volume.affine)), shape, strict=True))  # type: ignore[attr-defined]
+    sides = dict(zip((AXES_OF_LPS[c] for c in nib.aff2axcodes(volume.affine)), shape, strict=True))
     return int(sides[0]), int(sides[1])
