@@ -1,4 +1,4 @@
-"""The planned images as a data set: masks with the class that is asked for."""
+"""The planned images as a data set (masks with the class that is asked for), and the made ones beside real ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from scripts.data.contract import DatasetError, image_files, source_patient
+from scripts.data.contract import DatasetError, Item, image_files, source_patient
 from scripts.data.slices import SliceDataset
 
 
@@ -95,12 +95,18 @@ def is_written(folder: Path, name: str) -> bool:
 class ComparedSlices(Dataset):
     """Real training, real held-out and synthetic slices, each element told apart by its `part`.
 
-    `source_patient` is the patient that an image, or the mask of a synthetic image, comes from; `file` its image file.
+    `source_patient` is the patient that an image, or the mask of a synthetic image, comes from (an image that was made
+    without a mask is a patient of its own), `file` its image file, `member` the member of an ensemble that made it,
+    -1 for others.
 
     Args:
         training: real slices that the generator was trained on.
         held_out: real slices of other patients.
         synthetic: slices of a synthetic set, the part "synthetic"; or of several, part name -> slices.
+        most_images: of each part, evenly spread; None for all.
+
+    Raises:
+        ValueError: `most_images` below 1.
     """
 
     def __init__(
@@ -108,16 +114,44 @@ class ComparedSlices(Dataset):
         training: SliceDataset,
         held_out: SliceDataset,
         synthetic: SliceDataset | Mapping[str, SliceDataset],
+        *,
+        most_images: int | None = None,
     ) -> None:
+        if most_images is not None and most_images < 1:
+            raise ValueError(f"most_images is {most_images}, expected 1 or more, or None for all.")
         named = synthetic if isinstance(synthetic, Mapping) else {"synthetic": synthetic}
         self.parts: dict[str, SliceDataset] = {"training": training, "held_out": held_out, **named}
-        self.places = [(part, n) for part, slices in self.parts.items() for n in range(len(slices))]
+        self.places = [
+            (part, n) for part, slices in self.parts.items() for n in _evenly_spread(len(slices), most_images)
+        ]
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
         part, n = self.places[position]
+        item = self.item(position)
+        return {
+            **self.parts[part][n],
+            "part": part,
+            "source_patient": source_patient(item),
+            "file": image_files(item)[0],
+            "member": member_of(item),
+        }
+
+    def item(self, position: int) -> Item:
+        """The item of the data set that an element comes from, without reading its image."""
+        part, n = self.places[position]
         slices = self.parts[part]
-        item = slices.data[slices.index[n][0]]
-        return {**slices[n], "part": part, "source_patient": source_patient(item), "file": image_files(item)[0]}
+        return slices.data[slices.index[n][0]]
+
+
+def member_of(item: Item) -> int:
+    """The member of an ensemble that made an item; -1 for others."""
+    return int((item.get("synthetic") or {}).get("member", -1))
+
+
+def _evenly_spread(count: int, most: int | None) -> list[int]:
+    """Positions of `most` of `count` elements, from the first on."""
+    kept = count if most is None else min(most, count)
+    return [n * count // kept for n in range(kept)]

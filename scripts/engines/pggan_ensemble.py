@@ -1,7 +1,7 @@
 """Training step of a progressive GAN that makes image and annotation together, one member of an ensemble.
 
 Larsson, Akbar and Eklund, Does an ensemble of GANs lead to better performance when training segmentation networks with
-synthetic images?, 2022, section 3.1; Karras et al., Progressive growing of GANs, 2018.
+synthetic images?, 2022, section 3.1.
 """
 
 from __future__ import annotations
@@ -9,106 +9,25 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
-from scripts.data.growth import GrowthSchedule
-from scripts.losses.wgan_gp import drift, gradient_penalty, wasserstein_discriminator, wasserstein_generator
-from scripts.networks.pggan import fade_images, shrink_images
-from scripts.networks.precision import autocast
+from scripts.engines.progressive import ProgressiveStep
 from scripts.transforms.annotation import AnnotationChannels
 
 
-class PGGANStep:
-    """One iteration at the resolution that the schedule gives: the discriminator is updated, then the generator.
-
-    What is grown follows from the engine's iteration alone, so a resumed run is where an uninterrupted one would be.
-    The optimisers' states are emptied in the first iteration of a resolution (Karras' implementation). The generator
-    runs once; its images serve both updates.
+class PGGANStep(ProgressiveStep):
+    """The progressive step on images (B, C + A, R, R) whose last channels are the annotation.
 
     Args:
-        generator: latents to images and annotation channels (B, C + A, R, R).
-        discriminator: these to one score per image (B, 1).
-        generator_optimizer: Adam 1e-3, betas (0, .99) as published.
-        discriminator_optimizer: the same.
-        schedule: resolution, fade and minibatch size of each iteration.
+        *networks_and_optimizers: as `ProgressiveStep`.
         annotation: how label maps become channels.
-        latent_dim: of the generator.
-        gradient_penalty_weight: 10 as published.
-        drift_weight: 1e-3 as published.
-        precision: of the forward passes, see `choose_precision`.
+        **options: as `ProgressiveStep`.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        generator_optimizer: torch.optim.Optimizer,
-        discriminator_optimizer: torch.optim.Optimizer,
-        *,
-        schedule: GrowthSchedule,
-        annotation: AnnotationChannels,
-        latent_dim: int = 512,
-        gradient_penalty_weight: float = 10.0,
-        drift_weight: float = 0.001,
-        precision: torch.dtype = torch.float32,
-    ) -> None:
-        self.generator = generator
-        self.discriminator = discriminator
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        self.schedule = schedule
+    def __init__(self, *networks_and_optimizers: Any, annotation: AnnotationChannels, **options: Any) -> None:
+        super().__init__(*networks_and_optimizers, **options)
         self.annotation = annotation
-        self.latent_dim = latent_dim
-        self.gradient_penalty_weight = gradient_penalty_weight
-        self.drift_weight = drift_weight
-        self.precision = precision
 
-    def __call__(self, engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
-        device = engine.state.device
-        growth = self.schedule.at(engine.state.iteration - 1)
-        size = {"resolution": growth.resolution, "alpha": growth.alpha}
-        if growth.is_first:
-            self.generator_optimizer.state.clear()
-            self.discriminator_optimizer.state.clear()
-        self.generator.train()
-        self.discriminator.train()
-
-        # Shared: real images at this resolution, faded like the generated ones, and one generator pass.
-        real = self._join(batch, device)  # (B, C + A, S, S)
-        real = fade_images(shrink_images(real, growth.resolution), growth.alpha)  # (B, C + A, R, R)
-        latent = torch.randn(len(real), self.latent_dim).to(device)  # (B, latent_dim), the same on every device
-        mixing = torch.rand(len(real), 1, 1, 1).to(device)
-        with autocast(device, self.precision):
-            fake = self.generator(latent, **size)  # (B, C + A, R, R)
-
-        # D: raise real scores, lower fake ones; gradients of norm 1 between the two, scores near 0.
-        with autocast(device, self.precision):
-            real_scores = self.discriminator(real, **size)  # (B, 1)
-            fake_scores = self.discriminator(fake.detach(), **size)
-            penalty = gradient_penalty(
-                lambda images: self.discriminator(images, **size), real, fake.detach(), mixing=mixing
-            )
-        distance = wasserstein_discriminator(real_scores, fake_scores)
-        judgement = distance + self.gradient_penalty_weight * penalty + self.drift_weight * drift(real_scores)
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        judgement.backward()
-        self.discriminator_optimizer.step()
-
-        # G: raise the same images' scores under the updated D, which only passes the gradient on.
-        self.discriminator.requires_grad_(False)
-        with autocast(device, self.precision):
-            fake_scores = self.discriminator(fake, **size)
-        adversarial = wasserstein_generator(fake_scores)
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        adversarial.backward()
-        self.generator_optimizer.step()
-        self.discriminator.requires_grad_(True)
-
-        losses = torch.stack([judgement.detach(), distance.detach(), penalty.detach(), adversarial.detach()]).tolist()
-        names = ("loss", "discriminator_wasserstein", "gradient_penalty", "generator_wasserstein")
-        return {**dict(zip(names, losses, strict=True)), "resolution": growth.resolution, "alpha": growth.alpha}
-
-    def _join(self, batch: dict[str, Any], device: torch.device) -> torch.Tensor:
+    def read(self, batch: dict[str, Any], device: torch.device) -> tuple[torch.Tensor, None]:
         image = batch["image"].to(device, non_blocking=True)  # (B, C, S, S)
         channels = self.annotation.encode(batch["label"].to(device, non_blocking=True))  # (B, A, S, S)
-        return torch.cat([image, channels], dim=1).contiguous(memory_format=torch.channels_last)
+        return torch.cat([image, channels], dim=1).contiguous(memory_format=torch.channels_last), None

@@ -21,7 +21,7 @@ ARMS = make_arms(config)
 SETS = sorted({arm.generator for arm in ARMS.values() if arm.generator})
 MEMBERS = list(range(config["members"]))
 PYTHON = sys.executable
-SLICES = {"image_size_pixels": config["image_size_pixels"], **config.get("slices", {})}
+SLICES = {"image_size_pixels": config["image_size_pixels"], **config.get("slice_rule", {})}
 COMMON = flags({"dataset_dir": DATASET, "cache_dir": config["cache_dir"], **SLICES})
 GENERATOR = flags(
     {k: v for k, v in config["gan"].items() if k.startswith(("annotation_", "feature_")) or k == "latent_dim"}

@@ -38,10 +38,10 @@ class Ensemble:
         """Folder of the synthetic set; arms with and without real images share it."""
         return f"{self.choice}_{self.number}"
 
-    @property
-    def family(self) -> str:
-        """Title of the arms that differ only in the number of generators."""
-        return f"{IMAGES[self.images][0]}, {CHOICES[self.choice][0]}"
+
+def family_title(images: str, choice: str) -> str:
+    """Title of the arms that differ only in the number of generators."""
+    return f"{IMAGES[images][0]}, {CHOICES[choice][0]}"
 
 
 def read_ensemble(name: str) -> Ensemble | None:

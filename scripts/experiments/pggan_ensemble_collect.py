@@ -14,10 +14,10 @@ import numpy as np
 from scripts.data.contract import Dataset, read_dataset, write_json
 from scripts.data.splits import select_items
 from scripts.experiments.arms import Arm
-from scripts.experiments.pggan_ensemble_arms import make_arms, read_ensemble
-from scripts.experiments.pictures import read_slice
+from scripts.experiments.pggan_ensemble_arms import family_title, make_arms, read_ensemble
 from scripts.experiments.record import copy_curves, describe_dataset, describe_run, read_config, sum_seconds
 from scripts.report.grids import image_pictures, label_picture, write_grid
+from scripts.report.slices import read_slice
 
 SHOWN = 8  # images of a member
 EVALUATIONS = ("quality.json", "annotations.json", "choice.json")
@@ -81,14 +81,18 @@ def _describe_arm(name: str, arm: Arm, config: dict[str, Any]) -> dict[str, Any]
 
 def _families(arms: dict[str, Arm]) -> list[dict[str, Any]]:
     """Arms that differ only in the number of generators, in the order in which the config names them first."""
-    families: dict[str, dict[int, str]] = {}
+    families: dict[tuple[str, str], dict[int, str]] = {}
     for name in arms:
         if ensemble := read_ensemble(name):
-            families.setdefault(ensemble.family, {})[ensemble.number] = name
-    return [
-        {"title": title, "arms": {str(number): numbered[number] for number in sorted(numbered)}}
-        for title, numbered in families.items()
-    ]
+            families.setdefault((ensemble.images, ensemble.choice), {})[ensemble.number] = name
+    entries = []
+    for (images, choice), numbered in families.items():
+        entry: dict[str, Any] = {"title": family_title(images, choice)}
+        entry["arms"] = {str(number): numbered[number] for number in sorted(numbered)}
+        if choice != "members" and (images, "members") in families:
+            entry["alternative_to"] = family_title(images, "members")
+        entries.append(entry)
+    return entries
 
 
 def _device_hours(config: dict[str, Any], seconds: dict[str, float], arms: dict[str, Arm]) -> dict[str, float]:
@@ -129,10 +133,10 @@ def _collect_pictures(config: dict[str, Any], dataset: Dataset, first: Path, fol
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     captions = {}
-    growth = first / "member_0" / "run" / "pictures" / "growth.png"
-    if growth.exists():
-        shutil.copyfile(growth, folder / "growth.png")
-        captions["growth"] = "What member 0 made of the same two latents at the end of each resolution."
+    grown = [m for m in range(config["members"]) if _growth(first, m).exists()]
+    if grown:
+        shutil.copyfile(_growth(first, grown[0]), folder / "growth.png")
+        captions["growth"] = f"What member {grown[0]} made of the same two latents at the end of each resolution."
     made = first / "sets" / f"members_{config['members']}"
     if (made / "dataset.json").exists():
         channel = config.get("shown_channel", len(dataset.modality) - 1)
@@ -142,6 +146,10 @@ def _collect_pictures(config: dict[str, Any], dataset: Dataset, first: Path, fol
             f"Real images and those of every member, drawn at random: {shown}, and the annotation below."
         )
     return captions
+
+
+def _growth(first: Path, member: int) -> Path:
+    return first / f"member_{member}" / "run" / "pictures" / "growth.png"
 
 
 def _draw_members(dataset: Dataset, synthetic: Dataset, config: dict[str, Any], channel: int, file: Path) -> None:

@@ -90,7 +90,7 @@ class ImageQuality:
     def _finish(self, engine: Engine) -> None:
         made = {part: rows for part, rows in self.rows.items() if part not in REAL}
         names = {part: self.system if part == "synthetic" else f"{self.system} {part}" for part in made}
-        write_json(self.file, {names[part]: _without_nan(self._compare(rows)) for part, rows in made.items()})
+        write_json(self.file, {names[part]: without_nan(self._compare(rows)) for part, rows in made.items()})
 
     def _compare(self, synthetic: dict[str, list[Any]]) -> dict[str, Any]:
         parts = (*(self.rows[part] for part in REAL), synthetic)
@@ -147,8 +147,10 @@ def _mean_by_patient(rows: dict[str, list[Any]]) -> dict[str, float]:
     return {"value": float(np.mean(means)) if means else math.nan, "low": low, "high": high, "n": len(means)}
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON has no NaN: unknown numbers become null."""
     if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [without_nan(entry) for entry in value]
     return None if isinstance(value, float) and math.isnan(value) else value

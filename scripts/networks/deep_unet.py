@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from monai.networks.nets import DynUNet
 
 SUPERVISED_LEVELS = 5
 LEAST_LEVELS = 3
 
 
-def build_deep_unet(in_channels: int, out_channels: int, *, filters: Sequence[int], image_size: int) -> DynUNet:
+class DeepUNet(DynUNet):
+    """MONAI's `DynUNet`, with the same names of weights, whose bottleneck serves as features of an image."""
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Features for image-quality metrics: the bottleneck averaged over space, (B, filters[-1])."""
+        x = self.input_block(x)
+        for block in self.downsamples:
+            x = block(x)
+        return self.bottleneck(x).mean(dim=(2, 3))
+
+
+def build_deep_unet(in_channels: int, out_channels: int, *, filters: Sequence[int], image_size: int) -> DeepUNet:
     """MONAI's `DynUNet` as the paper describes its U-Net (section 3.2): one level per entry of `filters`.
 
     Two 3x3 convolutions per level, instance norm, LeakyReLU of slope .01, transposed convolutions. The usual U-Net has
@@ -44,7 +56,7 @@ def build_deep_unet(in_channels: int, out_channels: int, *, filters: Sequence[in
             f"image_size is {image_size}, expected a multiple of {multiple} from {2 * multiple} on for the {levels} "
             "levels of filters. Choose another size, or fewer filters."
         )
-    return DynUNet(
+    return DeepUNet(
         spatial_dims=2,
         in_channels=in_channels,
         out_channels=out_channels,

@@ -291,10 +291,11 @@ def fade_images(images: torch.Tensor, alpha: float) -> torch.Tensor:
 def check_image_size(image_size: int) -> None:
     """Raises ValueError where ``image_size`` isn't a power of two from 4 to 1024."""
     if image_size not in {2**exponent for exponent in range(2, 11)}:
-        padded = next((2**e for e in range(2, 11) if 2**e >= image_size), MAX_SIZE)
+        chosen = next((2**e for e in range(2, 11) if 2**e >= image_size), MAX_SIZE)
+        fitted = "smaller images are padded" if image_size <= MAX_SIZE else "larger ones are shrunk"
         raise ValueError(
             f"image_size is {image_size}: a progressive GAN needs a power of two from {START_SIZE} to {MAX_SIZE} "
-            f"pixels. {'Pad the images to' if image_size <= MAX_SIZE else 'Resize the images to at most'} {padded}."
+            f"pixels. Choose {chosen}, to which {fitted}."
         )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scripts.metrics.statistics import bootstrap_interval, holm, sign_flip_test
+from scripts.metrics.statistics import Floats, bootstrap_interval, holm, sign_flip_test
 from scripts.report.results import Arm, Results
 
 MINIMUM_PATIENTS = 6  # the two-sided sign-flip p cannot get under .05 below
@@ -28,8 +28,9 @@ class Estimate:
 class Comparison:
     """Paired difference in Dice, `arm` minus `other`, over the patients of a class (None: all).
 
-    `p` is the two-sided sign-flip p and `p_holm` its correction, both None where patients are fewer than
-    `MINIMUM_PATIENTS`. `finding` is "raised", "lowered", "cannot tell" or "too few".
+    Dice is that of one `label`, or the mean over labels (None). `p` is the two-sided sign-flip p and `p_adjusted` what
+    a correction for several tests made of it, both None where patients are fewer than `MINIMUM_PATIENTS`.
+    `finding` is "raised", "lowered", "cannot tell" or "too few".
     """
 
     arm: Arm
@@ -37,15 +38,16 @@ class Comparison:
     class_name: str | None
     difference: Estimate
     p: float | None = None
-    p_holm: float | None = None
+    p_adjusted: float | None = None
+    label: str | None = None
 
     @property
     def finding(self) -> str:
-        if self.p_holm is None:
+        if self.p_adjusted is None:
             return "too few"
-        if self.p_holm < SIGNIFICANT and self.difference.low > 0:
+        if self.p_adjusted < SIGNIFICANT and self.difference.low > 0:
             return "raised"
-        if self.p_holm < SIGNIFICANT and self.difference.high < 0:
+        if self.p_adjusted < SIGNIFICANT and self.difference.high < 0:
             return "lowered"
         return "cannot tell"
 
@@ -69,12 +71,17 @@ def compare_arms(results: Results, class_name: str | None = None) -> list[Compar
     return [compare_pair(results, arm, other, class_name) for arm, other in pairs]
 
 
-def compare_pair(results: Results, arm: Arm, other: Arm, class_name: str | None = None) -> Comparison:
-    """One arm against another over the patients of a class (None: all); not yet corrected."""
-    dice, other_dice = results.scores.by_patient(arm.name), results.scores.by_patient(other.name)
-    differences = [dice[patient] - other_dice[patient] for patient in _patients(results, class_name)]
+def compare_pair(
+    results: Results, arm: Arm, other: Arm, class_name: str | None = None, *, label: str | None = None
+) -> Comparison:
+    """One arm against another over the patients of a class (None: all); not yet corrected.
+
+    With a label, its Dice is compared, over the patients in whom it is defined; else the mean over labels.
+    """
+    dice, other_dice = (results.scores.by_patient(each.name, label=label) for each in (arm, other))
+    differences = [dice[patient] - other_dice[patient] for patient in _patients(results, class_name) if patient in dice]
     p = sign_flip_test(differences) if len(differences) >= MINIMUM_PATIENTS else None
-    return Comparison(arm, other, class_name, _estimate(differences), p)
+    return Comparison(arm, other, class_name, _estimate(differences), p, label=label)
 
 
 def compare_all(results: Results) -> tuple[list[Comparison], list[Comparison]]:
@@ -83,10 +90,13 @@ def compare_all(results: Results) -> tuple[list[Comparison], list[Comparison]]:
     return correct(compare_arms(results)), correct(per_class)
 
 
-def correct(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Fill in `p_holm`. Comparisons with too few patients are not tested and do not count in the family."""
-    adjusted = iter(holm([c.p for c in comparisons if c.p is not None]))
-    return [c if c.p is None else replace(c, p_holm=float(next(adjusted))) for c in comparisons]
+def correct(comparisons: Sequence[Comparison], adjust: Callable[..., Floats] = holm) -> list[Comparison]:
+    """Fill in `p_adjusted`, with `holm` or `bonferroni`, over all that are tested.
+
+    Comparisons with too few patients are not tested and do not count.
+    """
+    adjusted = iter(adjust([c.p for c in comparisons if c.p is not None]))
+    return [c if c.p is None else replace(c, p_adjusted=float(next(adjusted))) for c in comparisons]
 
 
 def scored_classes(results: Results) -> list[str]:

@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
 from scripts.report.comparisons import Estimate, estimate_arm, scored_classes
+from scripts.report.drawing import STAND_INS, STYLE, blank_figure, new_figure, shorten, to_svg
 from scripts.report.results import Arm, Results, read_curve
 
-# matplotlib draws in these stand-ins; `_to_svg` turns each into a CSS variable of the page.
-ROLES = ("ink", "muted", "rule", "baseline", "cool1", "cool2", "cool3", "warm1", "warm2", "warm3")
-STAND_INS = {role: f"#0101{index + 1:02x}" for index, role in enumerate(ROLES)}
 LOSS_ROLES = ("warm1", "cool1", "cool2", "warm2", "cool3", "warm3", "muted", "baseline")
-MARKERS = {"baseline": ("o", "\u25cf"), "alternative": ("s", "\u25a0"), "gan": ("D", "\u25c6")}
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 12,
-    "text.color": STAND_INS["ink"],
-    "axes.labelcolor": STAND_INS["muted"],
-    "axes.edgecolor": STAND_INS["rule"],
-    "xtick.color": STAND_INS["muted"],
-    "ytick.color": STAND_INS["muted"],
-    "grid.color": STAND_INS["rule"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.parse_math": False,
+MARKERS = {
+    "baseline": (("o", "\u25cf"),),
+    "alternative": (("s", "\u25a0"),),
+    "gan": (("D", "\u25c6"), ("^", "\u25b2"), ("v", "\u25bc")),
 }
 CURVE_POINTS = 240
 
 
 def arm_style(arms: Sequence[Arm], arm: Arm) -> tuple[str, str, str]:
-    """Colour role, matplotlib marker and text marker of an arm: grey baseline, cool alternatives, warm GAN arms."""
-    plot_marker, text_marker = MARKERS[arm.kind]
+    """Colour role, matplotlib marker and text marker of an arm: grey baseline, cool alternatives, warm GAN arms.
+
+    Every three GAN arms have the three colours and a marker of their own.
+    """
+    place = [other.name for other in arms if other.kind == arm.kind].index(arm.name)
+    markers = MARKERS[arm.kind]
     if arm.kind == "baseline":
-        return "baseline", plot_marker, text_marker
-    family = "warm" if arm.kind == "gan" else "cool"
-    alike = [other.name for other in arms if other.kind == arm.kind]
-    return f"{family}{alike.index(arm.name) % 3 + 1}", plot_marker, text_marker
+        return "baseline", *markers[0]
+    temperature = "warm" if arm.kind == "gan" else "cool"
+    return f"{temperature}{place % 3 + 1}", *markers[place // 3 % len(markers)]
 
 
 @mpl.rc_context(STYLE)
@@ -68,7 +55,7 @@ def draw_class_histogram(results: Results, *, width: int, name: str) -> Markup |
     real = np.array([classes[key]["slices"] for key in names])
     plans = synthetic_plans(results) or [(results.baseline, {})]
     height = 0.8 / len(plans)
-    figure, axes = _new_figure(width, 46 + len(names) * max(26, 19 * len(plans)))
+    figure, axes = new_figure(width, 46 + len(names) * max(26, 19 * len(plans)))
     for row, (arm, plan) in enumerate(plans):
         added = np.array([plan.get(key, 0) for key in names])
         y = np.arange(len(names)) + (row - (len(plans) - 1) / 2) * height
@@ -78,20 +65,22 @@ def draw_class_histogram(results: Results, *, width: int, name: str) -> Markup |
             text = f"{before:,} + {extra:,}" if extra else f"{before:,}"
             axes.annotate(text, (before + extra, at), (5, 0), textcoords="offset points", va="center", fontsize=11)
     axes.set_xlim(0, 1.02 * max((real + np.array([plan.get(k, 0) for k in names])).max() for _, plan in plans))
-    axes.set_yticks(range(len(names)), [_shorten(key, width) for key in names], color=STAND_INS["ink"])
+    axes.set_yticks(range(len(names)), [shorten(key, width) for key in names], color=STAND_INS["ink"])
     axes.invert_yaxis()
     axes.tick_params(length=0)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     total = ", ".join(f"{key}: {before} real" for key, before in zip(names, real, strict=True))
-    return _to_svg(figure, name, f"Bar chart of images per class, real and synthetic. {total}.")
+    return to_svg(figure, name, f"Bar chart of images per class, real and synthetic. {total}.")
 
 
 def synthetic_plans(results: Results) -> list[tuple[Arm, dict[str, int]]]:
-    """The distinct synthetic counts per class, each with the first arm that has them."""
+    """The distinct synthetic counts per class, each with the first arm that has them; not counts of no class."""
+    classes = results.experiment["dataset"]["classes"] or {}
     plans: list[tuple[Arm, dict[str, int]]] = []
     for arm in results.arms:
-        if any(arm.synthetic.values()) and arm.synthetic not in [plan for _, plan in plans]:
+        adds = any(arm.synthetic.get(name) for name in classes)
+        if adds and arm.synthetic not in [plan for _, plan in plans]:
             plans.append((arm, arm.synthetic))
     return plans
 
@@ -107,7 +96,7 @@ def draw_dice_by_class(results: Results, *, width: int, name: str) -> Markup:
     """
     groups: list[tuple[str, str | None]] = [("All", None), *((key, key) for key in scored_classes(results))]
     step = 0.78 / len(results.arms)
-    figure, axes = _new_figure(width, 50 + len(groups) * (14 + 13 * len(results.arms)))
+    figure, axes = new_figure(width, 50 + len(groups) * (14 + 13 * len(results.arms)))
     for row, (_, class_name) in enumerate(groups):
         for index, arm in enumerate(results.arms):
             role, marker, _ = arm_style(results.arms, arm)
@@ -119,7 +108,7 @@ def draw_dice_by_class(results: Results, *, width: int, name: str) -> Markup:
         if row:
             axes.axhline(row - 0.5, color=STAND_INS["rule"], linewidth=0.8)
     labels = [
-        f"{_shorten(label, width)}\nn = {estimate_arm(results, results.arms[0], class_name=key).n}"
+        f"{shorten(label, width)}\nn = {estimate_arm(results, results.arms[0], class_name=key).n}"
         for label, key in groups
     ]
     axes.set_yticks(range(len(groups)), labels, color=STAND_INS["ink"])
@@ -132,7 +121,7 @@ def draw_dice_by_class(results: Results, *, width: int, name: str) -> Markup:
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     means = ", ".join(f"{arm.title} {estimate_arm(results, arm).mean:.3f}" for arm in results.arms)
-    return _to_svg(figure, name, f"Dot plot of mean Dice per class and arm with 95% intervals. All patients: {means}.")
+    return to_svg(figure, name, f"Dot plot of mean Dice per class and arm with 95% intervals. All patients: {means}.")
 
 
 @mpl.rc_context(STYLE)
@@ -149,7 +138,7 @@ def draw_loss_curve(path: Path, *, width: int, name: str) -> tuple[Markup, list[
     """
     step_name, table = read_curve(path)
     steps = table.pop(step_name)
-    figure, axes = _new_figure(width, 190)
+    figure, axes = new_figure(width, 190)
     legend = []
     for index, (column, values) in enumerate(table.items()):
         known = np.isfinite(values) & np.isfinite(steps)
@@ -169,7 +158,7 @@ def draw_loss_curve(path: Path, *, width: int, name: str) -> tuple[Markup, list[
     axes.grid(axis="y", linewidth=0.8)
     axes.tick_params(length=0, which="both")
     axes.spines["left"].set_visible(False)
-    return _to_svg(figure, name, f"Loss curves of {path.stem}: {', '.join(table)} against {step_name}."), legend
+    return to_svg(figure, name, f"Loss curves of {path.stem}: {', '.join(table)} against {step_name}."), legend
 
 
 Curves = Mapping[str, Sequence[tuple[float, Estimate]]]  # by arm: share of the data, and the estimate there
@@ -189,7 +178,7 @@ def draw_learning_curves(
         name: prefix of the SVG's ids, unique on the page.
     """
     beside = width >= 500 and len(panels) > 1
-    figure = _blank_figure(width, 370 if beside else 60 + 210 * len(panels))
+    figure = blank_figure(width, 370 if beside else 60 + 210 * len(panels))
     grid = figure.add_gridspec(
         len(panels) - 1 if beside else len(panels), 2 if beside else 1, width_ratios=[1.45, 1] if beside else None
     )
@@ -204,7 +193,7 @@ def draw_learning_curves(
         for arm in arms
     )
     at = ", ".join(f"{100 * share:g}%" for share in ticks)
-    return _to_svg(
+    return to_svg(
         figure, name, f"Learning curves: {', '.join(panels)} at {at} of the data. {next(iter(panels))}: {text}."
     )
 
@@ -257,37 +246,3 @@ def draw_interval(estimate: Estimate, ends: tuple[float, float], role: str) -> M
         f'<line x1="{x(0)}" x2="{x(0)}" y1="0" y2="18" stroke="var(--muted)" stroke-dasharray="2 2"/>'
         f'{line}<circle cx="{x(estimate.mean)}" cy="9" r="4" fill="var(--{role})"/></svg>'
     )
-
-
-def _new_figure(width: int, height: int) -> tuple[Figure, Axes]:
-    figure = _blank_figure(width, height)
-    return figure, figure.add_subplot()
-
-
-def _blank_figure(width: int, height: int) -> Figure:
-    figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
-    FigureCanvasSVG(figure)
-    return figure
-
-
-def _shorten(text: str, width: int) -> str:
-    room = 14 if width < 500 else 28
-    return text if len(text) <= room else f"{text[: room - 1]}\u2026"
-
-
-def _to_svg(figure: Figure, name: str, description: str) -> Markup:
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True)
-    text = buffer.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'\b(id="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
-    for role, stand_in in STAND_INS.items():
-        text = text.replace(stand_in, f"var(--{role})")
-    width, height = (float(value) for value in re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2])
-    opening = (
-        f'<svg role="img" aria-label="{escape(description)}" viewBox="0 0 {width:g} {height:g}" '
-        f'style="max-width: {width:g}px" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
-    )
-    return Markup(opening + text[text.index(">") + 1 :])

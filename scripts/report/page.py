@@ -21,7 +21,9 @@ from scripts.report.comparisons import (
     estimate_arm,
     scored_classes,
 )
-from scripts.report.results import Arm, Results, ResultsError, read_results
+from scripts.report.ensemble_page import ensemble_section
+from scripts.report.files import ResultsError
+from scripts.report.results import Arm, Results, read_results
 from scripts.report.study import STUDY_FILE, read_study
 from scripts.report.study_page import render_study
 from scripts.report.verdict import (
@@ -63,22 +65,28 @@ def render_report(results: Results) -> str:
     """The report's HTML."""
     overall, per_class = compare_all(results)
     finding, sentence = headline(results, overall)
+    ensemble = None if results.ensemble is None else ensemble_section(results, results.ensemble)
     return parts.template("page.html.j2").render(
         experiment=results.experiment,
         finding=finding,
         headline=sentence,
+        baseline=results.baseline.title,
         sentences=[describe_arm(arm, overall) for arm in results.of_kind("gan")],
         patients=overall[0].difference.n if overall else estimate_arm(results, results.baseline).n,
         arm_legend=[parts.legend_entry(results.arms, arm) for arm in results.arms],
         arms=[_arm_row(results, arm) for arm in results.arms],
         comparisons=parts.comparison_groups(results.arms, overall),
+        ensemble=ensemble,
         classes=_class_sections(results, per_class),
         histogram=parts.both_widths(
             lambda width, name: figures.draw_class_histogram(results, width=width, name=name), "h"
         ),
         plans=_plan_legend(results),
         dice=parts.both_widths(lambda width, name: figures.draw_dice_by_class(results, width=width, name=name), "d"),
-        pictures=[(path.stem, parts.embed_picture(path)) for path in _ordered_pictures(results)],
+        pictures=[
+            {"name": path.stem, "source": parts.embed_picture(path), "caption": _captions(results).get(path.stem)}
+            for path in _ordered_pictures(results)
+        ],
         quality=[_quality_section(name, entry) for name, entry in results.quality.items()],
         curves=[
             (path.stem, *figures.draw_loss_curve(path, width=CURVE, name=f"c{index}"))
@@ -135,8 +143,13 @@ def _class_sections(results: Results, per_class: Sequence[Comparison]) -> list[d
 
 
 def _ordered_pictures(results: Results) -> list[Path]:
-    order = {name: index for index, name in enumerate(results.class_names)}
+    """Those with a caption first, in the captions' order, then the classes', then the rest."""
+    order = {name: index for index, name in enumerate(dict.fromkeys([*_captions(results), *results.class_names]))}
     return sorted(results.pictures, key=lambda path: (order.get(path.stem, len(order)), path.stem))
+
+
+def _captions(results: Results) -> dict[str, str]:
+    return results.experiment["captions"] or {}
 
 
 def _quality_section(system: str, entry: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from markupsafe import Markup
 
 from scripts.report import figures
 from scripts.report.comparisons import Comparison
-from scripts.report.results import Arm, ResultsError
+from scripts.report.files import ResultsError
+from scripts.report.results import Arm
 from scripts.report.verdict import format_difference, format_p
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -72,7 +73,8 @@ def comparison_groups(arms: Sequence[Arm], comparisons: Sequence[Comparison]) ->
     axis = comparison_axis(comparisons)
     groups = []
     for arm in arms:
-        rows = [comparison_row(arms, c, c.other.title, axis) for c in comparisons if c.arm.name == arm.name]
+        role = figures.arm_style(arms, arm)[0]
+        rows = [comparison_row(role, c, c.other.title, axis) for c in comparisons if c.arm.name == arm.name]
         if rows:
             groups.append({**legend_entry(arms, arm), "rows": rows})
     return groups
@@ -85,16 +87,14 @@ def comparison_axis(comparisons: Iterable[Comparison]) -> tuple[float, float]:
     return (min(ends), max(ends)) if max(ends) > min(ends) else (-1.0, 1.0)
 
 
-def comparison_row(
-    arms: Sequence[Arm], comparison: Comparison, title: str, axis: tuple[float, float]
-) -> dict[str, Any]:
-    """A table row of one comparison, drawn on the axis in its arm's colour."""
+def comparison_row(role: str, comparison: Comparison, title: str, axis: tuple[float, float]) -> dict[str, Any]:
+    """A table row of one comparison, drawn on the axis in a colour role."""
     return {
         "other": title,
-        "drawing": figures.draw_interval(comparison.difference, axis, figures.arm_style(arms, comparison.arm)[0]),
+        "drawing": figures.draw_interval(comparison.difference, axis, role),
         "difference": format_difference(comparison.difference),
         "p": format_p(comparison.p).removeprefix("p = ").removeprefix("p "),
-        "p_holm": format_p(comparison.p_holm).removeprefix("p = ").removeprefix("p "),
+        "p_adjusted": format_p(comparison.p_adjusted).removeprefix("p = ").removeprefix("p "),
         "finding": comparison.finding,
     }
 

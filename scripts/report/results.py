@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,19 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.metrics.statistics import average_by_patient
+from scripts.report.ensemble import Ensemble, read_ensemble
+from scripts.report.files import ResultsError, read_json, read_rows
 
 KINDS = ("baseline", "alternative", "gan")
 METRICS = ("dice", "iou", "hd95_mm", "volume_error_ml")
 COLUMNS = ("patient", "class", "label", *METRICS)
 REQUIRED = ("title", "dataset", "arms", "baseline", "folds", "seeds")
-OPTIONAL = ("image_size", "command", "commit", "hardware", "seconds", "versions", "published")
+OPTIONAL = ("image_size", "command", "commit", "hardware", "seconds", "versions", "published", "captions", "ensemble")
 OPTIONAL_OF_DATASET = ("path", "patients", "slices", "classes")
 EXAMPLE = '{"name": "gan", "title": "Real and synthetic", "kind": "gan", "synthetic": {"A": 10}}'
 Key = tuple[str, int | None, int, str]  # patient, fold (None: the data set's own split), seed, label
-
-
-class ResultsError(ValueError):
-    """A results folder that cannot be reported; the message says which file, what was expected and what to do."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +48,22 @@ class Scores:
     values: dict[str, dict[str, NDArray[np.float64]]]
     left_out: int
 
-    def by_patient(self, arm: str, metric: str = "dice", *, label: str | None = None) -> dict[str, float]:
-        """Each patient's mean over labels (or of one), folds and seeds; NaN where the metric is nowhere defined."""
-        rows = [index for index, key in enumerate(self.keys) if label in (None, key[3])]
+    def by_patient(
+        self, arm: str, metric: str = "dice", *, label: str | None = None, seed: int | None = None
+    ) -> dict[str, float]:
+        """Each patient's mean over labels (or of one), folds and seeds (or of one); NaN where nowhere defined."""
+        rows = [i for i, key in enumerate(self.keys) if label in (None, key[3]) and seed in (None, key[2])]
         names, means = average_by_patient([self.keys[index][0] for index in rows], self.values[metric][arm][rows])
         return dict(zip(names, means.tolist(), strict=True))
+
+    def by_training(self, arm: str, metric: str = "dice", *, label: str | None = None) -> dict[int, float]:
+        """Each seed's mean over patients, where it is defined for any: what a single training scores."""
+        found = {}
+        for seed in dict.fromkeys(key[2] for key in self.keys):
+            values = np.array(list(self.by_patient(arm, metric, label=label, seed=seed).values()))
+            if not np.isnan(values).all():
+                found[seed] = float(np.nanmean(values))
+        return found
 
     @property
     def labels(self) -> list[str]:
@@ -75,6 +82,7 @@ class Results:
     quality: dict[str, Any]
     curves: list[Path]
     pictures: list[Path]
+    ensemble: Ensemble | None = None
 
     @property
     def baseline(self) -> Arm:
@@ -113,6 +121,12 @@ def read_results(results_dir: str | Path) -> Results:
         if "slices" not in counts:
             raise ResultsError(f"{folder / 'experiment.json'}: class {name!r} has no 'slices', its number of images.")
     arms = _read_arms(experiment, folder / "experiment.json")
+    ensemble = None
+    if experiment["ensemble"] is not None:
+        names = [arm.name for arm in arms if arm.kind != "baseline"]
+        ensemble = read_ensemble(experiment["ensemble"], names, folder / "experiment.json")
+    pictures = sorted((folder / "pictures").glob("*.png"))
+    _check_captions(experiment["captions"], pictures, folder / "experiment.json")
     quality = read_json(folder / "quality.json") if (folder / "quality.json").exists() else {}
     return Results(
         folder=folder,
@@ -121,7 +135,8 @@ def read_results(results_dir: str | Path) -> Results:
         scores=_read_scores(folder, arms, experiment["folds"], experiment["seeds"]),
         quality=quality,
         curves=sorted((folder / "curves").glob("*.csv")),
-        pictures=sorted((folder / "pictures").glob("*.png")),
+        pictures=pictures,
+        ensemble=ensemble,
     )
 
 
@@ -143,19 +158,6 @@ def read_curve(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
     return columns[0], table
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of a results folder."""
-    if not path.is_file():
-        raise ResultsError(f"{path} is missing; run the experiment's workflow to the end, or check the folder's name.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ResultsError(f"{path} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ResultsError(f"{path} holds a {type(content).__name__}; expected an object.")
-    return content
-
-
 def _read_arms(experiment: dict[str, Any], path: Path) -> list[Arm]:
     arms = []
     for entry in experiment["arms"]:
@@ -174,23 +176,17 @@ def _read_arms(experiment: dict[str, Any], path: Path) -> list[Arm]:
     return arms
 
 
-def read_rows(path: Path, *, minimum: int = 1, allow_empty: bool = False) -> Iterator[dict[str, str]]:
-    """The rows of a CSV of a results folder, with `minimum` columns or more; by default at least one row."""
-    if not path.is_file():
-        raise ResultsError(f"{path} is missing; the job that writes it has not finished: run the workflow again.")
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if len(reader.fieldnames or []) < minimum:
-            raise ResultsError(f"{path} has the header {reader.fieldnames}; expected {minimum} columns or more.")
-        rows = list(reader)
-    if not rows and not allow_empty:
-        raise ResultsError(f"{path} holds no rows; the job that writes it failed or its split is empty.")
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise ResultsError(
-                f"{path}, line {number}: not as many cells as the header's {len(reader.fieldnames or [])}."
-            )
-    return iter(rows)
+def _check_captions(captions: Any, pictures: list[Path], path: Path) -> None:
+    if captions is None:
+        return
+    if not isinstance(captions, dict) or not all(isinstance(text, str) and text for text in captions.values()):
+        raise ResultsError(f"{path}: captions is {captions!r}; expected an object, one text per picture.")
+    unknown = sorted(set(captions) - {picture.stem for picture in pictures})
+    if unknown:
+        raise ResultsError(
+            f"{path}: captions for {unknown}, but the pictures are {[picture.stem for picture in pictures]}; name a "
+            "picture's file without .png, or run the job that draws it."
+        )
 
 
 def run_files(folder: Path, folds: list[int | None], seeds: list[int]) -> Iterator[tuple[int | None, int, Path]]:

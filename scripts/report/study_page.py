@@ -102,8 +102,8 @@ def _difference_groups(
     for compared in (added, alone):
         if compared:
             first = next(iter(compared.values()))
-            rows = [parts.comparison_row(study.arms, c, title, axis) for title, c in compared.items()]
             entry = parts.legend_entry(study.arms, first.arm)
+            rows = [parts.comparison_row(entry["role"], c, title, axis) for title, c in compared.items()]
             groups.append({**entry, "title": f"{first.arm.title}, against {first.other.title}", "rows": rows})
     return groups
 

@@ -71,6 +71,49 @@ def headline_over_fractions(added: Mapping[str, Comparison]) -> tuple[str, str]:
     return "too few", f"Too few patients to tell: {most}, and the test needs {MINIMUM_PATIENTS} or more."
 
 
+def headline_over_members(by_family: Mapping[str, Mapping[tuple[int, int], Comparison]]) -> str:
+    """The answer to "do more members help?" in one sentence.
+
+    "More members raised Dice in 'Synthetic only' (5 against 1: +0.050 [0.030, 0.070], p = .01); cannot tell in
+    'Real + synthetic' (5 against 1: +0.002 [-0.010, 0.014], p = 1)."
+
+    Args:
+        by_family: by the title of arms that differ only in the number of members, comparisons of mean Dice by the two
+            numbers, larger first. The largest number against the smallest decides; others are told where they differ.
+    """
+    clauses: dict[str, list[str]] = {}
+    for title, compared in by_family.items():
+        if not compared:
+            continue
+        widest = max(compared, key=lambda pair: pair[0] - pair[1])
+        finding = compared[widest].finding
+        odd = [pair for pair, c in compared.items() if c.finding in ("raised", "lowered") and c.finding != finding]
+        text = f"\u201c{title}\u201d ({_numbers(widest)}: {_result_inside(compared[widest])}"
+        exceptions = [f"{_numbers(pair)} {compared[pair].finding} it: {_result_inside(compared[pair])}" for pair in odd]
+        clauses.setdefault(finding, []).append(text + "".join(f"; yet {words}" for words in exceptions) + ")")
+    if not clauses:
+        return "No arms that differ only in the number of members were run, so nothing can be said about it."
+    if set(clauses) == {"too few"}:
+        most = max(c.difference.n for compared in by_family.values() for c in compared.values())
+        return f"Too few patients to tell whether more members help: {most}, and the test needs {MINIMUM_PATIENTS}."
+    said = [f"more members {word} Dice in {_join(clauses[word])}" for word in ("raised", "lowered") if word in clauses]
+    if "cannot tell" in clauses:
+        said.append(f"cannot tell {'' if said else 'whether more members help '}in {_join(clauses['cannot tell'])}")
+    text = "; ".join(said)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def describe_replacements(compared: Sequence[tuple[int, str, str, Comparison]]) -> str:
+    """A sentence on the same number of members got otherwise: (number, family, the family compared with, result)."""
+    words = {"raised": "scored higher than", "lowered": "scored lower than", "cannot tell": "cannot be told from"}
+    said = [
+        f"{number} of \u201c{title}\u201d {words[c.finding]} {number} of \u201c{other}\u201d ({_result_inside(c)})"
+        for number, title, other, c in compared
+        if c.finding in words
+    ]
+    return f"Same number, other members: {'; '.join(said)}." if said else ""
+
+
 def judge_arm(arm: Arm, comparisons: Sequence[Comparison]) -> str:
     """One word on a GAN arm: "best", "beats baseline", "lowered", "cannot tell" or "too few"."""
     first, *others = [c for c in comparisons if c.arm == arm]
@@ -87,13 +130,13 @@ def describe_arm(arm: Arm, comparisons: Sequence[Comparison]) -> str:
     """
     first, *others = [c for c in comparisons if c.arm == arm]
     n, baseline = first.difference.n, first.other.title
-    if first.p_holm is None:
+    if first.p_adjusted is None:
         count = "one patient is" if n == 1 else f"{n} patients are"
         return f"{arm.title}: {format_difference(first.difference)} Dice against {baseline}; {count} too few to tell."
     if first.finding == "cannot tell":
         parts = [f"Cannot tell whether {arm.title} changed Dice against {baseline}: {_result(first)}"]
     else:
-        shown = f"by {format_difference(first.difference)} against {baseline} ({format_p(first.p_holm)} after Holm)"
+        shown = f"by {format_difference(first.difference)} against {baseline} ({format_p(first.p_adjusted)} after Holm)"
         parts = [f"{arm.title} {first.finding} Dice {shown}"]
     for finding, words in (("raised", "better than"), ("lowered", "worse than")):
         same = [f"{c.other.title}: {_result(c)}" for c in others if c.finding == finding]
@@ -120,7 +163,7 @@ def describe_class(comparisons: Sequence[Comparison]) -> str:
     if not against_baseline:
         return "No arm with GAN images was run."
     baseline, n = against_baseline[0].other.title, against_baseline[0].difference.n
-    if against_baseline[0].p_holm is None:
+    if against_baseline[0].p_adjusted is None:
         shown = _join([f"{c.arm.title} {format_difference(c.difference)}" for c in against_baseline])
         return f"{'One patient is' if n == 1 else f'{n} patients are'} too few to tell. Against {baseline}: {shown}."
     clauses = []
@@ -144,7 +187,16 @@ def patients_needed(comparisons: int) -> int:
 
 
 def _result(comparison: Comparison) -> str:
-    return f"{format_difference(comparison.difference)} ({format_p(comparison.p_holm or 0)})"
+    return f"{format_difference(comparison.difference)} ({format_p(comparison.p_adjusted or 0)})"
+
+
+def _result_inside(comparison: Comparison) -> str:
+    """The result where a bracket is already open."""
+    return f"{format_difference(comparison.difference)}, {format_p(comparison.p_adjusted)}"
+
+
+def _numbers(pair: tuple[int, int]) -> str:
+    return f"{pair[0]} against {pair[1]}"
 
 
 def _join(items: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ LCGAN = (
     "lcgan_classifier_train",
 )
 PGGAN_ENSEMBLE = tuple(
-    f"pggan_ensemble_{name}" for name in ("train", "inference", "segmenter_train", "segmenter_evaluate")
+    f"pggan_ensemble_{name}" for name in ("train", "inference", "evaluate", "segmenter_train", "segmenter_evaluate")
 )
 WORKFLOWS = ("train", "inference", "evaluate", *REDGAN, *LCGAN, *PGGAN_ENSEMBLE)
 # overlay -> the workflows it is for; together they know all its keys
@@ -180,6 +180,11 @@ def test_shared_knobs_and_networks_agree() -> None:
     fcn = [read(f"lcgan_{name}")["network_def"] for name in ("segmenter_train", "segmenter_evaluate", "evaluate")]
     assert fcn.count(fcn[0]) == 3
     assert read("lcgan_evaluate")["classifier_def"] == read("lcgan_classifier_train")["network_def"]
+    deep_unets = [read(f"pggan_ensemble_{name}")["network_def"] for name in ("segmenter_train", "evaluate")]
+    assert deep_unets[0] == deep_unets[1]
+    assert read("pggan_ensemble_evaluate")["rule"] == read("pggan_ensemble_train")["train"]["dataset"]["rule"]
+    standardise = read("pggan_ensemble_evaluate")["standardise"]["transforms"]
+    assert standardise[-1] == read("pggan_ensemble_segmenter_train")["standardise"]
     segmenters = [read(name)["network_def"] for name in ("train", "inference", "evaluate", "redgan_evaluate")]
     assert all(definition == read("redgan_train")["segmenter_def"] for definition in segmenters)
 
@@ -189,7 +194,7 @@ def test_preprocessing_agrees() -> None:
     train = steps["train"]
     assert steps["redgan_evaluate"] == train
     assert steps["redgan_train"] == steps["redgan_inference"] == steps["lcgan_train"] == steps["lcgan_inference"]
-    plain = ("lcgan_evaluate", "lcgan_segmenter_train", "lcgan_classifier_train", *PGGAN_ENSEMBLE[:3])
+    plain = ("lcgan_evaluate", "lcgan_segmenter_train", "lcgan_classifier_train", *PGGAN_ENSEMBLE[:-1])
     for name in plain:
         assert steps[name] == train, name
     assert steps["lcgan_segmenter_evaluate"] == steps["evaluate"]

@@ -93,7 +93,7 @@ def test_schedule_and_state_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_size": 24}, r"image_size is 24: .* Pad the images to 32"),
+        ({"image_size": 24}, r"image_size is 24: .* Choose 32"),
         ({"image_size": 32}, r"no positive number of images for 16, 32 pixels: .* from 4 to 32\. Add"),
         ({"batch_sizes": {4: 4, 8: 0}}, "no positive number of images for 8 pixels"),
         ({"first_resolution": 16}, r"first_resolution is 16: expected one of \[4, 8\]"),

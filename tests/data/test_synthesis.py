@@ -85,3 +85,29 @@ def test_several_synthetic_sets_are_compared_under_their_names(tmp_path):
     compared = ComparedSlices(slices(tmp_path, "p0"), slices(tmp_path, "p1"), {"epoch_1": made, "epoch_2": made})
     assert [compared[n]["part"] for n in (0, 3, 6, 9)] == ["training", "held_out", "epoch_1", "epoch_2"]
     assert compared[6]["file"] == made.data[0]["image"]
+
+
+def made_by(folder: Path, member: int) -> dict:
+    files = {key: str(folder / f"made_{key}.npy") for key in ("image", "label")}
+    return {**files, "patient": f"synthetic-{member}", "synthetic": {"member": member}}
+
+
+def test_members_are_told_apart_and_their_images_are_patients_of_their_own(tmp_path):
+    slices(tmp_path, "made")
+    ensemble = SliceDataset([made_by(tmp_path, n) for n in (0, 1)], load_arrays, tmp_path / "cache")
+    compared = ComparedSlices(slices(tmp_path, "p0"), slices(tmp_path, "p1"), ensemble)
+    assert [compared[n]["member"] for n in (0, 3, 6, 9)] == [-1, -1, 0, 1]
+    assert [compared[n]["source_patient"] for n in (6, 9)] == ["synthetic-0", "synthetic-1"]
+    assert compared.item(9) == made_by(tmp_path, 1)
+
+
+def test_a_few_images_of_each_part_are_spread_over_all_of_it(tmp_path):
+    made = slices(tmp_path, "made")
+    ensemble = SliceDataset([made_by(tmp_path, n) for n in range(4)], load_arrays, tmp_path / "cache")
+    compared = ComparedSlices(slices(tmp_path, "p0"), slices(tmp_path, "p1"), ensemble, most_images=4)
+    assert [compared[n]["part"] for n in range(len(compared))] == ["training"] * 3 + ["held_out"] * 3 + [
+        "synthetic"
+    ] * 4
+    assert [compared[n]["member"] for n in range(6, 10)] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="most_images is 0"):
+        ComparedSlices(made, made, made, most_images=0)

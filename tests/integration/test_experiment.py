@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -104,3 +105,41 @@ def test_lcgan_over_two_fractions_with_and_without_enough_patients_for_the_class
     page = (tmp_path / "results" / "report.html").read_text()
     assert all(text in page for text in ("Tiny", "+ both", "epoch_0002", "data:image/png;base64"))
     assert "Nothing to be done" in run_workflow(config, "lcgan")
+
+
+@pytest.mark.slow
+def test_an_ensemble_with_snapshots_and_chosen_members(tmp_path: Path) -> None:
+    arms = ["real", "real_members_2", "synthetic_members_1", "synthetic_snapshots_2", "synthetic_greedy_1"]
+    content = {
+        "members": 2,
+        "snapshots": 2,
+        "arms": arms,
+        "image_count": 8,
+        "slice_rule": {"bright_share": 0.0},
+        "gan": {
+            "images_per_phase": 8,
+            "total_images": 72,
+            "batch_size_at_4_8_16_pixels": [4, 4, 4, 4],
+            "iterations_per_epoch": 2,
+            "latent_dim": 8,
+            "feature_base": 64,
+            "feature_max": 8,
+        },
+        "segmenter": {"max_epochs": 1, "samples_per_epoch": 8, "batch_size": 4, "filters": [4, 8, 8]},
+    }
+    config = write_config(tmp_path, slices=4, **content)
+    run_workflow(config, "pggan_ensemble")
+    results = read_results(tmp_path / "results")
+    assert [arm.name for arm in results.arms] == arms
+    families = {family["title"]: family["arms"] for family in results.experiment["ensemble"]["families"]}
+    assert families["Synthetic only, snapshots of one member's training"] == {"2": "synthetic_snapshots_2"}
+    hours = results.experiment["ensemble"]["device_hours"]
+    assert hours["synthetic_snapshots_2"] == hours["synthetic_members_1"] < hours["synthetic_greedy_1"]
+    order = json.loads((tmp_path / "results" / "jobs" / "fold0" / "evaluation" / "choice.json").read_text())["order"]
+    chosen = read_dataset(tmp_path / "results" / "jobs" / "fold0" / "sets" / "greedy_1")
+    first = tmp_path / "results" / "jobs" / "fold0" / f"member_{order[0]}" / "generator.pt"
+    sha = hashlib.sha256(first.read_bytes()).hexdigest()
+    assert {item["synthetic"]["generator_sha256"] for item in chosen.items} == {sha}
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert all(text in page for text in ("Tiny", "chosen for coverage", "growth"))
+    assert "Nothing to be done" in run_workflow(config, "pggan_ensemble")

@@ -12,6 +12,9 @@ import pytest
 import torch
 
 from scripts.data.contract import read_dataset
+from scripts.handlers.export import write_trained_on
+from scripts.handlers.training_state import save_atomically
+from scripts.networks.deep_unet import build_deep_unet
 
 pytestmark = pytest.mark.slow
 GENERATOR = {"image_size_pixels": 16, "latent_dim": 8, "feature_base": 64, "feature_max": 8, "bright_share": 0.0}
@@ -79,3 +82,19 @@ def test_members_share_a_quota_and_feed_the_segmenter(bundle, members, tmp_path)
     model = {"deep_unet_file": tmp_path / "segmenter" / "model.pt", "output_dir": tmp_path / "segmenter"}
     bundle.run("pggan_ensemble_segmenter_evaluate", **{"image_size_pixels": 16, "filters": "[4,8,8]", **model})
     assert (tmp_path / "segmenter" / "scores.csv").is_file()
+
+    judge = tmp_path / "judge" / "model.pt"  # one that knows real images only
+    save_atomically(build_deep_unet(4, 4, filters=[4, 8, 8], image_size=16).state_dict(), judge)
+    write_trained_on(judge, made.trained_on)
+    judged = {"synthetic_dir": synthetic, "deep_unet_file": judge, "output_dir": tmp_path / "judge"}
+    bundle.run("pggan_ensemble_evaluate", **SEGMENTER, **judged)
+    quality, annotations, choice = (
+        json.loads((tmp_path / "judge" / f"{name}.json").read_text()) for name in ("quality", "annotations", "choice")
+    )
+    assert {"frechet", "kernel", "mask_dice", "mask_dice_held_out_real"} <= set(quality["pggan_ensemble"])
+    assert {name: part["images"] for name, part in annotations["parts"].items()}["synthetic"] == 9
+    assert [entry["images"] for entry in annotations["members"]] == [5, 4]
+    assert annotations["labels"] == real.labels[1:]
+    assert sorted(choice["order"]) == [0, 1]
+    assert choice["images_per_member"] == 4
+    assert choice["coverage"][0] == max(choice["single"]) <= choice["coverage"][1]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.networks.nets import DynUNet
 from torch import nn
 
 from scripts.networks.deep_unet import build_deep_unet
@@ -72,3 +73,41 @@ def test_any_other_size_works() -> None:
 def test_two_levels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"filters is \[4, 8\], expected 3 numbers or more"):
         build((4, 8))
+
+
+def test_features_are_the_bottleneck_averaged_over_the_image() -> None:
+    network, x = build().eval(), torch.randn(2, 4, 64, 96)
+    deepest: list[torch.Tensor] = []
+    hook = network.bottleneck.register_forward_hook(lambda module, given, made: deepest.append(made))
+    network(x)
+    hook.remove()
+    features = network.encode(x)
+    assert features.shape == (2, 8)
+    assert deepest[0].shape == (2, 8, 2, 3)
+    torch.testing.assert_close(features, deepest[0].flatten(2).mean(2))
+    torch.testing.assert_close(network.train().encode(x), features)
+
+
+def test_weights_are_those_of_monais_network() -> None:
+    network = build((4, 8, 8), 16)
+    plain = DynUNet(
+        2,
+        4,
+        3,
+        kernel_size=[3, 3, 3],
+        strides=[1, 2, 2],
+        upsample_kernel_size=[2, 2],
+        filters=[4, 8, 8],
+        norm_name=("instance", {"affine": True}),
+        deep_supervision=True,
+    )
+    plain.load_state_dict(network.state_dict())
+    x = torch.randn(1, 4, 16, 16)
+    torch.testing.assert_close(plain.eval()(x), network.eval()(x))
+
+
+def test_it_can_be_traced() -> None:
+    network, x = build((4, 8, 8), 16).eval(), torch.randn(1, 4, 16, 16)
+    traced = torch.jit.trace(network, x)
+    y = torch.randn(3, 4, 16, 16)
+    torch.testing.assert_close(traced(y), network(y))

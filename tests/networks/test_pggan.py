@@ -304,7 +304,7 @@ def test_fade_and_shrink_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "remedy"), [(240, "Pad the images to 256"), (2, "Pad the images to 4"), (2048, "Resize .* at most 1024")]
+    ("size", "remedy"), [(240, "Choose 256, to which smaller"), (2, "Choose 4"), (2048, "Choose 1024, .* larger")]
 )
 def test_sizes_that_are_no_power_of_two_are_refused(size: int, remedy: str) -> None:
     for network in (PGGANGenerator, PGGANDiscriminator):

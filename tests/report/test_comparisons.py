@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.report.comparisons import Comparison, Estimate, compare_all, compare_arms, correct, estimate_arm
+from scripts.metrics.statistics import bonferroni
+from scripts.report.comparisons import (
+    Comparison,
+    Estimate,
+    compare_all,
+    compare_arms,
+    compare_pair,
+    correct,
+    estimate_arm,
+)
 from scripts.report.results import Arm, read_results
 
 GAN, REAL = Arm("gan", "GAN", "gan", {}), Arm("real", "Real only", "baseline", {})
@@ -57,15 +66,31 @@ def test_difference_is_paired_by_patient(make_results: Callable[..., Path]) -> N
 
 def test_holm_leaves_out_what_is_not_tested() -> None:
     given = [comparison(p, 0.1, 0.2) for p in (0.01, None, 0.04)]
-    corrected = [c.p_holm for c in correct([replace(c, p_holm=None) for c in given])]
+    corrected = [c.p_adjusted for c in correct([replace(c, p_adjusted=None) for c in given])]
     assert corrected == [pytest.approx(0.02), None, pytest.approx(0.04)]
+
+
+def test_bonferroni_counts_only_what_is_tested() -> None:
+    given = [comparison(p, 0.1, 0.2) for p in (0.01, None, 0.04, 0.5)]
+    corrected = [c.p_adjusted for c in correct(given, bonferroni)]
+    assert corrected == [pytest.approx(0.03), None, pytest.approx(0.12), 1.0]
+
+
+def test_one_labels_difference_is_over_the_patients_who_have_it(make_study: Callable[..., Path]) -> None:
+    results = read_results(make_study(extras=False) / "fraction_0.1")
+    arm, other = results.arms[1], results.baseline
+    found = compare_pair(results, arm, other, label="IVH")
+    dice, other_dice = (results.scores.by_patient(name, label="IVH") for name in (arm.name, other.name))
+    assert (found.label, found.difference.n) == ("IVH", 9)  # every third patient has no IVH
+    assert found.difference.mean == pytest.approx(np.mean([dice[name] - other_dice[name] for name in dice]))
+    assert compare_pair(results, arm, other).label is None
 
 
 def test_overall_and_classes_are_two_families(make_results: Callable[..., Path]) -> None:
     folder = make_results(gains={"gan": 0.2}, noise=0.001, classes={"A": 8, "B": 7, "C": 5}, extras=False)
     overall, per_class = compare_all(read_results(folder))
-    assert [c.p_holm for c in overall] == [overall[0].p]
-    assert [c.p_holm for c in per_class] == [pytest.approx(2 * 2 / 2**8), pytest.approx(2 / 2**7), None]
+    assert [c.p_adjusted for c in overall] == [overall[0].p]
+    assert [c.p_adjusted for c in per_class] == [pytest.approx(2 * 2 / 2**8), pytest.approx(2 / 2**7), None]
 
 
 def test_single_class_is_not_repeated(make_results: Callable[..., Path]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -9,7 +10,8 @@ import pytest
 
 from scripts.report import figures
 from scripts.report.comparisons import Estimate
-from scripts.report.results import Arm, ResultsError, read_results
+from scripts.report.files import ResultsError
+from scripts.report.results import Arm, read_results
 
 
 def test_drawings_are_xml_that_takes_its_colours_from_the_page(make_results: Callable[..., Path]) -> None:
@@ -88,6 +90,19 @@ def test_colours_tell_arms_of_a_kind_apart(make_results: Callable[..., Path], ki
     results = read_results(make_results(extras=False))
     roles = [figures.arm_style(results.arms, arm)[0] for arm in results.arms]
     assert len([role for role in roles if role.startswith(kind)]) == len({r for r in roles if r.startswith(kind)}) > 1
+
+
+def test_nine_gan_arms_look_different() -> None:
+    arms = [Arm(f"gan{n}", "GAN", "gan", {}) for n in range(9)]
+    assert len({figures.arm_style(arms, arm)[::2] for arm in arms}) == 9
+
+
+def test_images_of_no_class_are_no_plan(make_results: Callable[..., Path]) -> None:
+    path = make_results(extras=False) / "experiment.json"
+    experiment = json.loads(path.read_text())
+    experiment["arms"] = [arm | {"synthetic": {"": 1200} if arm["kind"] == "gan" else {}} for arm in experiment["arms"]]
+    path.write_text(json.dumps(experiment))
+    assert figures.synthetic_plans(read_results(path.parent)) == []
 
 
 def learning_curves(panels: int, width: int, *, low: float = float("nan")) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.report import page, parts
-from scripts.report.results import ResultsError
+from scripts.report.files import ResultsError
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -109,6 +109,15 @@ def test_picture_is_embedded_whole(make_results: Callable[..., Path]) -> None:
     assert [base64.b64decode(s) for s in sources] == [
         (folder / "pictures" / f"{n}.png").read_bytes() for n in ("CS", "DU")
     ]
+
+
+def test_caption_takes_the_place_of_the_usual_one_and_comes_first(make_results: Callable[..., Path]) -> None:
+    path = make_results() / "experiment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"captions": {"DU": "Four <members>."}}))
+    report = page.write_report(path.parent).read_text()
+    assert report.count("Four &lt;members&gt;.") == 2  # caption and alternative text
+    assert "DU. Top to bottom" not in report
+    assert report.index("Four &lt;members") < report.index("CS. Top to bottom")
 
 
 def test_least_folder_makes_a_page(make_results: Callable[..., Path]) -> None:

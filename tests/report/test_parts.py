@@ -20,8 +20,8 @@ def test_axis_holds_zero_and_every_interval() -> None:
 
 
 def test_row_of_a_comparison() -> None:
-    row = parts.comparison_row([REAL, GAN], FOUND, "2.5%", (0.0, 0.2))
-    assert (row["other"], row["difference"], row["p"], row["p_holm"], row["finding"]) == (
+    row = parts.comparison_row("warm1", FOUND, "2.5%", (0.0, 0.2))
+    assert (row["other"], row["difference"], row["p"], row["p_adjusted"], row["finding"]) == (
         "2.5%",
         "+0.100 [0.050, 0.200]",
         ".01",

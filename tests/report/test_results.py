@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.report.results import ResultsError, read_curve, read_results
+from scripts.report.files import ResultsError
+from scripts.report.results import read_curve, read_results
 
 HEADER = "patient,class,label,dice,iou,hd95_mm,volume_error_ml\n"
 
@@ -98,6 +99,33 @@ def test_whole_folder(make_results: Callable[..., Path]) -> None:
     assert len(results.curves) == 3
     assert results.baseline.title == "Real only"
     assert len(results.scores.by_patient("gan")) == 28
+
+
+def test_a_trainings_score_is_its_mean_over_patients_by_hand(tmp_path: Path) -> None:
+    rows = {0: "p,A,x,0.2,0,0,0\np,A,y,0.4,0,0,0\nq,A,y,0.9,0,0,0\n", 1: "p,A,x,0.6,0,0,0\nq,A,y,0.8,0,0,0\n"}
+    small(tmp_path, {})
+    for arm in ("real", "gan"):
+        for seed, text in rows.items():
+            path = tmp_path / "arms" / arm / f"fold0_seed{seed}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(HEADER + text)
+    path = tmp_path / "experiment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seeds": [0, 1]}))
+    scores = read_results(tmp_path).scores
+    assert scores.by_training("gan") == pytest.approx({0: (0.3 + 0.9) / 2, 1: 0.7})
+    assert scores.by_training("gan", label="x") == pytest.approx({0: 0.2, 1: 0.6})
+    assert scores.by_patient("gan", seed=1) == {"p": 0.6, "q": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("captions", "message"),
+    [({"EZ": "No such picture"}, r"captions for \['EZ'\]"), (["CS"], "one text per picture"), ({"CS": ""}, "one text")],
+)
+def test_bad_captions_are_refused(make_results: Callable[..., Path], captions: object, message: str) -> None:
+    path = make_results() / "experiment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"captions": captions}))
+    with pytest.raises(ResultsError, match=message):
+        read_results(path.parent)
 
 
 def test_curve(tmp_path: Path) -> None:

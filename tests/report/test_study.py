@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scripts.metrics.statistics import holm
-from scripts.report.results import ResultsError
+from scripts.report.files import ResultsError
 from scripts.report.study import Study, compare_over_fractions, read_study, score_arm
 
 MakeStudy = Callable[..., Path]
@@ -44,7 +44,7 @@ def test_differences_are_corrected_over_the_fractions_that_ran_both(make_study: 
     found = compare_over_fractions(study, study.gan, study.alternative)
     assert list(found) == ["2.5%", "10%", "25%"]
     p = [c.p for c in found.values() if c.p is not None]
-    assert [c.p_holm for c in found.values()] == pytest.approx(holm(p).tolist())
+    assert [c.p_adjusted for c in found.values()] == pytest.approx(holm(p).tolist())
     dice = [study.fractions[1].results.scores.by_patient(name) for name in ("gan_classical", "classical")]
     assert found["10%"].difference.mean == pytest.approx(np.mean([dice[0][p] - dice[1][p] for p in dice[0]]))
     assert compare_over_fractions(study, None, study.baseline) == {}

@@ -10,10 +10,12 @@ from scripts.report.results import Arm, read_results
 from scripts.report.verdict import (
     describe_arm,
     describe_class,
+    describe_replacements,
     format_difference,
     format_p,
     headline,
     headline_over_fractions,
+    headline_over_members,
     patients_needed,
 )
 
@@ -160,3 +162,50 @@ def at_fractions(*findings: str) -> dict[str, Comparison]:
 )
 def test_headline_over_fractions(findings: tuple[str, ...], finding: str, sentence: str) -> None:
     assert headline_over_fractions(at_fractions(*findings)) == (finding, sentence)
+
+
+RAISED, LOWERED = compared(REAL, 0.05, 0.03, 0.07, 0.01), compared(REAL, -0.02, -0.03, -0.01, 0.02)
+UNCLEAR, FEW = compared(REAL, 0.01, -0.01, 0.03, 0.4), compared(REAL, 0.01, -0.01, 0.03, None, n=4)
+
+
+@pytest.mark.parametrize(
+    ("by_family", "sentence"),
+    [
+        (
+            {"A": {(5, 3): UNCLEAR, (5, 1): RAISED, (3, 1): UNCLEAR}, "B": {(5, 1): UNCLEAR}, "C": {}},
+            "More members raised Dice in \u201cA\u201d (5 against 1: +0.050 [0.030, 0.070], p = .01); "
+            "cannot tell in \u201cB\u201d (5 against 1: +0.010 [\u22120.010, 0.030], p = .40).",
+        ),
+        (
+            {"A": {(5, 3): LOWERED, (5, 1): UNCLEAR, (3, 1): RAISED}},
+            "Cannot tell whether more members help in \u201cA\u201d "
+            "(5 against 1: +0.010 [\u22120.010, 0.030], p = .40; "
+            "yet 5 against 3 lowered it: \u22120.020 [\u22120.030, \u22120.010], p = .02; "
+            "yet 3 against 1 raised it: +0.050 [0.030, 0.070], p = .01).",
+        ),
+        (
+            {"A": {(3, 1): LOWERED}},
+            "More members lowered Dice in \u201cA\u201d "
+            "(3 against 1: \u22120.020 [\u22120.030, \u22120.010], p = .02).",
+        ),
+        (
+            {"A": {(3, 1): FEW}},
+            "Too few patients to tell whether more members help: 4, and the test needs 6.",
+        ),
+        (
+            {"A": {}},
+            "No arms that differ only in the number of members were run, so nothing can be said about it.",
+        ),
+    ],
+)
+def test_sentence_on_more_members(by_family: dict, sentence: str) -> None:
+    assert headline_over_members(by_family) == sentence
+
+
+def test_sentence_on_other_members() -> None:
+    assert describe_replacements([(5, "B", "A", LOWERED), (3, "C", "A", UNCLEAR), (1, "C", "A", FEW)]) == (
+        "Same number, other members: 5 of \u201cB\u201d scored lower than 5 of \u201cA\u201d "
+        "(\u22120.020 [\u22120.030, \u22120.010], p = .02); 3 of \u201cC\u201d cannot be told from 3 of \u201cA\u201d "
+        "(+0.010 [\u22120.010, 0.030], p = .40)."
+    )
+    assert describe_replacements([(1, "C", "A", FEW)]) == ""

@@ -1,0 +1,132 @@
+"""Whether synthetic images' annotations are like real ones, and whether the images repeat training images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+from scipy import ndimage
+
+from scripts.data.contract import write_json
+from scripts.handlers.image_quality import without_nan
+from scripts.metrics.false_rims import rim_share
+from scripts.metrics.nearest import make_thumbnail, nearest_distances
+from scripts.metrics.statistics import average_by_patient, bootstrap_interval
+
+BACKGROUND = -0.95  # channels below it are dark
+SQUARE = np.ones((3, 3), dtype=bool)
+Row = Mapping[str, Any]
+
+
+class AnnotationValidity:
+    """Attached to an evaluator that runs through `ComparedSlices`; looks at their label maps and images alone.
+
+    Elements hold, beside `label` (1, X, Y), the image (C, X, Y) in [-1, 1] as `original`. Written as
+    `annotations.json`: `labels`, `parts` with an entry each for "training", "held_out" and "synthetic", and `members`,
+    a list with an entry for each member of the synthetic set. An entry holds:
+
+    - `images`, and `lesion_images`, the share of them with any lesion, in 0..1;
+    - `label_percent`: label -> its share of an image's pixels in %, mean over images with lesion;
+    - `components`: separate lesions (of any labels, corners touch) per image with lesion, mean;
+    - `rim_share`: see `scripts.metrics.false_rims`, and `outside_head_share`: share of the lesion's pixels where all
+      channels are dark; mean over patients (synthetic images: over images) with a 95% interval, and n, their number;
+    - `nearest_training` (not of training): median and least distance from the nearest training image or its mirror
+      image (left for right), as mean absolute difference of thumbnails, in 0..2. Synthetic images that lie far nearer
+      than held-out real ones repeat what their generator was shown.
+
+    Args:
+        labels: names of the foreground labels.
+        file: the `annotations.json`.
+    """
+
+    def __init__(self, labels: Sequence[str], file: str | Path) -> None:
+        self.labels = list(labels)
+        self.file = Path(file)
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
+
+    def _start(self, engine: Engine) -> None:
+        self.rows = {}
+
+    def _add(self, engine: Any) -> None:
+        for element in engine.state.batch:
+            image, label = (np.asarray(element[key].cpu()) for key in ("original", "label"))
+            row = {
+                **describe_annotation(image, label[0], len(self.labels)),
+                "unit": element["source_patient"],
+                "member": int(element["member"]),
+                "thumbnail": make_thumbnail(image),
+            }
+            self.rows.setdefault(element["part"], []).append(row)
+
+    def _finish(self, engine: Engine) -> None:
+        training = np.stack([row["thumbnail"] for row in self.rows["training"]])
+        references = np.concatenate([training, training[:, :, ::-1]])  # x is the axis from right to left
+        for part, rows in self.rows.items():
+            if part != "training":
+                distances = nearest_distances(np.stack([row["thumbnail"] for row in rows]), references)
+                for row, distance in zip(rows, distances, strict=True):
+                    row["nearest"] = float(distance)
+        parts = {part: self._summarise(rows) for part, rows in self.rows.items()}
+        by_member: dict[int, list[dict[str, Any]]] = {}
+        for row in (row for rows in self.rows.values() for row in rows if row["member"] >= 0):
+            by_member.setdefault(row["member"], []).append(row)
+        members = [{"member": member, **self._summarise(by_member[member])} for member in sorted(by_member)]
+        write_json(self.file, without_nan({"labels": self.labels, "parts": parts, "members": members}))
+
+    def _summarise(self, rows: Sequence[Row]) -> dict[str, Any]:
+        with_lesion = [row for row in rows if row["components"]]
+        shares = np.array([row["shares"] for row in with_lesion]).reshape(-1, len(self.labels))
+        summary = {
+            "images": len(rows),
+            "lesion_images": len(with_lesion) / len(rows),
+            "label_percent": {name: _mean(100 * shares[:, n]) for n, name in enumerate(self.labels)},
+            "components": _mean([row["components"] for row in with_lesion]),
+            "rim_share": _mean_by_unit(with_lesion, "rim_share"),
+            "outside_head_share": _mean_by_unit(with_lesion, "outside_head_share"),
+        }
+        if "nearest" in rows[0]:
+            nearest = [row["nearest"] for row in rows]
+            summary["nearest_training"] = {"median": float(np.median(nearest)), "least": min(nearest)}
+        return summary
+
+
+def describe_annotation(image: np.ndarray, label: np.ndarray, foreground_count: int) -> dict[str, Any]:
+    """What `AnnotationValidity` says of one image.
+
+    Args:
+        image: (C, X, Y) in [-1, 1].
+        label: (X, Y) of 0..foreground_count.
+        foreground_count: labels besides the background.
+
+    Returns:
+        `shares` of the labels in all pixels, `components`, `rim_share`, `outside_head_share` (the last two NaN without
+        lesion).
+    """
+    lesion = label > 0
+    dark = np.all(image < BACKGROUND, axis=0)
+    return {
+        "shares": [float((label == value).mean()) for value in range(1, foreground_count + 1)],
+        "components": int(ndimage.label(lesion, structure=SQUARE)[1]),
+        "rim_share": rim_share(label, foreground_count),
+        "outside_head_share": float(dark[lesion].mean()) if lesion.any() else math.nan,
+    }
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def _mean_by_unit(rows: Sequence[Row], key: str) -> dict[str, float]:
+    """Mean over patients with a bootstrap interval over them; every synthetic image is a patient of its own."""
+    _, means = average_by_patient([row["unit"] for row in rows], [row[key] for row in rows])
+    low, high = bootstrap_interval(means) if len(means) else (math.nan, math.nan)
+    return {"value": _mean(means), "low": low, "high": high, "n": len(means)}

@@ -1,0 +1,141 @@
+"""In which order the members of an ensemble should be taken, by the real images that theirs reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+
+from scripts.data.contract import DatasetError, write_json
+from scripts.data.synthesis import ComparedSlices, member_of
+from scripts.handlers.export import read_trained_on
+from scripts.handlers.image_quality import without_nan
+from scripts.metrics.coverage import covered, order_members
+from scripts.networks.wrapping import freeze
+
+NEIGHBOURS = 5  # as published; fewer where there are fewer real images
+
+
+class MemberChoice:
+    """Attached to an evaluator that runs a segmenter over `ComparedSlices` with an ensemble's images.
+
+    Features are the segmenter's bottleneck, averaged over the image, in standard deviations of the training images.
+    Written as `choice.json`:
+
+    - `order`: members, each next one adding most held-out real images that are covered (see
+      `scripts.metrics.coverage`); `files` and `sha256` of their weights in that order, from the images' provenance;
+    - `coverage`: after 1, 2, ... of them; `training_coverage`: the same by as many real training images, evenly spread,
+      which is about what can be expected (null where there are fewer); `single`: of each member alone, by ascending
+      member;
+    - `k`, `images_per_member`, `features`; `real`: what was to be covered, and `real_images`, how many.
+
+    Args:
+        segmenter: whose `encode` gives features (B, F); it sees the elements' `image`.
+        dataset: what the evaluator runs through. Its held-out part must not be what results are later reported on.
+        segmenter_file: its weights. A segmenter that was trained on anything but real training images is refused: it
+            would know the images that it is to judge, or those that are to be covered.
+        file: the `choice.json`.
+        real: name of the held-out part's split.
+
+    Raises:
+        DatasetError: synthetic images without member, a member without image, fewer than two held-out images, or a
+            segmenter that knows more than the training patients.
+        CheckpointError: weights that do not say whom they were trained on.
+    """
+
+    def __init__(
+        self,
+        segmenter: Any,
+        *,
+        dataset: ComparedSlices,
+        segmenter_file: str | Path,
+        file: str | Path,
+        real: str = "validation",
+    ) -> None:
+        self.segmenter: Any = freeze(segmenter)
+        self.file = Path(file)
+        self.real = real
+        self.generators = _generators(dataset)
+        held_out = sum(part == "held_out" for part, _ in dataset.places)
+        if held_out < 2:
+            raise DatasetError(f"The {real} split has {held_out} slice to cover, expected 2 or more. Loosen the rule.")
+        patients = {item["patient"] for item in dataset.parts["training"].data}
+        strangers = sorted(set(read_trained_on(segmenter_file)) - patients)
+        if strangers:
+            raise DatasetError(
+                f"{segmenter_file} was trained on {strangers[0]!r}, who is no training patient here. Members are "
+                "judged by a segmenter that knows the real training images of this data set and fold alone: train one "
+                "without --synthetic_dir."
+            )
+        self.features: dict[str, list[np.ndarray]] = {}
+        self.members: list[int] = []
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
+
+    def _start(self, engine: Engine) -> None:
+        self.features = {"training": [], "held_out": [], "synthetic": []}
+        self.members = []
+
+    @torch.no_grad()
+    def _add(self, engine: Any) -> None:
+        images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
+        features = self.segmenter.encode(images.to(engine.state.device)).float().cpu().numpy()  # (B, F)
+        for element, feature in zip(engine.state.batch, features, strict=True):
+            self.features[element["part"]].append(feature)
+            if element["part"] == "synthetic":
+                self.members.append(int(element["member"]))
+
+    def _finish(self, engine: Engine) -> None:
+        training, held_out, synthetic = (np.stack(rows) for rows in self.features.values())
+        spread = training.std(0)
+        center, spread = training.mean(0), np.where(spread > 0, spread, 1)
+        training, held_out, synthetic = ((x - center) / spread for x in (training, held_out, synthetic))
+        k = min(NEIGHBOURS, len(held_out) - 1)
+        chosen = order_members(held_out, synthetic, self.members, k=k)
+        counts = [chosen.images_per_member * n for n in range(1, len(chosen.order) + 1)]
+        content = {
+            "order": chosen.order,
+            "files": [self.generators[member].get("generator") for member in chosen.order],
+            "sha256": [self.generators[member].get("generator_sha256") for member in chosen.order],
+            "coverage": chosen.coverage,
+            "training_coverage": _coverage_by_counts(held_out, training, counts, k),
+            "single": chosen.single,
+            "k": k,
+            "images_per_member": chosen.images_per_member,
+            "features": "segmenter bottleneck",
+            "real": self.real,
+            "real_images": len(held_out),
+        }
+        write_json(self.file, without_nan(content))
+
+
+def _generators(dataset: ComparedSlices) -> dict[int, dict[str, Any]]:
+    """Member -> provenance of its images, where all members of the set have an image among the compared."""
+    items = dataset.parts["synthetic"].data
+    known = {member_of(item): item["synthetic"] for item in items}
+    if -1 in known:
+        raise DatasetError(
+            f"{items[0]['image']} was made by no member of an ensemble. Name a set that pggan_ensemble_inference.json "
+            "wrote with --synthetic_dir."
+        )
+    compared = {member_of(dataset.item(n)) for n, (part, _) in enumerate(dataset.places) if part == "synthetic"}
+    absent = sorted(known.keys() - compared)
+    if absent:
+        raise DatasetError(f"Member {absent[0]} has no image among those compared. Raise --most_images.")
+    return known
+
+
+def _coverage_by_counts(real: np.ndarray, others: np.ndarray, counts: list[int], k: int) -> list[float]:
+    """Coverage of the real samples by each number of others, evenly spread; NaN where there are fewer others."""
+    balls = covered(real, others, k=k)  # (n, m)
+    shares = []
+    for count in counts:
+        places = np.arange(count) * len(others) // count
+        shares.append(float(balls[:, places].any(axis=1).mean()) if count <= len(others) else float("nan"))
+    return shares

@@ -1,0 +1,110 @@
+"""How much of the real images synthetic ones reach, and in which order an ensemble's members reach most of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
+
+from scripts.metrics.statistics import Floats
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MemberOrder:
+    """The members of an ensemble in the order in which they should be taken.
+
+    Attributes:
+        order: members, the one that adds most first.
+        coverage: after taking 1, 2, ... of them, in 0..1.
+        single: of each member alone, in 0..1, by ascending member.
+        images_per_member: images of each that were compared.
+    """
+
+    order: list[int]
+    coverage: list[float]
+    single: list[float]
+    images_per_member: int
+
+
+def coverage(real: ArrayLike, synthetic: ArrayLike, *, k: int = 5) -> float:
+    """Share of real samples in whose ball at least one synthetic sample lies.
+
+    Naeem et al., Reliable fidelity and diversity metrics for generative models, 2020; their default is k = 5. A real
+    sample's ball reaches to the k-th nearest other real sample. The ball is closed, where the authors' code has it
+    open: so a real sample with k duplicates, whose radius is 0, is covered by a synthetic duplicate.
+
+    It grows with the number of synthetic samples and shrinks where real ones are alike (neighbouring slices of a
+    patient): compare only values at the same real samples and the same number of synthetic ones.
+
+    Args:
+        real: (n, d) features.
+        synthetic: (m, d) features.
+        k: neighbours, 1..n-1.
+
+    Returns:
+        0..1.
+
+    Raises:
+        ValueError: other shapes, no sample, NaN, or k out of range.
+    """
+    return float(covered(real, synthetic, k=k).any(axis=1).mean())
+
+
+def covered(real: ArrayLike, synthetic: ArrayLike, *, k: int) -> Mask:
+    """Whether each synthetic sample lies in each real sample's ball, (n, m); see `coverage`."""
+    a, b = (np.asarray(features, dtype=np.float64) for features in (real, synthetic))
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
+        raise ValueError(f"Features of shape {a.shape} and {b.shape}; expected (n, d) and (m, d), n and m from 1.")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("Features hold NaN or infinite values; check the network that made them and its input.")
+    if not 1 <= k < len(a):
+        raise ValueError(f"k is {k} for {len(a)} real samples, expected 1..{len(a) - 1}: each needs k others.")
+    return np.asarray(cdist(a, b) <= _radii(a, k)[:, None])
+
+
+def _radii(real: Floats, k: int) -> Floats:
+    """Distance of each sample from its k-th nearest other sample, (n,)."""
+    distances = cdist(real, real)
+    np.fill_diagonal(distances, np.inf)
+    return np.asarray(np.partition(distances, k - 1, axis=1)[:, k - 1])
+
+
+def order_members(real: ArrayLike, synthetic: ArrayLike, members: Sequence[int], *, k: int = 5) -> MemberOrder:
+    """Orders members so that each next one adds most covered real samples; ties go to the lowest member.
+
+    Covered samples of a union are a submodular function of the members, so the first N of this order cover at least
+    1 - 1/e of what the best N members together could (Nemhauser, Wolsey and Fisher 1978).
+
+    Members are compared at equal numbers of images: the first ones of each, as many as the smallest member has.
+
+    Args:
+        real: (n, d) features.
+        synthetic: (m, d) features.
+        members: (m,) member of each synthetic sample.
+        k: see `coverage`.
+
+    Raises:
+        ValueError: as `coverage`, or not one member per synthetic sample.
+    """
+    owner = np.asarray(members)
+    if owner.shape != (len(np.asarray(synthetic)),):
+        raise ValueError(f"{owner.size} members for {len(np.asarray(synthetic))} synthetic samples; expected as many.")
+    balls = covered(real, synthetic, k=k)  # (n, m)
+    names, counts = np.unique(owner, return_counts=True)
+    count = int(counts.min())
+    reached = np.stack([balls[:, np.flatnonzero(owner == name)[:count]].any(axis=1) for name in names])  # (members, n)
+    so_far = np.zeros(balls.shape[0], dtype=bool)
+    left = list(range(len(names)))
+    order, shares = [], []
+    while left:
+        best = max(left, key=lambda place: int((reached[place] & ~so_far).sum()))  # max keeps the first of equals
+        left.remove(best)
+        so_far |= reached[best]
+        order.append(int(names[best]))
+        shares.append(float(so_far.mean()))
+    return MemberOrder(order, shares, [float(mask.mean()) for mask in reached], count)

@@ -1,0 +1,82 @@
+"""Single slices of real and synthetic items, read and resampled the same way, to be looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from scipy import ndimage
+
+from scripts.data.contract import Dataset
+from scripts.transforms.geometry import CanonicalOrientationd, FitInPlaned
+from scripts.transforms.intensity import ToSignedRanged
+from scripts.transforms.loading import LoadItemd
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A slice: image (C, X, Y) in [-1, 1], label (1, X, Y), and the item's boxes (N, 4), None where it gives none."""
+
+    image: MetaTensor
+    label: MetaTensor
+    boxes: np.ndarray | None = None
+
+    @property
+    def side(self) -> int:
+        """The longer side, in pixels."""
+        return max(self.image.shape[1:])
+
+    @property
+    def has_lesion(self) -> bool:
+        return bool((self.label > 0).any()) or (self.boxes is not None and len(self.boxes) > 0)
+
+    def fit(self, size: int) -> Slice:
+        """The slice as networks of this image size see it, size x size; see `FitInPlaned`."""
+        fitted = FitInPlaned(["image", "label"], size)({"image": self.image, "label": self.label})
+        if self.boxes is None:
+            return Slice(fitted["image"], fitted["label"])
+        plane = self.image.shape[1:]
+        resized = [max(1, round(side * min(1.0, size / max(plane)))) for side in plane]
+        scale = np.array([new / old for new, old in zip(resized, plane, strict=True)] * 2)
+        before = np.array([(size - side) // 2 for side in resized] * 2)
+        return Slice(fitted["image"], fitted["label"], self.boxes * scale + before)
+
+    def find_boxes(self) -> np.ndarray:
+        """The item's boxes, else those around the connected parts of its label: (N, 4) x0, y0, x1, y1, half-open."""
+        if self.boxes is not None:
+            return self.boxes
+        parts, _ = ndimage.label(np.asarray(self.label)[0] > 0, structure=np.ones((3, 3)))
+        found = [(x.start, y.start, x.stop, y.stop) for x, y in ndimage.find_objects(parts)]
+        return np.array(found, dtype=float).reshape(-1, 4)
+
+
+def load_slice(dataset: Dataset, item: Any) -> Slice:
+    """The slice of an item with most lesion, on the file's own grid; of a plane image, the image.
+
+    Raises:
+        DatasetError: a file is missing or does not keep the contract.
+    """
+    keys = ["image", "label"] if item["label"] else ["image"]
+    data: Any = LoadItemd(
+        keys,
+        channel_count=dataset.channel_count,
+        foreground_count=dataset.foreground_count,
+        label_values=dataset.label_values,
+    )(item)
+    data = ToSignedRanged("image", dataset.intensity_range)(CanonicalOrientationd(keys)(data))
+    image = data["image"]
+    label = data["label"] if item["label"] else MetaTensor(torch.zeros_like(image.as_tensor()[:1]))
+    if image.ndim == 4:
+        z = int((label > 0).sum(dim=(0, 1, 2)).argmax())
+        return Slice(MetaTensor(image.as_tensor()[..., z]), MetaTensor(label.as_tensor()[..., z]))
+    boxes = None if item.get("boxes") is None else np.asarray(item["boxes"], dtype=float).reshape(-1, 4)
+    return Slice(image, label, boxes)
+
+
+def read_slice(dataset: Dataset, item: Any, image_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The slice of an item with most lesion: image (C, S, S) in [-1, 1] and label (S, S)."""
+    fitted = load_slice(dataset, item).fit(image_size)
+    return np.asarray(fitted.image), np.asarray(fitted.label)[0]
