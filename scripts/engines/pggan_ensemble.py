@@ -6,6 +6,7 @@ synthetic images?, 2022, section 3.1.
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -14,18 +15,16 @@ from scripts.engines.progressive import ProgressiveStep
 from scripts.transforms.annotation import AnnotationChannels
 
 
+@dataclass(eq=False)
 class PGGANStep(ProgressiveStep):
     """The progressive step on images (B, C + A, R, R) whose last channels are the annotation.
 
-    Args:
-        *networks_and_optimizers: as `ProgressiveStep`.
+    Attributes:
         annotation: how label maps become channels.
-        **options: as `ProgressiveStep`.
     """
 
-    def __init__(self, *networks_and_optimizers: Any, annotation: AnnotationChannels, **options: Any) -> None:
-        super().__init__(*networks_and_optimizers, **options)
-        self.annotation = annotation
+    _: KW_ONLY
+    annotation: AnnotationChannels
 
     def read(self, batch: dict[str, Any], device: torch.device) -> tuple[torch.Tensor, None]:
         image = batch["image"].to(device, non_blocking=True)  # (B, C, S, S)

@@ -6,6 +6,7 @@ Karras et al., Progressive growing of GANs for improved quality, stability, and 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from scripts.networks.pggan import fade_images, shrink_images
 from scripts.networks.precision import autocast
 
 
+@dataclass(eq=False)
 class ProgressiveStep(ABC):
     """One iteration at the resolution that the schedule gives: the discriminator is updated, then the generator.
 
@@ -25,7 +27,7 @@ class ProgressiveStep(ABC):
     The optimisers' states are emptied in the first iteration of a resolution (Karras' implementation). The generator
     runs once; its images serve both updates. Real and generated images share the batch's condition, if there is one.
 
-    Args:
+    Attributes:
         generator: latents, and a condition, to images (B, C, R, R).
         discriminator: these, and the condition, to one score per image (B, 1).
         generator_optimizer: Adam 1e-3, betas (0, .99) as published.
@@ -38,30 +40,17 @@ class ProgressiveStep(ABC):
         precision: of the forward passes, see `choose_precision`.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        generator_optimizer: torch.optim.Optimizer,
-        discriminator_optimizer: torch.optim.Optimizer,
-        *,
-        schedule: GrowthSchedule,
-        latent_dim: int = 512,
-        latent_distribution: str = "normal",
-        gradient_penalty_weight: float = 10.0,
-        drift_weight: float = 0.001,
-        precision: torch.dtype = torch.float32,
-    ) -> None:
-        self.generator = generator
-        self.discriminator = discriminator
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        self.schedule = schedule
-        self.latent_dim = latent_dim
-        self.latent_distribution = latent_distribution
-        self.gradient_penalty_weight = gradient_penalty_weight
-        self.drift_weight = drift_weight
-        self.precision = precision
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
+    _: KW_ONLY
+    schedule: GrowthSchedule
+    latent_dim: int = 512
+    latent_distribution: str = "normal"
+    gradient_penalty_weight: float = 10.0
+    drift_weight: float = 0.001
+    precision: torch.dtype = torch.float32
 
     @abstractmethod
     def read(self, batch: dict[str, Any], device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
