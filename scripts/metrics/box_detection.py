@@ -1,0 +1,241 @@
+"""Average precision, sensitivity, false positives per slice and FROC of a box detector, weighted by patient.
+
+Each is a `Measure`: a function of how often every patient counts. Boxes are matched once; the data set as it is,
+each patient alone, and a thousand bootstrap resamples are then only weights. Why not MONAI's `COCOMetric`: it counts a
+class without truths as a precision of -1 in the mean, and every resample would pay for all of it again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.metrics.box_matching import Floats, Integers, Matches
+
+DETECTION_THRESHOLD = 0.001  # 0.1%, CPGGAN, Table 1
+FROC_RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # mean false positives per slice
+SIZES = ("small", "medium", "large")
+RECALLS = np.linspace(0.0, 1.0, 101)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that a set of slices has, as a function of the patients' weights.
+
+    Attributes:
+        of: (R, P) weights, whole numbers from 0 on -> (R,) values; NaN where the weighted set has none.
+        told: (P,) which patients say anything of it; the others need no resampling.
+        by_patient: (P,) each patient's own value, at the whole set's operating point; NaN where he has none.
+    """
+
+    of: Callable[[Floats], Floats]
+    told: NDArray[np.bool_]
+    by_patient: Floats
+
+    @property
+    def value(self) -> float:
+        """Over all patients; NaN where there is none, such as a sensitivity without truths."""
+        return float(self.of(np.ones((1, len(self.told))))[0])
+
+
+def average(measures: Sequence[Measure]) -> Measure:
+    """The mean of several measures of the same patients (classes, trainings), over those that have a value."""
+    sizes = {len(measure.told) for measure in measures}
+    if len(sizes) != 1:
+        raise ValueError(f"Measures of {sorted(sizes)} patients; expected at least one, all of the same patients.")
+
+    def of(weights: Floats) -> Floats:
+        return _mean_known([measure.of(weights) for measure in measures])
+
+    told = np.any([measure.told for measure in measures], axis=0)
+    return Measure(of, told, _mean_known([measure.by_patient for measure in measures]))
+
+
+def average_precision(matches: Matches, class_index: int) -> Measure:
+    """COCO's 101-point interpolated average precision of a class, as pycocotools computes it.
+
+    The mean over the recalls 0, .01 ... 1 of the highest precision at that recall or a higher one. All detections
+    count: pycocotools keeps the best 100 of a slice and class; here the detector's own limit holds. In a resample, a
+    patient drawn twice counts as two patients with the same slices. A set without truths of the class has no value.
+
+    Args:
+        matches: of all slices.
+        class_index: 0..C-1.
+    """
+    if not 0 <= class_index < matches.class_count:
+        raise ValueError(f"class_index is {class_index}; expected 0..{matches.class_count - 1}.")
+    chosen = np.flatnonzero(matches.classes == class_index)
+    order = chosen[np.argsort(-matches.scores[chosen], kind="stable")]
+    hits = matches.truths[order] >= 0
+    # Only true positives raise recall or the precision's envelope: one column for each.
+    steps: Integers = np.cumsum(hits) - hits
+    true, false = (
+        _accumulate(matches.owners[order][kind], steps[kind], (len(matches.patients), int(hits.sum())))
+        for kind in (hits, ~hits)
+    )  # (P, K)
+    truths = _count(matches.true_owners[matches.true_classes == class_index], matches)
+
+    def of(weights: Floats) -> Floats:
+        return _interpolated_precision(weights @ true, weights @ false, weights @ truths)
+
+    told = (truths > 0) | (_count(matches.owners[chosen], matches) > 0)
+    return Measure(of, told, of(np.eye(len(matches.patients))))
+
+
+def mean_average_precision(matches: Matches) -> Measure:
+    """The mean of `average_precision` over the classes that have truths (mAP); NaN without any truth."""
+    return average([average_precision(matches, index) for index in range(matches.class_count)])
+
+
+def sensitivity(
+    matches: Matches, *, threshold: float = DETECTION_THRESHOLD, chosen: NDArray[np.bool_] | None = None
+) -> Measure:
+    """Share of the truths that detections with scores from `threshold` on find, pooled over patients.
+
+    Args:
+        matches: of all slices and classes.
+        threshold: lowest score that counts.
+        chosen: (M,) which truths; all by default. A patient without any has no sensitivity and is left out.
+    """
+    among = np.ones(len(matches.areas), dtype=bool) if chosen is None else chosen
+    found = _count(matches.true_owners[among & (matches.found_at >= threshold)], matches)
+    return _ratio(found, _count(matches.true_owners[among], matches))
+
+
+def false_positives_per_slice(matches: Matches, *, threshold: float = DETECTION_THRESHOLD) -> Measure:
+    """Detections with scores from `threshold` on that find no truth of their own, per slice.
+
+    Slices without truths count too, and a second detection of a truth is a false positive.
+    """
+    wrong = (matches.truths < 0) & (matches.scores >= threshold)
+    return _ratio(_count(matches.owners[wrong], matches), matches.slices.astype(np.float64))
+
+
+class Froc:
+    """Free-response operating characteristic: sensitivity against mean false positives per slice.
+
+    Sensitivity at a rate is the highest that any score threshold reaches with that many false positives per slice or
+    fewer: a step curve, every point of which the detector attains, nothing interpolated. Above the rate that all
+    detections together make, it stays where it is. All classes are pooled.
+
+    Args:
+        matches: of all slices.
+
+    Attributes:
+        thresholds: (K,) falling scores at which a truth is found, where the curve rises.
+    """
+
+    def __init__(self, matches: Matches) -> None:
+        self.matches = matches
+        hit = matches.truths >= 0
+        self.thresholds: Floats = -np.unique(-matches.scores[hit])  # (K,)
+        steps = np.searchsorted(-self.thresholds, -matches.scores)  # first threshold that lets a detection pass
+        self._true, self._false = (
+            _accumulate(matches.owners[kind], steps[kind], (len(matches.patients), len(self.thresholds)))
+            for kind in (hit, ~hit)
+        )  # (P, K)
+        self._truths = _count(matches.true_owners, matches)
+
+    def threshold(self, rate: float) -> float:
+        """Lowest score threshold at which the curve rises within `rate` false positives per slice; inf for none."""
+        steps = self._steps(np.ones((1, len(self._truths))), np.array([rate]))[0]
+        return float(self.thresholds[steps - 1]) if steps else float("inf")
+
+    def sensitivity(self, rate: float) -> Measure:
+        """Sensitivity at a rate of mean false positives per slice; a resample sets its own score threshold."""
+        return self._measure(lambda weights: np.full(len(weights), float(rate)), rate)
+
+    def matched_sensitivity(self, other: Matches, *, threshold: float = DETECTION_THRESHOLD) -> Measure:
+        """Sensitivity at the rate of false positives that another detector makes on the same slices.
+
+        Two detectors are compared fairly where they make equally many false positives; a resample matches anew.
+
+        Args:
+            other: matches of the other detector.
+            threshold: its operating point, the lowest score that counts.
+        """
+        if other.patients != self.matches.patients or not np.array_equal(other.slices, self.matches.slices):
+            raise ValueError("The two detectors saw other patients or slices; expected both on the same test set.")
+        rate = false_positives_per_slice(other, threshold=threshold)
+        return self._measure(rate.of, rate.value)
+
+    def _measure(self, rate_of: Callable[[Floats], Floats], rate: float) -> Measure:
+        def of(weights: Floats) -> Floats:
+            steps = self._steps(weights, rate_of(weights))  # (R,)
+            padded = np.pad(self._true, ((0, 0), (1, 0)))  # (P, 1 + K)
+            return _divide((weights * padded[:, steps].T).sum(axis=1), weights @ self._truths)
+
+        fixed = sensitivity(self.matches, threshold=self.threshold(rate))
+        return Measure(of, np.ones(len(self._truths), dtype=bool), fixed.by_patient)
+
+    def _steps(self, weights: Floats, rates: Floats) -> Integers:
+        """(R,) how many thresholds keep within the rate; a rounding error must not lose the one that meets it."""
+        allowed = rates * (weights @ self.matches.slices)
+        false = weights @ self._false  # (R, K), rising along K
+        places = [np.searchsorted(row, most + 1e-9, "right") for row, most in zip(false, allowed, strict=True)]
+        return np.array(places, dtype=np.intp)
+
+
+def split_by_size(
+    areas: Floats, edges: tuple[float, float] | None = None
+) -> tuple[tuple[float, float], dict[str, NDArray[np.bool_]]]:
+    """Small, medium and large truths: below the first edge, from it on, and from the second edge on.
+
+    Args:
+        areas: (M,) in square pixels.
+        edges: rising areas in square pixels; the tertiles of `areas` by default.
+
+    Returns:
+        The edges, NaN where there are neither edges nor truths, and the (M,) members of each size.
+    """
+    if edges is None:
+        first, second = np.quantile(areas, [1 / 3, 2 / 3]).tolist() if len(areas) else (np.nan, np.nan)
+    else:
+        first, second = edges
+        if not 0 < first < second:
+            raise ValueError(f"Size edges are {edges}; expected two rising areas in square pixels, as (100, 400).")
+    members = (areas < first, (areas >= first) & (areas < second), areas >= second)
+    return (first, second), dict(zip(SIZES, members, strict=True))
+
+
+def _ratio(counts: Floats, totals: Floats) -> Measure:
+    def of(weights: Floats) -> Floats:
+        return _divide(weights @ counts, weights @ totals)
+
+    return Measure(of, totals > 0, _divide(counts, totals))
+
+
+def _interpolated_precision(true: Floats, false: Floats, truths: Floats) -> Floats:
+    """(R,) of (R, K) true and false positives up to each true positive by falling score, and (R,) truths."""
+    precision = true / (true + false + np.spacing(1))
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    recall = _divide(true, truths[:, None])
+    padded = np.pad(envelope, ((0, 0), (0, 1)))  # precision 0 beyond the highest recall
+    values = [row[np.searchsorted(reached, RECALLS)].mean() for row, reached in zip(padded, recall, strict=True)]
+    return np.where(truths > 0, values, np.nan)
+
+
+def _accumulate(owners: Integers, steps: Integers, shape: tuple[int, int]) -> Floats:
+    """(P, K): how many entries each owner has up to each step; entries of step K are left out."""
+    patients, columns = shape
+    counts = np.bincount(owners * (columns + 1) + steps, minlength=patients * (columns + 1))
+    return np.cumsum(counts.reshape(patients, columns + 1)[:, :columns], axis=1).astype(np.float64)
+
+
+def _count(owners: Integers, matches: Matches) -> Floats:
+    return np.bincount(owners, minlength=len(matches.patients)).astype(np.float64)  # (P,)
+
+
+def _divide(a: Floats, b: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(b > 0, a / b, np.nan)
+
+
+def _mean_known(values: Sequence[Floats]) -> Floats:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NaN where none is known
+        return np.asarray(np.nanmean(values, axis=0))

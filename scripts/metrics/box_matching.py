@@ -1,0 +1,259 @@
+"""Which detected boxes find which true ones, slice by slice: COCO's greedy rule.
+
+Boxes are (x0, y0, x1, y1) in pixels, half-open, x first. MONAI's `matching_batch` is not used: it does not say which
+truth a detection found, and its loops in Python are too slow for a thousand slices of a hundred boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class SliceBoxes:
+    """Detections and truths of one slice, as `check_slice` returns them.
+
+    Attributes:
+        patient: whose slice.
+        source: the slice's name, for messages and tables.
+        boxes: (n, 4) detected.
+        scores: (n,) of the detections, any finite numbers, higher is surer.
+        classes: (n,) 0..C-1.
+        true_boxes: (m, 4).
+        true_classes: (m,) 0..C-1.
+    """
+
+    patient: str
+    source: str
+    boxes: Floats
+    scores: Floats
+    classes: Integers
+    true_boxes: Floats
+    true_classes: Integers
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Detections and truths of a whole set at one IoU, flat, with N detections, M truths and P patients.
+
+    Attributes:
+        class_count: C.
+        patients: P names.
+        slices: (P,) how many slices each has, with boxes or without.
+        scores: (N,) of the detections, in the slices' order, as given within a slice.
+        classes: (N,) 0..C-1.
+        owners: (N,) the detection's patient, 0..P-1.
+        truths: (N,) the truth that the detection found, 0..M-1; -1 for a false positive.
+        true_classes: (M,) 0..C-1.
+        true_owners: (M,) the truth's patient.
+        areas: (M,) of the true boxes, in square pixels.
+        found_at: (M,) score of the detection that found the truth; -inf where none did.
+    """
+
+    class_count: int
+    patients: tuple[str, ...]
+    slices: Integers
+    scores: Floats
+    classes: Integers
+    owners: Integers
+    truths: Integers
+    true_classes: Integers
+    true_owners: Integers
+    areas: Floats
+    found_at: Floats
+
+
+def compute_iou(a: ArrayLike, b: ArrayLike) -> Floats:
+    """Intersection over union of every pair of boxes, in double precision as pycocotools does it.
+
+    Args:
+        a: (n, 4) boxes of positive size.
+        b: (m, 4) boxes of positive size.
+
+    Returns:
+        (n, m) in [0, 1].
+    """
+    first, second = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) for boxes in (a, b))
+    low = np.maximum(first[:, None, :2], second[None, :, :2])  # (n, m, 2)
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])  # (n, m, 2)
+    shared = np.prod(np.maximum(high - low, 0), axis=-1)  # (n, m)
+    return shared / (compute_areas(first)[:, None] + compute_areas(second)[None, :] - shared)
+
+
+def compute_areas(boxes: Floats) -> Floats:
+    """(n,) areas in square pixels of (n, 4) boxes."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def check_slice(
+    patient: str,
+    source: str,
+    *,
+    class_count: int,
+    boxes: ArrayLike,
+    scores: ArrayLike,
+    classes: ArrayLike,
+    true_boxes: ArrayLike,
+    true_classes: ArrayLike,
+) -> SliceBoxes:
+    """A slice's boxes as arrays; empty lists are a slice without detections, or a negative one without truths.
+
+    Raises:
+        ValueError: lengths that differ, a box of zero or negative size or not finite, a score that is not finite, a
+            class outside 0..C-1; the message names the slice and the first offender.
+    """
+    found = _checked_boxes(boxes, f"{source}: detection")
+    true = _checked_boxes(true_boxes, f"{source}: truth")
+    numbers = np.asarray(scores, dtype=np.float64).reshape(-1)
+    if len(numbers) != len(found):
+        raise ValueError(f"{source}: {len(numbers)} scores for {len(found)} detections; expected one per box.")
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{source}: a score is {numbers[~np.isfinite(numbers)][0]}; expected finite numbers.")
+    return SliceBoxes(
+        patient,
+        source,
+        found,
+        numbers,
+        _checked_classes(classes, len(found), class_count, f"{source}: detection"),
+        true,
+        _checked_classes(true_classes, len(true), class_count, f"{source}: truth"),
+    )
+
+
+def _checked_boxes(boxes: ArrayLike, name: str) -> Floats:
+    array = np.asarray(boxes, dtype=np.float64)
+    if array.size == 0:
+        return np.zeros((0, 4))
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"{name} boxes have shape {array.shape}; expected (n, 4): x0, y0, x1, y1.")
+    bad = ~(np.isfinite(array).all(axis=1) & (array[:, :2] < array[:, 2:]).all(axis=1))
+    if bad.any():
+        number = int(bad.argmax())
+        raise ValueError(
+            f"{name} {number} is the box {array[number].tolist()}; expected x0 < x1 and y0 < y1 in pixels. "
+            "Drop boxes of zero size, such as those that clipping to the image leaves."
+        )
+    return array
+
+
+def _checked_classes(classes: ArrayLike, boxes: int, class_count: int, name: str) -> Integers:
+    array = np.asarray(classes).reshape(-1)
+    if len(array) != boxes:
+        raise ValueError(f"{name}s: {len(array)} classes for {boxes} boxes; expected one per box.")
+    bad = (array < 0) | (array >= class_count) | (array != np.floor(array))
+    if bad.any():
+        number = int(bad.argmax())
+        raise ValueError(f"{name} {number} has class {array[number]:g}; expected 0..{class_count - 1}.")
+    return array.astype(np.intp)
+
+
+def match_boxes(
+    boxes: Floats,
+    scores: Floats,
+    classes: Integers,
+    true_boxes: Floats,
+    true_classes: Integers,
+    *,
+    iou_threshold: float,
+) -> Integers:
+    """The truth that each detection of a slice finds, by COCO's rule.
+
+    By falling score (as given where scores tie), each detection takes the truth of its class, not yet taken, with
+    which it overlaps most, if that is `iou_threshold` or more; the last of several that overlap alike. A second
+    detection of a truth is a false positive. What a detection takes never hangs on those with lower scores, so the
+    matches above a score threshold are those of the detections above it.
+
+    Args:
+        boxes: (n, 4) detected.
+        scores: (n,).
+        classes: (n,).
+        true_boxes: (m, 4).
+        true_classes: (m,).
+        iou_threshold: in (0, 1].
+
+    Returns:
+        (n,) index of the truth, -1 for a false positive.
+
+    Raises:
+        ValueError: a threshold outside (0, 1].
+    """
+    if not 0 < iou_threshold <= 1:
+        raise ValueError(f"iou_threshold is {iou_threshold}; expected a number in (0, 1], such as 0.5.")
+    found = np.full(len(boxes), -1, dtype=np.intp)
+    if not len(boxes) or not len(true_boxes):
+        return found
+    overlaps = np.where(classes[:, None] == true_classes[None, :], compute_iou(boxes, true_boxes), 0)  # (n, m)
+    least = min(iou_threshold, 1 - 1e-10)
+    last = len(true_boxes) - 1
+    order = np.argsort(-scores, kind="stable")
+    for n in order[overlaps[order].max(axis=1) >= least]:
+        best = last - int(overlaps[n, ::-1].argmax())
+        if overlaps[n, best] >= least:
+            found[n] = best
+            overlaps[:, best] = 0  # taken
+    return found
+
+
+def match_slices(slices: Sequence[SliceBoxes], class_count: int, *, iou_threshold: float) -> Matches:
+    """Matches every slice, and joins what came out.
+
+    Args:
+        slices: of all patients; their order decides between equal scores, as in pycocotools.
+        class_count: C.
+        iou_threshold: in (0, 1].
+    """
+    names = tuple(dict.fromkeys(each.patient for each in slices))
+    place = {name: index for index, name in enumerate(names)}
+    truths, first = [], 0
+    for each in slices:
+        found = match_boxes(
+            each.boxes, each.scores, each.classes, each.true_boxes, each.true_classes, iou_threshold=iou_threshold
+        )
+        truths.append(np.where(found < 0, -1, found + first))
+        first += len(each.true_boxes)
+    of_slice = np.array([place[each.patient] for each in slices], dtype=np.intp)
+    return join_matches(
+        class_count,
+        names,
+        np.bincount(of_slice, minlength=len(names)),
+        scores=_joined([each.scores for each in slices], np.float64),
+        classes=_joined([each.classes for each in slices], np.intp),
+        owners=np.repeat(of_slice, [len(each.scores) for each in slices]),
+        truths=_joined(truths, np.intp),
+        true_classes=_joined([each.true_classes for each in slices], np.intp),
+        true_owners=np.repeat(of_slice, [len(each.true_classes) for each in slices]),
+        areas=_joined([compute_areas(each.true_boxes) for each in slices], np.float64),
+    )
+
+
+def join_matches(
+    class_count: int,
+    patients: Sequence[str],
+    slices: Integers,
+    *,
+    scores: Floats,
+    classes: Integers,
+    owners: Integers,
+    truths: Integers,
+    true_classes: Integers,
+    true_owners: Integers,
+    areas: Floats,
+) -> Matches:
+    """`Matches` of its parts, `found_at` from the detections."""
+    found_at = np.full(len(true_classes), -np.inf)
+    found_at[truths[truths >= 0]] = scores[truths >= 0]
+    names = tuple(patients)
+    return Matches(
+        class_count, names, slices, scores, classes, owners, truths, true_classes, true_owners, areas, found_at
+    )
+
+
+def _joined(parts: Sequence[NDArray], kind: type) -> NDArray:
+    return np.concatenate([np.zeros(0, dtype=kind), *parts]).astype(kind)
