@@ -15,6 +15,11 @@ COMMANDS = {
     "plan": ("scripts.data.plan", "plan", "decides how many images of which class to synthesise from which masks"),
     "phantom": ("scripts.data.phantom", "write_phantom", "writes an artificial data set to try things on"),
     "report": ("scripts.report.page", "write_report", "writes the HTML page of an experiment"),
+    "turing": (
+        "scripts.report.turing",
+        "Turing",
+        "makes the page on which readers tell real from synthetic images, and scores it",
+    ),
 }
 
 

@@ -168,6 +168,44 @@ def image_files(item: Item) -> list[str]:
     return list(item["image"]) if isinstance(item["image"], (list, tuple)) else [item["image"]]
 
 
+def is_annotated(item: Item) -> bool:
+    """Whether the item says where its lesions are: by a label map, or by boxes, of which there may be none."""
+    return bool(item.get("label")) or item.get("boxes") is not None
+
+
+def find_box_faults(item: Item, plane: Sequence[int], class_count: int) -> list[tuple[str, str]]:
+    """What is wrong with an item's `boxes` and `box_classes`, each as a short name and the details.
+
+    Args:
+        plane: pixels (X, Y) of the image, in whose axes the boxes are.
+        class_count: box classes are 0..class_count-1, class k being label k + 1.
+    """
+    boxes, classes = item.get("boxes"), item.get("box_classes")
+    if boxes is None:
+        return []
+    if not isinstance(boxes, list):
+        return [("malformed box", f"'boxes' is {boxes!r}, expected a list of boxes [x0, y0, x1, y1]")]
+    faults = [fault for box in boxes if (fault := _find_box_fault(box, plane))]
+    if not isinstance(classes or [], list) or len(classes or []) != len(boxes):
+        faults.append(("boxes without class", f"{len(boxes)} boxes, box_classes {classes!r}; expected one for each"))
+        return faults
+    for value in classes or []:
+        if type(value) is not int or not 0 <= value < class_count:
+            faults.append(("unknown box class", f"{value!r}, expected 0..{class_count - 1} (class k is label k + 1)"))
+    return faults
+
+
+def _find_box_fault(box: Any, plane: Sequence[int]) -> tuple[str, str] | None:
+    numbers = isinstance(box, (list, tuple)) and len(box) == 4 and all(isinstance(v, (int, float)) for v in box)
+    if not numbers:
+        return "malformed box", f"{box!r}, expected [x0, y0, x1, y1]"
+    if not (box[0] < box[2] and box[1] < box[3]):
+        return "box without size", f"{box}, expected x0 < x1 and y0 < y1"
+    if not (box[0] >= 0 and box[1] >= 0 and box[2] <= plane[0] and box[3] <= plane[1]):
+        return "box not inside the image", f"{box} in {plane[0]}x{plane[1]}"
+    return None
+
+
 def source_patient(item: Item) -> str:
     """The patient an image, or the mask that a synthetic image was made from, comes from."""
     return str((item.get("synthetic") or {}).get("source_patient", item.get("patient", "")))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from scripts.data.contract import Dataset, DatasetError, Item, image_files
+from scripts.data.contract import Dataset, DatasetError, Item, find_box_faults, image_files
 from scripts.transforms.geometry import CanonicalOrientationd
 from scripts.transforms.loading import read_image, read_label
 
@@ -72,6 +72,8 @@ def inspect_item(item: Item, dataset: Dataset) -> Inspection:
             label = read_label(item["label"], dataset.label_values)
         except DatasetError as error:
             inspection.add("error", "label cannot be read", str(error))
+    elif item.get("boxes") is not None:
+        inspection.add("info", "boxes but no label map", shown_name(item, dataset))
     else:
         inspection.add("info", "no label map, left out", shown_name(item, dataset))
     if image is not None:
@@ -79,9 +81,10 @@ def inspect_item(item: Item, dataset: Dataset) -> Inspection:
         inspection.shape = tuple(axes.shape)
         _check_channels(inspection, np.asarray(image), dataset)
         _check_units(inspection, np.asarray(image), dataset)
-        _check_boxes(inspection, tuple(image.shape[1:]), dataset)
     if label is not None:
         _check_label(inspection, np.asarray(label)[0], dataset)
+    if inspection.shape is not None and item.get("boxes") is not None:
+        _check_boxes(inspection, inspection.shape, dataset)
     if image is not None and label is not None:
         _check_pair(inspection, image, label, dataset)
     return inspection
@@ -148,22 +151,19 @@ def _check_pair(inspection: Inspection, image: Any, label: Any, dataset: Dataset
     inspection.lesion_slices = int(np.atleast_1d(lesion.any(axis=(0, 1))).sum())
 
 
-def _check_boxes(inspection: Inspection, size: tuple[int, ...], dataset: Dataset) -> None:
-    """Boxes (x0, y0, x1, y1) inside the image of `size` (X, Y), and one label number for each."""
+def _check_boxes(inspection: Inspection, shape: tuple[int, ...], dataset: Dataset) -> None:
+    """Boxes (x0, y0, x1, y1) inside an image of `shape` (C, X, Y[, 1]), and a class for each."""
     item, name = inspection.item, shown_name(inspection.item, dataset)
-    boxes, classes = item.get("boxes"), item.get("box_classes")
-    if boxes is None:
+    if inspection.slices > 1:
+        inspection.add("error", "boxes of a volume", f"{name}: {inspection.slices} slices, give a label map instead")
         return
-    for box in boxes:
-        numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(v, (int, float)) for v in box)
-        if not numbers or not (0 <= box[0] < box[2] <= size[0] and 0 <= box[1] < box[3] <= size[1]):
-            inspection.add("error", "box not inside the image", f"{name}: {box} in {shown_size(size)}")
-    if classes is None or len(classes) != len(boxes):
-        count = "no" if classes is None else len(classes)
-        inspection.add("error", "boxes without class", f"{name}: {len(boxes)} boxes, {count} box_classes")
-    for value in classes or []:
-        if not isinstance(value, int) or not 0 <= value < len(dataset.labels):
-            inspection.add("error", "unknown box class", f"{name}: {value!r}, expected 0..{len(dataset.labels) - 1}")
+    faults = find_box_faults(item, shape[1:3], dataset.foreground_count)
+    for check, details in faults:
+        inspection.add("error", check, f"{name}: {details}")
+    if not faults:
+        inspection.labels |= {number + 1 for number in item.get("box_classes") or []}
+    if not item["label"]:
+        inspection.lesion_slices = int(bool(item["boxes"]))
 
 
 def shown_name(item: Item, dataset: Dataset) -> str:

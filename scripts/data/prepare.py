@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, read_dataset, write_dataset
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, is_annotated, read_dataset, write_dataset
 from scripts.data.layouts.brats import read_brats
 from scripts.data.layouts.brats2015_sample import read_brats2015_sample
+from scripts.data.layouts.coco import read_coco
 from scripts.data.layouts.colour_masks import read_colour_masks
 from scripts.data.layouts.covid_ct import read_covid_ct
 from scripts.data.layouts.ct_ich import read_ct_ich
@@ -21,7 +22,9 @@ from scripts.data.layouts.isic2018 import read_isic2018
 from scripts.data.layouts.lgg import read_lgg
 from scripts.data.layouts.nnunet_raw import read_nnunet_raw
 from scripts.data.layouts.table import read_table
+from scripts.data.layouts.voc import read_voc
 from scripts.data.layouts.wbc import read_wbc
+from scripts.data.layouts.yolo import read_yolo
 from scripts.data.splits import assign_splits
 
 LAYOUTS: dict[str, Callable[..., Dataset]] = {
@@ -36,11 +39,22 @@ LAYOUTS: dict[str, Callable[..., Dataset]] = {
     "decathlon": read_decathlon,
     "nnunet_raw": read_nnunet_raw,
     "table": read_table,
+    "yolo": read_yolo,
+    "voc": read_voc,
+    "coco": read_coco,
 }
 
 
 def prepare(
-    layout: str, source: str, *, output: str | None = None, folds: int = 5, seed: int = 0, **options: Any
+    layout: str,
+    source: str,
+    *,
+    output: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    boxes_from_labels: bool = False,
+    minimum_pixels: int = 1,
+    **options: Any,
 ) -> None:
     """Writes `dataset.json` for a folder in a known layout, and says what is in it and what to run next.
 
@@ -51,15 +65,19 @@ def prepare(
     `--metadata` (isic2018); `--types table|one`, `--intensity_range`, `--healthy` (ct_ich); `--colours`,
     `--patient_pattern`, `--modality`, `--intensity_range` (colour_masks); `--labels`,
     `--label_values`, `--modality`, `--intensity_range` (decathlon without dataset.json, table);
-    `--patient_pattern` (decathlon).
+    `--patient_pattern` (decathlon); `--patient_pattern`, `--modality`, `--intensity_range` (yolo, voc, coco);
+    `--labels` (yolo, voc).
 
     Args:
-        layout: lgg, wbc, isic2018, brats, brats2015_sample, covid_ct, ct_ich, colour_masks, decathlon, nnunet_raw
-            or table.
+        layout: lgg, wbc, isic2018, brats, brats2015_sample, covid_ct, ct_ich, colour_masks, decathlon, nnunet_raw,
+            table, yolo, voc or coco.
         source: the folder as downloaded; for `table` the CSV file.
         output: the folder to write dataset.json to; by default that of the source.
         folds: cross-validation folds, 3 or more.
         seed: seed of the split.
+        boxes_from_labels: writes the boxes of the lesions in the label maps of 2D images into dataset.json. Training
+            does not need them: without, it finds them in the label maps of images and volumes.
+        minimum_pixels: of a lesion to get such a box.
         options: of the layout.
 
     Raises:
@@ -71,6 +89,8 @@ def prepare(
         raise DatasetError(f"folds is {folds}, expected 3 or more: one to test, one to validate, the rest to train.")
     if not isinstance(seed, int) or seed < 0:
         raise DatasetError(f"seed is {seed}, expected a whole number from 0.")
+    if not isinstance(minimum_pixels, int) or minimum_pixels < 1:
+        raise DatasetError(f"minimum_pixels is {minimum_pixels}, expected a whole number from 1.")
     if layout == "table" and not root.is_file():
         raise DatasetError(f"No CSV file {root}. Name the file that lists the data set.")
     if layout != "table" and not root.is_dir():
@@ -79,6 +99,9 @@ def prepare(
     _check_output(folder)
     files = {"output": folder} if "output" in inspect.signature(read).parameters else {}  # it writes label maps there
     found = read(root, **files, **options)
+    if boxes_from_labels:
+        found = _add_boxes(found, minimum_pixels)
+        options = {"boxes_from_labels": True, "minimum_pixels": minimum_pixels, **options}
     dataset = replace(found, splits=split_items(found, folds=folds, seed=seed))
     file = write_dataset(folder, dataset, prepared={"layout": layout, "folds": folds, "seed": seed, **options})
     print(f"Wrote {file}; the images stay where they are.\n\n{describe(read_dataset(folder))}")
@@ -87,16 +110,17 @@ def prepare(
 def split_items(dataset: Dataset, *, folds: int = 5, seed: int = 0) -> dict[str, list[Item]]:
     """The items by split.
 
-    A layout that gives labelled validation or test items has a split of its own, which is kept, without folds. Else
-    the patients of the training list are split; those without any label stay in `test`, without a fold. With fewer
-    patients than folds one patient each is tested and validated on, as far as they go, and no fold is written.
+    A layout that gives annotated validation or test items (label map or boxes) has a split of its own, which is kept,
+    without folds. Else the patients of the training list are split; those without any annotation stay in `test`,
+    without a fold. With fewer patients than folds one patient each is tested and validated on, as far as they go, and
+    no fold is written.
     """
     given = {split: dataset.splits.get(split, []) for split in SPLITS}
-    if any(item.get("label") for item in given["validation"] + given["test"]):
+    if any(is_annotated(item) for item in given["validation"] + given["test"]):
         return given
-    with_label = {item["patient"] for item in given["training"] if item.get("label")}
-    pool = [item for item in given["training"] if not with_label or item["patient"] in with_label]
-    unlabelled = [item for item in given["training"] if with_label and item["patient"] not in with_label]
+    annotated = {item["patient"] for item in given["training"] if is_annotated(item)}
+    pool = [item for item in given["training"] if not annotated or item["patient"] in annotated]
+    unlabelled = [item for item in given["training"] if annotated and item["patient"] not in annotated]
     patients = list(dict.fromkeys(item["patient"] for item in pool))
     if len(patients) >= folds:
         splits = assign_splits(pool, folds=folds, seed=seed)
@@ -123,9 +147,15 @@ def describe(dataset: Dataset) -> str:
     notes = ["Class columns: patients/images."] if dataset.classes else []
     if len(dataset.items) == len({item["patient"] for item in dataset.items}):
         notes.append("Each image counts as its own patient. Where one patient has several, say so, or splits leak.")
-    unlabelled = sum(item["label"] is None for item in dataset.items)
+    boxed = [item for item in dataset.items if item.get("boxes") is not None]
+    if boxed:
+        count, empty = sum(len(item["boxes"]) for item in boxed), sum(not item["boxes"] for item in boxed)
+        notes.append(f"{count} boxes in {len(boxed)} images, of which {empty} have none.")
+        if any(item["label"] is None for item in boxed):
+            notes.append("Images with boxes but no label map are for box-conditioned GANs and detectors only.")
+    unlabelled = sum(not is_annotated(item) for item in dataset.items)
     if unlabelled:
-        notes.append(f"{unlabelled} images have no label map; nothing is trained or tested on them.")
+        notes.append(f"{unlabelled} images have no label map and no boxes; nothing is trained or tested on them.")
     folds = {item["fold"] for item in dataset.items if "fold" in item}
     notes.append(
         f"{len(folds)} folds for cross-validation (--fold 0 to {len(folds) - 1}); the lists above are those of fold 0."
@@ -146,9 +176,11 @@ def inference_options(dataset: Dataset) -> str:
 
 def next_commands(dataset: Dataset) -> list[str]:
     """What to run after `prepare`: the check, then training."""
+    has_labels = any(item["label"] for item in dataset.items) or not any(is_annotated(item) for item in dataset.items)
+    config = "configs/train.json" if has_labels else "configs/cpggan_detector_train.json"
     return [
         f"python -m scripts doctor {dataset.root}",
-        f"python -m monai.bundle run --config_file configs/train.json --dataset_dir {dataset.root}",
+        f"python -m monai.bundle run --config_file {config} --dataset_dir {dataset.root}",
     ]
 
 
@@ -160,6 +192,16 @@ def format_table(rows: list[list[str]]) -> str:
         cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]).rstrip())
     return "\n".join(lines)
+
+
+def _add_boxes(dataset: Dataset, minimum_pixels: int) -> Dataset:
+    from scripts.data.boxes import add_boxes  # loads MONAI: not at --help
+
+    splits = {
+        split: add_boxes(items, dataset.label_values, minimum_pixels=minimum_pixels)
+        for split, items in dataset.splits.items()
+    }
+    return replace(dataset, splits=splits)
 
 
 def _count(items: list[Item]) -> tuple[str, str]:
@@ -178,7 +220,7 @@ def _find_layout(layout: str, options: dict[str, Any]) -> Callable[..., Dataset]
     for name in options:
         if name not in known:
             has = f"its options are --{', --'.join(known)}" if known else "it has no options of its own"
-            raise DatasetError(f"layout {layout} has no option --{name}; {has}, beside --output, --folds and --seed.")
+            raise DatasetError(f"layout {layout} has no option --{name}; {has}, beside those of prepare.")
     for name in known:
         if parameters[name].default is inspect.Parameter.empty and name not in options:
             raise DatasetError(f"layout {layout} needs the option --{name}. `docs/data.md` says what it is.")

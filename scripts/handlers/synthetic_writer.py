@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import nibabel as nib
 import numpy as np
 from ignite.engine import Engine, Events
 
-from scripts.data.contract import Dataset, DatasetError, write_dataset, write_json
+from scripts.data.conditions import PlannedBoxes
+from scripts.data.contract import Dataset, DatasetError, Item, write_dataset, write_json
 from scripts.data.latents import PlannedLatents
 from scripts.data.planes import padding_before
 from scripts.data.splits import check_trained_on
@@ -31,7 +32,8 @@ class SyntheticSetWriter:
     """Attached to an evaluator: writes each image and its label, and `dataset.json` when all are there.
 
     Images are NIfTI of shape (X, Y, 1, C), int16 scaled to [-1, 1], so any tool reads them and no rounding shows;
-    labels are (X, Y, 1), uint8, without the outline class. Every file appears whole or not at all. `provenance.json`
+    labels are (X, Y, 1), uint8, without the outline class; images that boxes were asked for have these `boxes` and
+    `box_classes` in place of a label. Every file appears whole or not at all. `provenance.json`
     says from the start which generator and plan the folder is for: a killed run goes on with the same ones, and
     another generator or plan makes all images anew.
 
@@ -49,7 +51,7 @@ class SyntheticSetWriter:
 
     def __init__(
         self,
-        planned: PlannedMasks | PlannedLatents,
+        planned: PlannedMasks | PlannedLatents | PlannedBoxes,
         description: Dataset,
         output_dir: str | Path,
         *,
@@ -115,14 +117,25 @@ class SyntheticSetWriter:
         last = self.description.foreground_count
         for element, output in zip(engine.state.batch, engine.state.output, strict=True):
             image_file, label_file = synthetic_files(self.folder, element["name"])
-            label = np.asarray((element if "label" in element else output)["label"])[0]  # (X, Y)
-            label = np.where(label > last, 0, label).astype(np.uint8)  # without the outline class
-            image = np.clip(np.asarray(output["pred"], dtype=np.float32), -1, 1)  # (C, X, Y)
-            image, label = self._crop(image), self._crop(label)
+            if not isinstance(self.planned, PlannedBoxes):
+                label = np.asarray((element if "label" in element else output)["label"])[0]  # (X, Y)
+                label = self._crop(np.where(label > last, 0, label).astype(np.uint8))  # without the outline class
+                _save(nib.Nifti1Image(label[..., None], LPS_IDENTITY), label_file)
+            image = self._crop(np.clip(np.asarray(output["pred"], dtype=np.float32), -1, 1))  # (C, X, Y)
             volume = nib.Nifti1Image(image.transpose(1, 2, 0)[:, :, None], LPS_IDENTITY)  # (X, Y, 1, C)
             volume.set_data_dtype(np.int16)
-            _save(nib.Nifti1Image(label[..., None], LPS_IDENTITY), label_file)
             _save(volume, image_file)
+
+    def _annotate(self, image: Mapping[str, Any], label_file: Path) -> Item:
+        """What the item of a planned image says of its lesions: the label map, or boxes in the written image."""
+        if not isinstance(self.planned, PlannedBoxes):
+            return {"label": str(label_file)}
+        boxes = np.array(image["boxes"]).reshape(-1, 2, 2)  # (n, corner, axis)
+        if self.plane is not None:
+            boxes = boxes - [padding_before(side, self.planned.image_size) for side in self.plane]
+            over = np.maximum(boxes[:, 1] - self.plane, 0) + np.minimum(boxes[:, 0], 0)  # (n, axis)
+            boxes = boxes - over[:, None]  # odd padding is uneven: a flip may put a box one pixel outside
+        return {"boxes": boxes.reshape(-1, 4).tolist(), "box_classes": list(image["box_classes"])}
 
     def _crop(self, array: np.ndarray) -> np.ndarray:
         """(..., S, S) without padding: (..., X, Y)."""
@@ -138,7 +151,7 @@ class SyntheticSetWriter:
             items.append(
                 {
                     "image": str(image_file),
-                    "label": str(label_file),
+                    **self._annotate(image, label_file),
                     "patient": f"synthetic-{image['name']}",
                     "class": image["class"] or None,
                     "synthetic": {

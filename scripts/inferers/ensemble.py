@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from monai.inferers import Inferer
 
+from scripts.networks.latents import sample_latents
+
 
 class EnsembleInferer(Inferer):
     """Noise seeds to images, each by the member that is asked for it.
@@ -39,9 +41,10 @@ class EnsembleInferer(Inferer):
         return torch.stack(images)
 
 
-def draw_latents(seeds: Sequence[int], latent_dim: int) -> torch.Tensor:
-    """One latent vector per seed from N(0, 1), (B, latent_dim), on the CPU."""
-    return torch.stack([torch.randn(latent_dim, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+def draw_latents(seeds: Sequence[int], latent_dim: int, distribution: str = "normal") -> torch.Tensor:
+    """One latent vector per seed, (B, latent_dim), on the CPU; `distribution` as for `sample_latents`."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.cat([sample_latents(1, latent_dim, distribution, generator) for generator in generators])
 
 
 def prepare_latent_batch(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -64,9 +64,7 @@ class FitInPlaned(MapTransform, InvertibleTransform):
 
     def _fit(self, array: MetaTensor, *, is_label: bool) -> MetaTensor:
         plane = list(array.shape[1:3])
-        scale = min(1.0, self.image_size / max(plane))
-        resized = [max(1, round(side * scale)) for side in plane]
-        before = [(self.image_size - side) // 2 for side in resized]
+        resized, before = fit_plane(plane, self.image_size)
         pad = [before[1], self.image_size - resized[1] - before[1], before[0], self.image_size - resized[0] - before[0]]
 
         slices = _slices_first(array.as_tensor())  # (Z, C, X, Y)
@@ -96,6 +94,13 @@ class FitInPlaned(MapTransform, InvertibleTransform):
         return MetaTensor(
             _slices_last(slices, array.ndim), meta=array.meta, applied_operations=list(array.applied_operations)
         )
+
+
+def fit_plane(plane: Sequence[int], image_size: int) -> tuple[list[int], list[int]]:
+    """What `FitInPlaned` does to a plane (X, Y): its size once shrunk, and the padding before it, both in pixels."""
+    scale = min(1.0, image_size / max(plane))
+    resized = [max(1, round(side * scale)) for side in plane]
+    return resized, [(image_size - side) // 2 for side in resized]
 
 
 def _slices_first(array: torch.Tensor) -> torch.Tensor:

@@ -127,6 +127,8 @@ def _read_colours(picture: MetaTensor, path: str, label_values: Mapping[int, int
 class LoadItemd(MapTransform):
     """Loads an item's `image` and `label` by the contract and checks them, so that training starts on sound data.
 
+    An item that has `boxes` and None for a label map gets one without any lesion, for its boxes say where they are.
+
     Args:
         keys: "image", "label" or both; a missing label key is skipped if allow_missing_keys is set.
         channel_count: channels every image must have.
@@ -137,7 +139,7 @@ class LoadItemd(MapTransform):
 
     Raises:
         DatasetError: unreadable file, wrong number of channels, NaN or infinity, a label value outside the labels,
-            or image and label of different shape. The message names the file.
+            neither label nor boxes, or image and label of different shape. The message names the file.
     """
 
     def __init__(
@@ -157,7 +159,9 @@ class LoadItemd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         loaded: dict[Hashable, Any] = dict(data)
         for key in self.key_iterator(loaded):
-            if key == "label":
+            if key == "label" and data[key] is None:
+                loaded[key] = _make_empty_label(data, loaded.get("image"))
+            elif key == "label":
                 loaded[key] = self._label(data[key], {} if data.get("synthetic") else self.label_values)
             else:
                 loaded[key] = self._image(data[key])
@@ -191,6 +195,12 @@ class LoadItemd(MapTransform):
                 "pass the matching --label_count."
             )
         return label
+
+
+def _make_empty_label(data: Mapping[Hashable, Any], image: Any) -> MetaTensor:
+    if data.get("boxes") is None or not isinstance(image, MetaTensor):
+        raise DatasetError(f"{data['image']} has neither a label map nor boxes. Give one of them in dataset.json.")
+    return torch.zeros_like(image[:1])  # type: ignore[return-value]
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -27,7 +27,8 @@ LCGAN = (
 PGGAN_ENSEMBLE = tuple(
     f"pggan_ensemble_{name}" for name in ("train", "inference", "evaluate", "segmenter_train", "segmenter_evaluate")
 )
-WORKFLOWS = ("train", "inference", "evaluate", *REDGAN, *LCGAN, *PGGAN_ENSEMBLE)
+CPGGAN = ("cpggan_train", "cpggan_inference")
+WORKFLOWS = ("train", "inference", "evaluate", *REDGAN, *LCGAN, *PGGAN_ENSEMBLE, *CPGGAN)
 # overlay -> the workflows it is for; together they know all its keys
 OVERLAYS = {
     "smoke": WORKFLOWS,
@@ -171,8 +172,12 @@ def test_shared_knobs_and_networks_agree() -> None:
         "dataset_dir annotation_coding annotation_levels annotation all_channels latent_dim feature_base feature_max "
         "filters"
     )
+    cpggan = (
+        "dataset_dir only_class merge_box_classes most_boxes minimum_lesion_pixels box_class_count latent_distribution "
+        "latent_dim feature_base feature_max"
+    )
     segmenter = ("train", "inference", "evaluate")
-    systems = {common: WORKFLOWS, redgan: (*segmenter, *REDGAN), lcgan: LCGAN, pggan: PGGAN_ENSEMBLE}
+    systems = {common: WORKFLOWS, redgan: (*segmenter, *REDGAN), lcgan: LCGAN, pggan: PGGAN_ENSEMBLE, cpggan: CPGGAN}
     for keys, names in systems.items():
         for key in keys.split():
             values = [read(name)[key] for name in names if key in read(name)]
@@ -194,7 +199,7 @@ def test_preprocessing_agrees() -> None:
     train = steps["train"]
     assert steps["redgan_evaluate"] == train
     assert steps["redgan_train"] == steps["redgan_inference"] == steps["lcgan_train"] == steps["lcgan_inference"]
-    plain = ("lcgan_evaluate", "lcgan_segmenter_train", "lcgan_classifier_train", *PGGAN_ENSEMBLE[:-1])
+    plain = ("lcgan_evaluate", "lcgan_segmenter_train", "lcgan_classifier_train", *PGGAN_ENSEMBLE[:-1], *CPGGAN)
     for name in plain:
         assert steps[name] == train, name
     assert steps["lcgan_segmenter_evaluate"] == steps["evaluate"]

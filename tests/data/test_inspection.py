@@ -158,19 +158,38 @@ def test_an_unlabelled_item_is_counted(item: Item, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("boxes", "classes", "check"),
     [
-        ([[0, 0, 32, 32]], [1], None),
-        ([[0, 0, 33, 32]], [1], "box not inside the image"),
-        ([[5, 0, 5, 9]], [1], "box not inside the image"),
-        ([[-1, 0, 5, 9]], [1], "box not inside the image"),
-        ([[0, 0, 5]], [1], "box not inside the image"),
-        ([[0, 0, 5, 5]], [2], "unknown box class"),
+        ([[0, 0, 32, 24]], [0], None),
+        ([[0, 0, 24, 32]], [0], "box not inside the image"),
+        ([[-1, 0, 5, 9]], [0], "box not inside the image"),
+        ([[5, 0, 5, 9]], [0], "box without size"),
+        ([[5, 9, 7, 8]], [0], "box without size"),
+        ([[0, 0, 5]], [0], "malformed box"),
+        ("none", [0], "malformed box"),
+        ([[0, 0, 5, 5]], [1], "unknown box class"),
+        ([[0, 0, 5, 5]], [-1], "unknown box class"),
         ([[0, 0, 5, 5]], ["one"], "unknown box class"),
-        ([[0, 0, 5, 5]], [1, 1], "boxes without class"),
+        ([[0, 0, 5, 5]], [0, 0], "boxes without class"),
         ([[0, 0, 5, 5]], None, "boxes without class"),
+        ([], None, None),
     ],
 )
 def test_boxes_lie_inside_and_have_a_class(
-    item: Item, tmp_path: Path, boxes: list[Any], classes: list[Any] | None, check: str | None
+    item: Item, tmp_path: Path, boxes: Any, classes: list[Any] | None, check: str | None
 ) -> None:
+    for file in [*item["image"], item["label"]]:
+        change(file, lambda array: array[:, :24, 1:2])  # one slice of 32 x 24 pixels
     found = inspect({**item, "boxes": boxes, "box_classes": classes}, tmp_path)
     assert checks(found) == ([("error", check)] if check else [])
+
+
+def test_boxes_of_a_volume_are_found(item: Item, tmp_path: Path) -> None:
+    found = inspect({**item, "boxes": [[0, 0, 5, 5]], "box_classes": [0]}, tmp_path)
+    assert checks(found) == [("error", "boxes of a volume")]
+
+
+def test_boxes_stand_for_a_label_map(item: Item, tmp_path: Path) -> None:
+    for file in item["image"]:
+        change(file, lambda array: array[:, :, :1])
+    found = inspect({**item, "label": None, "boxes": [[1, 2, 3, 4]], "box_classes": [0]}, tmp_path)
+    assert checks(found) == [("info", "boxes but no label map")]
+    assert (found.labels, found.lesion_slices) == ({1}, 1)

@@ -76,6 +76,35 @@ def test_an_unlabelled_image_follows_its_labelled_patient() -> None:
     assert count_patients(splits) == [3, 1, 1]
 
 
+def test_boxes_count_as_annotation() -> None:
+    boxed = [{**item, "boxes": []} for item in make_items(5, label=None)]
+    splits = split_items(make_dataset([*boxed, *make_items(1, "u", None)]), folds=5)
+    assert count_patients(splits) == [3, 1, 2]
+    assert {item["patient"] for item in splits["test"] if "fold" not in item} == {"u0"}
+    given = make_dataset(boxed[:2], test=boxed[2:])
+    assert split_items(given)["test"] == boxed[2:]
+
+
+def test_boxes_of_label_maps_are_written_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare("table", str(make_source(tmp_path)), boxes_from_labels=True)
+    item = read_dataset(tmp_path).items[0]
+    assert (item["boxes"], item["box_classes"]) == ([[1, 0, 2, 1]], [0])  # m.png is 0, 255
+    assert "12 boxes in 12 images, of which 0 have none." in capsys.readouterr().out
+    prepare("table", str(tmp_path / "table.csv"), boxes_from_labels=True, minimum_pixels=2)
+    assert read_dataset(tmp_path).items[0]["boxes"] == []
+
+
+def test_boxes_without_label_maps_lead_to_the_detector(tmp_path: Path) -> None:
+    items = [{**item, "boxes": [[0, 0, 1, 1]], "box_classes": [0]} for item in make_items(1, label=None)]
+    dataset = Dataset(
+        tmp_path, "x", ["a"], ["background", "1"], splits={"training": items, "validation": [], "test": []}
+    )
+    assert "configs/cpggan_detector_train.json" in next_commands(dataset)[1]
+    text = describe(dataset)
+    assert "Images with boxes but no label map are for box-conditioned GANs and detectors only." in text
+    assert "nothing is trained" not in text
+
+
 def test_what_is_written_can_be_selected_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare("table", str(make_source(tmp_path / "source")), output=str(tmp_path / "out"), folds=3, seed=4)
     dataset = read_dataset(tmp_path / "out")
@@ -124,6 +153,7 @@ def test_an_output_that_cannot_be_written_is_told_before_reading(
         ("wbc", {"labels": "a"}, "it has no options of its own"),
         ("table", {"folds": 2}, "folds is 2"),
         ("table", {"seed": -1}, "seed is -1"),
+        ("table", {"boxes_from_labels": True, "minimum_pixels": 0}, "minimum_pixels is 0"),
         ("lgg", {}, "No folder"),
         ("table", {"label_values": "255:7", "labels": "a,b"}, "expected labels 0..1"),
     ],

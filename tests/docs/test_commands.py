@@ -61,7 +61,10 @@ def test_script_commands_exist_with_their_options(text: str, words: list[str]) -
     name = words[words.index("scripts") + 1]
     assert name in COMMANDS, text
     module, function, _ = COMMANDS[name]
-    parameters = inspect.signature(getattr(importlib.import_module(module), function)).parameters
+    command = getattr(importlib.import_module(module), function)
+    if inspect.isclass(command):  # its methods are commands
+        command = getattr(command, words[words.index("scripts") + 2])
+    parameters = inspect.signature(command).parameters
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         assert options(words).keys() <= parameters.keys(), text
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
+from torch.nn import functional
 
 from scripts.data.contract import Dataset
 from scripts.data.growth import GrowthSchedule
@@ -24,7 +25,9 @@ class Grey(nn.Module):
 
 def test_a_picture_of_each_resolution_remains(tmp_path):
     description = Dataset(tmp_path, "set", ["T1"], ["background", "tumour"])
-    pictures = GrowthPictures(Grey(), SCHEDULE, AnnotationChannels(1), description, tmp_path, latent_dim=3, count=2)
+    pictures = GrowthPictures(
+        Grey(), SCHEDULE, description, tmp_path, annotation=AnnotationChannels(1), latent_dim=3, count=2
+    )
     for iteration in (2, 4, 6):
         pictures(SimpleNamespace(state=SimpleNamespace(iteration=iteration, device=torch.device("cpu"))))
     files = sorted((tmp_path / "pictures").iterdir())
@@ -36,3 +39,25 @@ def test_a_picture_of_each_resolution_remains(tmp_path):
     growth = np.asarray(Image.open(files[0]))
     assert growth.shape[:2] == (18 + 2 * 98, 8 * 4 + 12 + 4 * 98)  # a row per resolution, two latents of two channels
     pictures(SimpleNamespace(state=SimpleNamespace(iteration=1, device=torch.device("cpu"), rank=1)))
+
+
+class Conditioned(nn.Module):
+    """A black image, white where the condition is."""
+
+    def forward(self, z: torch.Tensor, *, resolution: int, alpha: float, condition: torch.Tensor) -> torch.Tensor:
+        return functional.adaptive_max_pool2d(condition, resolution) * 2 - 1
+
+
+def test_a_condition_is_shown_as_the_annotation(tmp_path):
+    description = Dataset(tmp_path, "set", ["T1"], ["background", "tumour"])
+    condition = torch.zeros(2, 1, 8, 8)
+    condition[:, :, 4:] = 1  # the right half, x first
+    pictures = GrowthPictures(
+        Conditioned(), SCHEDULE, description, tmp_path, condition=condition, latent_dim=3, count=2
+    )
+    pictures(SimpleNamespace(state=SimpleNamespace(iteration=6, device=torch.device("cpu"))))
+    picture = np.asarray(Image.open(tmp_path / "pictures" / "resolution_0008.png"))
+    left = picture.shape[1] - 2 * 98
+    assert picture[48, left + 20].tolist() == [0, 0, 0]
+    assert picture[48, left + 80].tolist() == [255, 255, 255]
+    assert picture[98 + 48, left + 80].tolist() == [230, 159, 0]

@@ -10,6 +10,8 @@ import pytest
 import torch
 from ignite.engine import Engine
 
+from scripts.data.boxes import BoxedSlices
+from scripts.data.conditions import BoxChanges, PlannedBoxes
 from scripts.data.contract import Dataset, DatasetError, read_dataset
 from scripts.data.slices import SliceDataset
 from scripts.data.synthesis import PlannedMasks
@@ -183,3 +185,50 @@ def test_a_generator_of_unknown_patients_is_refused(tmp_path):
     (tmp_path / "generator.json").unlink()
     with pytest.raises(CheckpointError, match=r"generator\.json does not say which patients .+ was trained on"):
         read_trained_on(tmp_path / "generator.pt")
+
+
+@pytest.mark.parametrize("plane", [None, (6, 5)])
+def test_images_that_boxes_were_asked_for_have_these_boxes_and_no_label(tmp_path, plane):
+    synthesis = Synthesis(tmp_path)
+    label = np.zeros((1, 8, 8))
+    label[0, 2:4, 1:3] = 1  # of a slice of 6 x 5 pixels with 1 pixel before them, and 1 and 2 behind
+    np.save(tmp_path / "label.npy", label)
+    np.save(tmp_path / "image.npy", np.ones((2, 8, 8)))
+    item = {"image": str(tmp_path / "image.npy"), "label": str(tmp_path / "label.npy"), "patient": "p0"}
+    slices = BoxedSlices([item], load_arrays, tmp_path / "cache", class_count=1, most_boxes=2)
+    still = BoxChanges(flip_axes=(), shift=0, zoom=0)
+    planned = PlannedBoxes(slices, 2, synthesis.folder, changes=still, seed=1)
+    synthesis.planned = synthesis.writer.planned = planned
+    synthesis.writer.plane = plane
+
+    def step(engine: Engine, n: int) -> list[dict[str, torch.Tensor]]:
+        engine.state.batch = [planned[n]]
+        return [{"pred": torch.zeros(2, 8, 8)}]
+
+    engine = Engine(step)
+    synthesis.writer.attach(engine)
+    engine.run = lambda plain=engine.run: plain(list(range(len(planned))))
+    synthesise(engine, synthesis.writer)
+    items = read_dataset(synthesis.folder).items
+    assert [item["boxes"] for item in items] == [[[1, 0, 3, 2]] if plane else [[2, 1, 4, 3]]] * 2
+    assert [(item["box_classes"], item["label"]) for item in items] == [([0], None)] * 2
+    assert items[0]["synthetic"]["source_patient"] == "p0"
+    assert nib.load(items[0]["image"]).shape == ((6, 5, 1, 2) if plane else (8, 8, 1, 2))
+    assert not list((synthesis.folder / "labels").iterdir())
+    assert len(PlannedBoxes(slices, 2, synthesis.folder, changes=still, seed=1)) == 0
+
+
+def test_a_box_that_a_flip_puts_beside_the_image_is_moved_back(tmp_path):
+    synthesis = Synthesis(tmp_path)
+    label = np.zeros((1, 8, 8))
+    label[0, 1, 3] = 1  # the first column of a slice of 5 x 8 pixels: 1 pixel before it, 2 behind
+    np.save(tmp_path / "label.npy", label)
+    np.save(tmp_path / "image.npy", np.full((2, 8, 8), -1.0))
+    item = {"image": str(tmp_path / "image.npy"), "label": str(tmp_path / "label.npy"), "patient": "p0"}
+    slices = BoxedSlices([item], load_arrays, tmp_path / "cache", class_count=1, most_boxes=2)
+    planned = PlannedBoxes(slices, 20, synthesis.folder, changes=BoxChanges(shift=0, zoom=0))
+    assert {image["boxes"][0][0] for image in planned.images} == {1, 6}
+    synthesis.writer.planned, synthesis.writer.plane = planned, (5, 8)
+    synthesis.writer.finish(Engine(lambda engine, batch: None))
+    items = json.loads((synthesis.folder / "dataset.json").read_text())["training"]
+    assert {tuple(item["boxes"][0]) for item in items} == {(0, 3, 1, 4), (4, 3, 5, 4)}

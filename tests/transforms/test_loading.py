@@ -75,6 +75,17 @@ def test_a_missing_label_is_skipped_where_allowed(item):
     assert set(loaded) == {"image"}
 
 
+def test_boxes_stand_for_a_label_map_without_lesion(item):
+    loaded = loader()({"image": item["image"], "label": None, "boxes": []})
+    np.testing.assert_array_equal(loaded["label"], np.zeros((1, 2, 3, 4)))
+    np.testing.assert_array_equal(loaded["label"].affine, loaded["image"].affine)
+
+
+def test_neither_label_map_nor_boxes(item):
+    with pytest.raises(DatasetError, match=r"image\.nii\.gz has neither a label map nor boxes\. Give one of them"):
+        loader()({"image": item["image"], "label": None})
+
+
 @pytest.mark.parametrize("key", ["image", "label"])
 def test_missing_file(item, key, tmp_path):
     expected = rf"No {key} file .*absent\.nii\.gz\. Correct its path in dataset\.json or restore"

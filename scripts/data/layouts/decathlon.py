@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import Dataset, DatasetError, Item, image_files, read_dataset, stem
+from scripts.data.contract import Dataset, DatasetError, Item, image_files, is_annotated, read_dataset, stem
 from scripts.data.layouts.files import find_folder, find_images, find_patient, pair_images
 
 
@@ -19,7 +19,7 @@ def read_decathlon(
     intensity_range: Any = None,
     patient_pattern: str | None = None,
 ) -> Dataset:
-    """Pools all labelled items for a new split; unlabelled ones (the official test set) keep their list.
+    """Pools all items with label map or boxes for a new split; the others (the official test set) keep their list.
 
     Without `dataset.json` the images of `imagesTr` or `images` are matched by name with `labelsTr` or `labels`;
     `imagesTs` is an unlabelled test list.
@@ -50,7 +50,7 @@ def read_decathlon(
             fresh = {key: value for key, value in item.items() if key != "fold"}
             if patient_pattern:
                 fresh["patient"] = find_patient(stem(image_files(item)[0]), patient_pattern)
-            splits["training" if item.get("label") else split].append(fresh)
+            splits["training" if is_annotated(item) else split].append(fresh)
     return replace(dataset, splits=splits)
 
 

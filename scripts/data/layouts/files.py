@@ -6,9 +6,10 @@ import csv
 import re
 from pathlib import Path
 
-from scripts.data.contract import DatasetError, stem
+from scripts.data.contract import SPLITS, DatasetError, stem
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation"} | {name: name for name in SPLITS}
 
 
 def find_images(folder: Path) -> list[Path]:

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, stem
-from scripts.data.layouts.files import read_rows
-
-_SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation"} | {name: name for name in SPLITS}
+from scripts.data.layouts.files import SPLIT_NAMES, read_rows
 
 
 def read_table(
@@ -90,6 +88,6 @@ def _read_row(where: str, folder: Path, row: dict[str, str], columns: list[str])
 
 def _read_split(where: str, row: dict[str, str]) -> str:
     name = row["split"].lower()
-    if name not in _SPLIT_NAMES:
+    if name not in SPLIT_NAMES:
         raise DatasetError(f"{where}: split is {row['split']!r}, expected {', '.join(SPLITS)} (in every row or none).")
-    return _SPLIT_NAMES[name]
+    return SPLIT_NAMES[name]

@@ -1,0 +1,189 @@
+"""The boxes that CPGGAN is asked to put lesions into: those of training slices, slightly changed, inside the head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from scripts.data.boxes import BoxedSlices, pad_boxes
+from scripts.data.contract import DatasetError
+from scripts.data.synthesis import synthetic_files
+from scripts.transforms.outline import find_head
+
+SMALLEST_REST = 0.5  # of a box's area, once clipped to the head's region; a sliver is no lesion
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxChanges:
+    """Changes the boxes of a slice a little: "based on the annotation slightly different from training images".
+
+    All boxes are flipped together with the head; then each is shifted and zoomed on its own. A box is clipped to the
+    head's bounding region, and drawn again where less than half of it is left or where more of it lies outside the
+    head than before; after `tries` draws it stays as it was. The amounts are not in the paper's text.
+
+    Attributes:
+        flip_axes: axes that are each flipped with probability 1/2: 0 is x, left and right, 1 is y, front and back. By
+            default only x, since heads are alike on both sides, not in front and behind; (0, 1) where the training
+            images are flipped both ways too.
+        shift: at most so far along x and y, as a share of the image's side, uniform.
+        zoom: factor of both sides within 1 - zoom and 1 + zoom, uniform, about the middle.
+        tries: draws of each box.
+        threshold: brighter pixels (in [-1, 1], median over channels) are the head's, see `find_head`.
+
+    Raises:
+        DatasetError: a share outside [0, 1), an axis that is neither 0 nor 1, or fewer than 1 try.
+    """
+
+    flip_axes: Sequence[int] = (0,)
+    shift: float = 0.1
+    zoom: float = 0.1
+    tries: int = 20
+    threshold: float = -0.85
+
+    def __post_init__(self) -> None:
+        for name in ("shift", "zoom"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DatasetError(f"{name} is {getattr(self, name)}, expected a share from 0 to below 1, such as 0.1.")
+        if not set(self.flip_axes) <= {0, 1} or self.tries < 1:
+            raise DatasetError(
+                f"flip_axes is {list(self.flip_axes)} and tries {self.tries}, expected axes among 0 (x) and 1 (y), and "
+                "1 try or more."
+            )
+
+    def __call__(
+        self, boxes: np.ndarray, image: np.ndarray, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Changed boxes in whole pixels, (n, 4) int64, and which of them were moved or zoomed, (n,) bool.
+
+        Args:
+            boxes: (n, 4) in pixels of the image.
+            image: (C, S, S) in [-1, 1].
+        """
+        head = find_head(np.median(image, axis=0) > self.threshold)  # (S, S)
+        if not head.any():
+            head = np.ones_like(head)
+        size = len(head)
+        start = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1).astype(np.int64)
+        for axis in self.flip_axes:
+            if generator.random() < 0.5:
+                start[:, [axis, axis + 2]] = size - start[:, [axis + 2, axis]]
+                head = np.flip(head, axis)
+        changed = [self._change(box, head, generator) for box in start]
+        moved = np.array([box is not None for box in changed], dtype=bool)
+        ready = [new if new is not None else old for new, old in zip(changed, start, strict=True)]
+        return np.array(ready, dtype=np.int64).reshape(-1, 4), moved
+
+    def _change(self, box: np.ndarray, head: np.ndarray, generator: np.random.Generator) -> np.ndarray | None:
+        region = [np.flatnonzero(head.any(axis=1 - axis)) for axis in (0, 1)]
+        low, high = np.array([(r[0], r[-1] + 1) for r in region]).T  # the head's bounding region
+        middle, half, before = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2, _share_inside(box, head)
+        for _ in range(self.tries):
+            centre = middle + generator.uniform(-self.shift, self.shift, 2) * len(head)
+            sides = half * generator.uniform(1 - self.zoom, 1 + self.zoom)
+            first = np.round(centre - sides)
+            last = np.maximum(np.round(centre + sides), first + 1)
+            clipped = np.concatenate([np.maximum(first, low), np.minimum(last, high)]).astype(np.int64)
+            rest = np.prod(np.maximum(clipped[2:] - clipped[:2], 0)) / np.prod(last - first)
+            if rest >= SMALLEST_REST and _share_inside(clipped, head) >= before:
+                return clipped
+        return None
+
+
+class PlannedBoxes(Dataset):
+    """One element per planned image that is not on the disk yet: what it is asked for, and its noise.
+
+    Image n takes all boxes of one training slice, changed; every slice comes once before any comes again. What image n
+    is asked for depends on the slices, the changes, the seed and n alone. An element has `boxes` (M, 4) float32 and
+    `box_classes` (M,) int64, padded as in `BoxedSlices` (`draw_boxes` makes the condition image of them), `noise_seed`,
+    `name`, `source` and `source_patient`.
+
+    Args:
+        slices: training slices; those without boxes are not used.
+        image_count: images of the whole set.
+        output_dir: folder of the synthetic set.
+        changes: of the boxes; None for the defaults of `BoxChanges`.
+        seed: of the choice, the changes and the noise.
+
+    Raises:
+        DatasetError: no image, or no slice with boxes.
+    """
+
+    def __init__(
+        self,
+        slices: BoxedSlices,
+        image_count: int,
+        output_dir: str | Path,
+        *,
+        changes: BoxChanges | None = None,
+        seed: int = 0,
+    ) -> None:
+        if image_count < 1:
+            raise DatasetError(f"image_count is {image_count}, expected 1 or more, such as the paper's 4000.")
+        sources = np.array([n for n in range(len(slices)) if len(slices.boxes_of(n)[0])])
+        if not len(sources):
+            raise DatasetError("No training slice has a box to ask for. Add boxes or label maps to the training items.")
+        self.most_boxes = slices.most_boxes
+        self.image_size = slices.image_of(0).shape[-1]  # S, in whose pixels boxes are asked for
+        self.class_name = _shared_class(slices)
+        changes = changes or BoxChanges()
+        order = np.concatenate(
+            [np.random.default_rng([seed, r]).permutation(sources) for r in range(-(-image_count // len(sources)))]
+        )
+        progress = tqdm(range(image_count), desc="Drawing boxes", unit="image", delay=2, mininterval=2)
+        self.images = [self._plan(slices, int(order[n]), n, changes, seed) for n in progress]
+        folder = Path(output_dir)
+        self.missing = [image for image in self.images if not synthetic_files(folder, image["name"])[0].exists()]
+
+    def _plan(self, slices: BoxedSlices, position: int, n: int, changes: BoxChanges, seed: int) -> dict[str, Any]:
+        draws, noise = np.random.SeedSequence([seed, n]).spawn(2)
+        boxes, classes = slices.boxes_of(position)
+        asked, moved = changes(boxes, slices.image_of(position), np.random.default_rng(draws))
+        summary = slices.summary(position)
+        return {
+            "class": self.class_name,
+            "name": f"{n:06d}_{self.class_name or 'image'}",
+            "boxes": asked.tolist(),
+            "box_classes": classes.tolist(),
+            "unmoved_boxes": int((~moved).sum()),
+            "source": summary["source"],
+            "source_patient": summary["patient"],
+            "noise_seed": int(noise.generate_state(1)[0]),
+        }
+
+    def provenance(self, image: Mapping[str, Any]) -> dict[str, Any]:
+        """What `synthetic` says of one of `images`, beside the generator."""
+        return {
+            "asked_class": image["class"],
+            "source": image["source"],
+            "source_patient": image["source_patient"],
+            "source_split": "training",
+            "unmoved_boxes": image["unmoved_boxes"],
+            "noise_seed": image["noise_seed"],
+        }
+
+    def __len__(self) -> int:
+        return len(self.missing)
+
+    def __getitem__(self, n: int) -> dict[str, Any]:
+        image = self.missing[n]
+        boxes, classes = pad_boxes(torch.tensor(image["boxes"]), torch.tensor(image["box_classes"]), self.most_boxes)
+        named = {key: image[key] for key in ("noise_seed", "name", "source", "source_patient")}
+        return {"boxes": boxes, "box_classes": classes, **named}
+
+
+def _share_inside(box: np.ndarray, head: np.ndarray) -> float:
+    """Share of a box's pixels that are the head's."""
+    return float(head[box[0] : box[2], box[1] : box[3]].mean())
+
+
+def _shared_class(slices: BoxedSlices) -> str | None:
+    """The class of all slices, as a generator of one class has them; None where they differ."""
+    names = {slices.data[volume].get("class") for volume, _ in slices.index}
+    return names.pop() if len(names) == 1 else None

@@ -1,0 +1,109 @@
+"""Darknet-53, the backbone of YOLOv3 (Redmon and Farhadi, YOLOv3: An Incremental Improvement, 2018, table 1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+STEM_WIDTH = 32
+RESIDUAL_COUNTS = (1, 2, 8, 8, 4)
+LEAKY_SLOPE = 0.1
+DARKNET_MOMENTUM = 0.01
+
+
+def scale_width(channels: int, multiplier: float) -> int:
+    """A published number of channels times the width multiplier, rounded, at least 1."""
+    return max(1, round(channels * multiplier))
+
+
+def build_convolution(
+    in_channels: int, out_channels: int, *, kernel_size: int, stride: int = 1, norm_momentum: float = DARKNET_MOMENTUM
+) -> nn.Sequential:
+    """Darknet's convolutional layer: convolution without bias, batch norm, LeakyReLU of slope .1."""
+    conv = nn.Conv2d(
+        in_channels, out_channels, kernel_size=kernel_size, stride=stride, padding=kernel_size // 2, bias=False
+    )
+    norm = nn.BatchNorm2d(out_channels, eps=1e-5, momentum=norm_momentum)
+    return nn.Sequential(conv, norm, nn.LeakyReLU(LEAKY_SLOPE, inplace=True))
+
+
+class Darknet53(nn.Module):
+    """Features at strides 8, 16 and 32: a stem, then five times a stride-2 convolution and residual blocks (table 1).
+
+    Global pooling and the ImageNet classifier of table 1 are left out. Layers are registered in the order of the
+    table, which is also that of the authors' weight files.
+
+    Batch norm is as published: the statistics of the minibatch in training, running ones at inference. The authors'
+    code moves the running ones by 1% per minibatch (``norm_momentum=0.01``), so after 200 minibatches they are
+    still 13% their start; trainings of under a thousand minibatches want 0.1.
+
+    Args:
+        in_channels: number of image channels.
+        width_multiplier: factor on every channel count of the table, rounded, at least 1 channel.
+        norm_momentum: share of the new minibatch in the running statistics of the batch norms.
+
+    Raises:
+        ValueError: an image whose sides are not multiples of 32.
+
+    Shapes: (B, in_channels, X, Y) -> [(B, 256, X/8, Y/8), (B, 512, X/16, Y/16), (B, 1024, X/32, Y/32)], the channels
+    at width 1; ``out_channels`` holds them.
+    """
+
+    def __init__(
+        self, in_channels: int, *, width_multiplier: float = 1.0, norm_momentum: float = DARKNET_MOMENTUM
+    ) -> None:
+        super().__init__()
+        self.size_multiple = 32
+        channels = scale_width(STEM_WIDTH, width_multiplier)
+        self.stem = build_convolution(in_channels, channels, kernel_size=3, norm_momentum=norm_momentum)
+        self.stages = nn.ModuleList()
+        widths = []
+        for index, count in enumerate(RESIDUAL_COUNTS):
+            width = scale_width(STEM_WIDTH * 2 ** (index + 1), width_multiplier)
+            hidden = scale_width(STEM_WIDTH * 2**index, width_multiplier)
+            halving = build_convolution(channels, width, kernel_size=3, stride=2, norm_momentum=norm_momentum)
+            blocks = [ResidualBlock(width, hidden, norm_momentum=norm_momentum) for _ in range(count)]
+            self.stages.append(nn.Sequential(halving, *blocks))
+            widths.append(width)
+            channels = width
+        self.out_channels = widths[2:]
+        self.apply(init_he)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        if x.shape[-2] % self.size_multiple or x.shape[-1] % self.size_multiple:
+            raise ValueError(
+                f"The image has {x.shape[-2]} x {x.shape[-1]} pixels: expected multiples of {self.size_multiple}. "
+                "Letterbox the images to such a size."
+            )
+        x = self.stem(x)  # (B, 32, X, Y)
+        features: list[torch.Tensor] = []
+        for stage in self.stages:
+            x = stage(x)  # (B, 64, X/2, Y/2) ... (B, 1024, X/32, Y/32)
+            features.append(x)
+        return features[2:]
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv3x3(conv1x1(x))``, the 1x1 convolution to ``hidden`` channels (table 1).
+
+    Shapes: (B, channels, X, Y) -> the same.
+    """
+
+    def __init__(self, channels: int, hidden: int, *, norm_momentum: float = DARKNET_MOMENTUM) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            build_convolution(channels, hidden, kernel_size=1, norm_momentum=norm_momentum),
+            build_convolution(hidden, channels, kernel_size=3, norm_momentum=norm_momentum),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.convolutions(x)
+
+
+def init_he(module: nn.Module) -> None:
+    """Convolution weights with variance 2 / fan_in, as in the authors' code; biases 0."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
