@@ -63,6 +63,11 @@ def compute_anchors(boxes: ArrayLike, *, count: int = 9, seed: int = 0) -> torch
     return torch.as_tensor(anchors, dtype=torch.float32)
 
 
+def choose_anchors(anchors: Sequence[Sequence[float]] | None, boxes: ArrayLike, *, seed: int = 0) -> torch.Tensor:
+    """The given anchors, (9, 2) in pixels; those of the training boxes where none are given, see `compute_anchors`."""
+    return compute_anchors(boxes, seed=seed) if anchors is None else torch.as_tensor(anchors, dtype=torch.float32)
+
+
 def mean_best_iou(sizes: ArrayLike, anchors: ArrayLike | Sequence[Sequence[float]]) -> float:
     """Mean over boxes (N, 2) of the IoU with the anchor (A, 2) that fits best, in (0, 1]; YOLO9000, table 1."""
     return float(_iou(np.asarray(sizes, dtype=np.float64), np.asarray(anchors, dtype=np.float64)).max(axis=1).mean())

@@ -51,7 +51,8 @@ class VolumeCache:
     def _key(self, item: Item) -> str:
         digest = hashlib.sha256(self._recipe.encode())
         digest.update(b"synthetic" if item.get("synthetic") else b"real")
-        for file in [*image_files(item), item["label"]]:
+        labels = [] if item["label"] is None else [item["label"]]
+        for file in [*image_files(item), *labels]:
             digest.update(_content_hash(file))
         return digest.hexdigest()[:32]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, image_files, read_dataset
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, image_files, is_annotated, read_dataset
 from scripts.data.inspection import Finding, Inspection, inspect_items, shown_name, shown_size
 from scripts.data.prepare import format_table, inference_options
 from scripts.data.splits import select_items
@@ -74,7 +74,7 @@ def check_splits(dataset: Dataset, fold: int | None = None) -> list[Finding]:
     for view in _views(dataset, fold):
         for split in SPLITS:
             try:
-                select_items(dataset, split, view)
+                select_items(dataset, split, view, boxed=True)
             except DatasetError as error:
                 severity = "warning" if split == "test" else "error"
                 findings.append(Finding(severity, f"no {split} items", str(error)))
@@ -95,7 +95,7 @@ def check_names(dataset: Dataset, inspections: Iterable[Inspection], fold: int |
             findings.append(Finding(severity, f"class with {count}", name))
     for view in _views(dataset, fold):
         try:
-            trained = {item["class"] for item in select_items(dataset, "training", view)}
+            trained = {item["class"] for item in select_items(dataset, "training", view, boxed=True)}
         except DatasetError:
             continue  # check_splits has told
         where = "the lists of dataset.json" if view is None else f"fold {view}"
@@ -137,7 +137,7 @@ def summarise(dataset: Dataset, inspections: list[Inspection], image_size: int, 
     if len(shapes) > 1:
         sizes = f"{len(shapes)} different, from {sizes} to {shown_size(shapes[-1])}"
     fitting = -(-max((max(shape[:2]) for shape in shapes), default=SIZE_STEP) // SIZE_STEP) * SIZE_STEP
-    slices = sum(inspection.slices for inspection in inspections if inspection.item["label"])
+    slices = sum(inspection.slices for inspection in inspections if is_annotated(inspection.item))
     cache = slices * image_size**2 * (2 * dataset.channel_count + 1)  # float16 image, uint8 label
     largest = max((int(np.prod(inspection.shape)) * 4 for inspection in inspections if inspection.shape), default=0)
     return "\n".join(
@@ -175,7 +175,7 @@ def format_findings(findings: list[Finding]) -> str:
 def _items_of(dataset: Dataset, split: str, fold: int | None) -> list[Item]:
     """What a training would use; where it would refuse, what the file lists."""
     try:
-        return select_items(dataset, split, fold)
+        return select_items(dataset, split, fold, boxed=True)
     except DatasetError:
         return dataset.splits[split] if fold is None else []
 

@@ -65,13 +65,33 @@ def class_weights(class_indices: np.ndarray) -> np.ndarray:
     return 1.0 / counts[inverse] / len(values)
 
 
-def source_weights(dataset: SliceDataset) -> np.ndarray | None:
-    """Weights (N,) under which real and synthetic slices are drawn equally often; None where all are of one source.
+def source_weights(dataset: SliceDataset, ratio: float | None = 1.0) -> np.ndarray | None:
+    """Weights (N,) under which synthetic slices are drawn `ratio` times as often as real ones.
 
-    Larsson et al. 2022, section 3.2: "the real dataset and the synthetic dataset were sampled equally often".
+    Larsson et al. 2022, section 3.2: "the real dataset and the synthetic dataset were sampled equally often"; Han et
+    al. 2019, section 2.5, advise 1 or 2.
+
+    Args:
+        dataset: real and synthetic slices.
+        ratio: synthetic slices drawn per real one; None draws every slice alike, whatever it is.
+
+    Returns:
+        None where all slices are drawn alike, or are of one source.
+
+    Raises:
+        ValueError: a ratio that isn't positive.
     """
+    if ratio is None:
+        return None
+    if not ratio > 0:
+        raise ValueError(
+            f"synthetic_ratio is {ratio}, expected a positive number, such as 1, or null for as many as there are. "
+            "Leave --synthetic_dir out to train on real images alone."
+        )
     synthetic = np.array([bool(dataset.data[volume].get("synthetic")) for volume, _ in dataset.index])
-    return class_weights(synthetic) if 0 < synthetic.sum() < len(synthetic) else None
+    if not 0 < synthetic.sum() < len(synthetic):
+        return None
+    return class_weights(synthetic) * np.where(synthetic, ratio, 1.0)
 
 
 def share_weights(share: float) -> list[float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.data.contract import SPLITS, Dataset, DatasetError, Item
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, is_annotated
 
 
 def assign_folds(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> list[Item]:
@@ -47,8 +47,12 @@ def assign_splits(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> di
     return _split_by_fold(assign_folds(items, folds=folds, seed=seed), 0)
 
 
-def select_items(dataset: Dataset, split: str, fold: int | None = None, *, labelled: bool = True) -> list[Item]:
+def select_items(
+    dataset: Dataset, split: str, fold: int | None = None, *, labelled: bool = True, boxed: bool = False
+) -> list[Item]:
     """The items of one split, with a label unless `labelled` is False, all folds disjoint by patient.
+
+    With `boxed`, for networks that work on boxes, items with `boxes` and no label count as labelled.
 
     Without `fold` the lists of the file count; where it lists no validation, a fifth of the training patients
     (stratified by class, seed 0) is set aside for it. With `fold` k the items that have a fold are
@@ -62,9 +66,9 @@ def select_items(dataset: Dataset, split: str, fold: int | None = None, *, label
         raise DatasetError(f"split is {split!r}, expected one of {', '.join(SPLITS)}.")
     splits = _file_splits(dataset) if fold is None else _fold_splits(dataset, fold)
     check_disjoint(splits, dataset)
-    items = [item for item in splits[split] if item["label"] or not labelled]
+    items = [item for item in splits[split] if item["label"] or (boxed and is_annotated(item)) or not labelled]
     if not items:
-        unlabelled = " with a label" if splits[split] else ""
+        unlabelled = f" with a label{' or boxes' if boxed else ''}" if splits[split] else ""
         where = f"fold {fold}" if fold is not None else "dataset.json"
         raise DatasetError(
             f"{dataset.root}: the {split} split of {where} has no item{unlabelled}. "

@@ -18,6 +18,7 @@ def training_items(
     only_class: str | None = None,
     patient_fraction: float = 1.0,
     fraction_seed: int = 0,
+    boxed: bool = False,
 ) -> list[Item]:
     """Training items of a data set and, if asked, of a synthetic set made from it.
 
@@ -29,13 +30,16 @@ def training_items(
         only_class: keeps the real images of one class (one generator per class).
         patient_fraction: share of the training patients to use, in (0, 1], see `select_fraction`.
         fraction_seed: of the choice of that share.
+        boxed: for networks that work on boxes: takes items with boxes and no label map too.
 
     Raises:
         DatasetError: whatever `read_dataset` and `select_items` refuse, a synthetic set whose labels or classes differ,
-            or one made from patients that are validated or tested on or lie outside the fraction.
+            one with boxes in place of label maps unless `boxed`, or one made from patients that are validated or
+            tested on or lie outside the fraction.
     """
     dataset = read_dataset(dataset_dir)
-    items = select_fraction(select_items(dataset, "training", fold), patient_fraction, seed=fraction_seed)
+    items = select_items(dataset, "training", fold, boxed=boxed)
+    items = select_fraction(items, patient_fraction, seed=fraction_seed)
     patients = {item["patient"] for item in items}
     if only_class is not None:
         if only_class not in dataset.classes:
@@ -54,6 +58,8 @@ def training_items(
             raise DatasetError(
                 f"{synthetic.root}: {name} {theirs} differ from {ours} of {dataset.root}. Synthesise again."
             )
+    if not boxed and any(item["label"] is None for item in synthetic.items):
+        raise DatasetError(f"{synthetic.root} has boxes in place of label maps. Train a detector on it.")
     check_trained_on(synthetic.trained_on, synthetic.root, dataset, fold)
     check_synthetic_sources(synthetic.items, dataset, fold)
     sources = {item["synthetic"].get("source_patient") for item in synthetic.items} | set(synthetic.trained_on)
@@ -74,9 +80,9 @@ def evaluation_items(dataset_dir: str | Path, split: str, *, fold: int | None = 
     ]
 
 
-def real_items(dataset_dir: str | Path, split: str, *, fold: int | None = None) -> list[Item]:
-    """Real, labelled items of a split with all that the contract says of them."""
-    return select_items(read_dataset(dataset_dir), split, fold)
+def real_items(dataset_dir: str | Path, split: str, *, fold: int | None = None, boxed: bool = False) -> list[Item]:
+    """Real, labelled items of a split with all that the contract says of them; with `boxed` those with boxes too."""
+    return select_items(read_dataset(dataset_dir), split, fold, boxed=boxed)
 
 
 def images_to_label(dataset_dir: str | Path, split: str, *, fold: int | None = None) -> list[Item]:

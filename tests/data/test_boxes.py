@@ -100,6 +100,14 @@ def test_an_items_boxes_come_before_its_label_and_are_fitted(tmp_path: Path) -> 
     assert (boxes.tolist(), classes.tolist()) == ([[4, 5, 16, 14]], [1])
 
 
+def test_items_with_boxes_need_no_label_map(tmp_path: Path) -> None:
+    picture = write_item(tmp_path, np.zeros((32, 24), np.uint8), boxes=[[8, 6, 32, 24]], box_classes=[1])
+    dataset = boxed([{**picture, "label": None}, write_item(tmp_path, two_lesions(), "other")], tmp_path)
+    assert dataset[0]["boxes"][0].tolist() == [4, 5, 16, 14]
+    assert dataset[0]["label"].sum() == 0
+    assert dataset[1]["boxes"][1].tolist() == [10, 12, 11, 13]
+
+
 def test_classes_can_be_merged_and_small_lesions_left_out(tmp_path: Path) -> None:
     dataset = boxed([write_item(tmp_path, two_lesions())], tmp_path, merge_classes=True)
     assert (dataset.class_count, dataset.boxes_of(0)[1].tolist()) == (1, [0, 0])

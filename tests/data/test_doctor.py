@@ -49,6 +49,18 @@ def test_sound_data_is_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert printed.rstrip().endswith("Ready to train: no errors.")
 
 
+def test_boxes_without_label_maps_are_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    items = make_items(tmp_path, 10) + make_items(tmp_path, 10, "B")
+    boxed = [{**item, "label": None, "boxes": [[4, 4, 8, 8]], "box_classes": [0]} for item in items]
+    make_dataset(tmp_path, assign_splits(boxed))
+    doctor(str(tmp_path), image_size=32)
+    printed = capsys.readouterr().out
+    assert "boxes but no label map" in printed
+    assert "warning" not in printed
+    assert "cache:    0 MiB on disk for 20 slices of 32x32" in printed
+    assert printed.rstrip().endswith("Ready to train: no errors.")
+
+
 def test_all_errors_are_listed_before_the_exit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     items = make_items(tmp_path, 6)
     Path(items[0]["image"]).unlink()

@@ -184,3 +184,14 @@ def test_a_generator_that_knows_held_out_patients_is_refused_by_fold() -> None:
             check_trained_on(known, "generator.pt", dataset, fold)
     with pytest.raises(DatasetError, match=r"generator\.pt does not say which patients its generator was trained on"):
         check_trained_on([], "generator.pt", dataset)
+
+
+def test_boxes_count_as_a_label_where_they_are_worked_on() -> None:
+    labelled = make_items({"A": 2}, images=1)
+    boxed = [{**item, "label": None, "boxes": [], "patient": f"boxed_{item['patient']}"} for item in labelled]
+    neither = [{**item, "label": None, "patient": f"none_{item['patient']}"} for item in labelled]
+    dataset = make_dataset(training=[*labelled, *boxed, *neither], validation=make_items({"B": 1}))
+    assert select_items(dataset, "training") == labelled
+    assert select_items(dataset, "training", boxed=True) == labelled + boxed
+    with pytest.raises(DatasetError, match="has no item with a label or boxes"):
+        select_items(make_dataset(training=neither, validation=boxed), "training", boxed=True)

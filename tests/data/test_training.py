@@ -151,3 +151,21 @@ def test_a_fraction_takes_some_patients_and_synthetic_images_from_these_only(rea
             DatasetError, match=f"made with patient '{others[0]}', who is not in the 0.34 of the patients"
         ):
             training_items(real, patient_fraction=0.34, synthetic_dir=other)
+
+
+def test_items_with_boxes_and_no_label_map_are_for_networks_that_work_on_boxes(real, tmp_path):
+    content = json.loads((real / "dataset.json").read_text())
+    content["training"][0] |= {"label": None, "boxes": [[0, 0, 2, 2]], "box_classes": [0]}
+    (real / "dataset.json").write_text(json.dumps(content))
+    assert patients(training_items(real)) == patients(real_items(real, "training")) == ["p1", "p2"]
+    assert patients(training_items(real, boxed=True)) == ["p0", "p1", "p2"]
+    assert patients(real_items(real, "training", boxed=True)) == ["p0", "p1", "p2"]
+
+
+def test_a_synthetic_set_with_boxes_is_refused_where_label_maps_are_needed(real, tmp_path):
+    provenance = {"system": "cpggan", "source_patient": "p0"}
+    made = {**item("made", synthetic=provenance), "label": None, "boxes": [[0, 0, 2, 2]], "box_classes": [0]}
+    folder = write(tmp_path / "synthetic", {"training": [made]}, trained_on=("p1",))
+    with pytest.raises(DatasetError, match=r"has boxes in place of label maps\. Train a detector on it"):
+        training_items(real, synthetic_dir=folder)
+    assert patients(training_items(real, synthetic_dir=folder, boxed=True)) == ["p0", "p1", "p2", "made"]
