@@ -17,6 +17,7 @@ from scripts.metrics.frechet import frechet_with_floor
 from scripts.metrics.kernel_distance import kernel_with_floor
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.statistics import bootstrap_interval
+from scripts.networks.wrapping import freeze
 
 REAL = ("training", "held_out")
 
@@ -57,7 +58,7 @@ class ImageQuality:
         use_class: bool = True,
         most_images: int | None = None,
     ) -> None:
-        self.segmenter = segmenter
+        self.segmenter: Any = freeze(segmenter)  # MONAI's evaluator leaves networks in training mode
         self.foreground_count = foreground_count
         self.classes = list(classes) if use_class else []
         self.most_images = most_images

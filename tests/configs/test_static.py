@@ -27,7 +27,7 @@ LCGAN = (
 PGGAN_ENSEMBLE = tuple(
     f"pggan_ensemble_{name}" for name in ("train", "inference", "evaluate", "segmenter_train", "segmenter_evaluate")
 )
-CPGGAN = ("cpggan_train", "cpggan_inference")
+CPGGAN = ("cpggan_train", "cpggan_inference", "cpggan_detector_train", "cpggan_detector_evaluate")
 WORKFLOWS = ("train", "inference", "evaluate", *REDGAN, *LCGAN, *PGGAN_ENSEMBLE, *CPGGAN)
 # overlay -> the workflows it is for; together they know all its keys
 OVERLAYS = {
@@ -174,7 +174,7 @@ def test_shared_knobs_and_networks_agree() -> None:
     )
     cpggan = (
         "dataset_dir only_class merge_box_classes most_boxes minimum_lesion_pixels box_class_count latent_distribution "
-        "latent_dim feature_base feature_max"
+        "latent_dim feature_base feature_max box_class_names width_multiplier spatial_pyramid"
     )
     segmenter = ("train", "inference", "evaluate")
     systems = {common: WORKFLOWS, redgan: (*segmenter, *REDGAN), lcgan: LCGAN, pggan: PGGAN_ENSEMBLE, cpggan: CPGGAN}

@@ -23,7 +23,7 @@ def run(tmp_path, synthetic_looks: str) -> dict:
     """Quality of synthetic images that were asked to be A and B in turn and look like `synthetic_looks` in turn."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    segmenter = ResNetUNet(1, 1, encoder_widths=[4, 4, 4, 4], decoder_widths=[4, 4, 4, 4, 4]).eval()
+    segmenter = ResNetUNet(1, 1, encoder_widths=[4, 4, 4, 4], decoder_widths=[4, 4, 4, 4, 4])
     batch = [element(part, "AB"[n % 2], n, rng) for part in ("training", "held_out") for n in range(8)]
     for n in range(8):
         batch.append({**element("synthetic", synthetic_looks[n % 2], n, rng), "class_index": n % 2})
@@ -35,7 +35,8 @@ def run(tmp_path, synthetic_looks: str) -> dict:
         batch=batch, output=[{"pred": half, "label": label}] * len(batch), device=torch.device("cpu")
     )
     file = tmp_path / "quality.json"
-    handler = ImageQuality(segmenter, foreground_count=1, classes=["A", "B"], file=file, system="redgan")
+    handler = ImageQuality(segmenter.train(), foreground_count=1, classes=["A", "B"], file=file, system="redgan")
+    assert not segmenter.training  # features must not depend on the batch
     engine = SimpleNamespace(state=state)
     for step in (handler._start, handler._add, handler._finish):
         step(engine)
