@@ -89,6 +89,14 @@ def test_source_weights_by_hand():
     np.testing.assert_allclose(source_weights(slices(2, 3)), [1 / 16] * 8 + [1 / 6] * 3)
 
 
+def test_synthetic_slices_are_drawn_so_many_times_as_often():
+    weights = source_weights(slices(2, 3), ratio=2)
+    np.testing.assert_allclose(weights[8:].sum() / weights[:8].sum(), 2)
+    assert source_weights(slices(2, 3), ratio=None) is None
+    with pytest.raises(ValueError, match="synthetic_ratio is 0, expected a positive number"):
+        source_weights(slices(2, 3), ratio=0)
+
+
 def test_real_and_synthetic_slices_are_drawn_equally_often():
     dataset = slices(5, 400)
     sampler = SeededSampler(dataset.index, weights=source_weights(dataset), samples_per_epoch=4000)
