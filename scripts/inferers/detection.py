@@ -13,7 +13,7 @@ from scripts.networks.wrapping import unwrap
 from scripts.networks.yolo import ANCHORS_PER_SCALE, STRIDES
 from scripts.transforms.boxes import clip_boxes
 
-BLOCK = 128  # candidates that are compared with one another at a time
+BLOCK = 256  # candidates that are compared with one another at a time
 
 
 class Detections(TypedDict):
