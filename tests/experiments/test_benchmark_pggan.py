@@ -8,7 +8,6 @@ from torch import nn
 
 from scripts.data.growth import GrowthSchedule
 from scripts.experiments.benchmark_pggan import (
-    PlainConv2d,
     Setting,
     build_step,
     estimate_days,
@@ -18,6 +17,7 @@ from scripts.experiments.benchmark_pggan import (
     measure_memory,
     sampling_rows,
 )
+from scripts.experiments.plain_pggan import PlainConv2d
 from scripts.networks.equalized import EqualizedConv2d
 
 CPU = torch.device("cpu")
