@@ -2,8 +2,8 @@
 
     python -m scripts.experiments.benchmark_pggan --estimate
 
-The plain step is that of `plain_pggan.py`. Rows take turns, see `benchmark_table.time_rows`. Training is measured once a
-level has faded in (alpha 1), on random data; neither loading nor the EMA counts.
+The plain step is that of `plain_pggan.py`. Rows take turns, see `benchmark_table.time_rows`. Training is measured once
+a level has faded in (alpha 1), on random data; neither loading nor the EMA counts.
 """
 
 from __future__ import annotations
