@@ -5,6 +5,7 @@ A box (x0, y0, x1, y1) is half-open in pixels: it holds `array[:, x0:x1, y0:y1]`
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -97,6 +98,14 @@ class BoxedSlices(SliceDataset):
         """The boxes of all slices, (N, 4) float32."""
         return np.concatenate([boxes for boxes, _ in self._boxes])
 
+    @property
+    def fingerprint(self) -> str:
+        """As for `SliceDataset`; changes with the boxes, too."""
+        digest = hashlib.sha256(super().fingerprint.encode())
+        for boxes, classes in self._boxes:
+            digest.update(boxes.tobytes() + classes.tobytes())
+        return digest.hexdigest()[:16]
+
     def summary(self, position: int) -> dict[str, Any]:
         """As for `SliceDataset`, with `boxes` (n, 4) and `box_classes` (n,)."""
         boxes, classes = self._boxes[position]
@@ -177,7 +186,7 @@ def fit_boxes(boxes: np.ndarray, plane: Sequence[int], image_size: int) -> np.nd
 
 
 def restore_boxes(boxes: np.ndarray, plane: Sequence[int], image_size: int) -> np.ndarray:
-    """The inverse of `fit_boxes`, (n, 4) -> (n, 4); parts in the padding come out outside the image."""
+    """The exact inverse of `fit_boxes`, (n, 4) -> (n, 4); parts in the padding come out outside the image."""
     resized, before = fit_plane(plane, image_size)
     return (boxes - np.tile(before, 2)) / np.tile(np.divide(resized, plane), 2)
 

@@ -130,6 +130,14 @@ class SliceDataset(Dataset):
         return sorted({source_patient(self.data[volume]) for volume, _ in self.index})
 
     @property
+    def fingerprint(self) -> str:
+        """Changes with the slices, their order, their pixels or the preprocessing: a resumed training checks it."""
+        digest = hashlib.sha256()
+        for volume, z in self.index:
+            digest.update(f"{self.entries[volume].name}#{z}\n".encode())
+        return digest.hexdigest()[:16]
+
+    @property
     def class_indices(self) -> np.ndarray:
         """Class of each slice, (N,) int64, -1 where the item has none."""
         return np.array([self.data[volume].get("class_index", -1) for volume, _ in self.index])

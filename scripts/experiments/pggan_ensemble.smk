@@ -2,8 +2,9 @@
 #
 #   snakemake -s scripts/experiments/pggan_ensemble.smk --configfile scripts/experiments/pggan_ensemble_lgg.json --cores 2
 #
-# It resumes where it stopped (trainings continue from their checkpoints), shows its plan with -n, and runs the same
-# on a Slurm cluster (--executor slurm), where each member is a job of its own. Every job has a log beside its output.
+# It resumes where it stopped (after a kill with --rerun-incomplete: trainings continue from their checkpoints), shows
+# its plan with -n, and runs the same on a Slurm cluster (--executor slurm), where each member is a job of its own.
+# Every job has a log beside its output.
 
 import sys
 
@@ -100,8 +101,9 @@ rule member:
         options=flags({**config["gan"], "snapshot_count": config.get("snapshots", 0)}),
     shell:
         f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/pggan_ensemble_train.json {COMMON} --fold {{wildcards.fold}} "
-        "--member {wildcards.member} --output_dir {params.folder}/run --generator_file {output} {params.options} "
-        "> {log} 2>&1 || (tail -n 30 {log}; false)"
+        "--member {wildcards.member} --output_dir {params.folder}/run {params.options} > {log} 2>&1 "
+        "&& cp {params.folder}/run/generator.json {params.folder}/run/generator.pt {params.folder} "
+        "|| (tail -n 30 {log}; false)"
 
 
 def generators(wildcards):

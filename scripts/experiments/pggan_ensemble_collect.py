@@ -38,6 +38,8 @@ def collect(*configs: str) -> None:
     first = results / "jobs" / f"fold{config['folds'][0]}"
 
     evaluation = {name: _read(first / "evaluation" / name) for name in EVALUATIONS}
+    (results / "quality.json").unlink(missing_ok=True)
+    shutil.rmtree(results / "curves", ignore_errors=True)
     if evaluation["quality.json"]:
         write_json(results / "quality.json", evaluation["quality.json"])
     curves = {"segmenter_real": first / f"segmenter_real_seed{config['seeds'][0]}" / "curves.csv"}
@@ -64,7 +66,7 @@ def collect(*configs: str) -> None:
             "published": config.get("published", {}),
             "choice": evaluation["choice.json"],
             "annotations": evaluation["annotations.json"],
-            "collapsed": _collapsed(first / "sets"),
+            "collapsed": _collapsed(first / "sets", arms),
         },
     }
     write_json(results / "experiment.json", experiment)
@@ -89,24 +91,27 @@ def _families(arms: dict[str, Arm]) -> list[dict[str, Any]]:
     for (images, choice), numbered in families.items():
         entry: dict[str, Any] = {"title": family_title(images, choice)}
         entry["arms"] = {str(number): numbered[number] for number in sorted(numbered)}
+        if choice == "snapshots":
+            entry["unit"] = "snapshot"
         if choice != "members" and (images, "members") in families:
             entry["alternative_to"] = family_title(images, "members")
         entries.append(entry)
     return entries
 
 
-def _device_hours(config: dict[str, Any], seconds: dict[str, float], arms: dict[str, Arm]) -> dict[str, float]:
-    """Training time of the generators behind an arm, per fold. A choice among members needs all of them."""
-    members = [seconds.get(f"member_{m}", 0.0) / 3600 / len(config["folds"]) for m in range(config["members"])]
-    needed = {
-        "members": lambda number: members[:number],
-        "snapshots": lambda _: members[:1],
-        "greedy": lambda _: members,
-    }
-    hours = {"real": 0.0}
+def _device_hours(config: dict[str, Any], seconds: dict[str, float], arms: dict[str, Arm]) -> dict[str, float | None]:
+    """Training time (wall clock) of the generators behind an arm, per fold; a choice among members needs all of them.
+
+    None where some generator's time is not known.
+    """
+    count = config["members"]
+    needed = {"members": lambda number: number, "snapshots": lambda _: 1, "greedy": lambda _: count}
+    hours: dict[str, float | None] = {"real": 0.0}
     for name in arms:
         if ensemble := read_ensemble(name):
-            hours[name] = sum(needed[ensemble.choice](ensemble.number))
+            spent = [seconds.get(f"member_{member}") for member in range(needed[ensemble.choice](ensemble.number))]
+            known = [each for each in spent if each]
+            hours[name] = sum(known) / 3600 / len(config["folds"]) if len(known) == len(spent) else None
     return hours
 
 
@@ -119,11 +124,11 @@ def _join_seeds(seconds: dict[str, float]) -> dict[str, float]:
     return joined
 
 
-def _collapsed(sets: Path) -> list[str]:
-    """Members that the synthesis of some set reported as collapsed."""
+def _collapsed(sets: Path, arms: dict[str, Arm]) -> list[str]:
+    """Members that the synthesis of the arms' sets reported as collapsed."""
     found = set()
-    for file in sets.glob("members_*_members.json"):
-        members = json.loads(file.read_text(encoding="utf-8"))["members"]
+    for name in {arm.generator for arm in arms.values() if arm.generator and arm.generator.startswith("members_")}:
+        members = (_read(sets / f"{name}_members.json") or {"members": []})["members"]
         found |= {Path(member["file"]).parent.name for member in members if member["collapsed"]}
     return sorted(found)
 
@@ -143,7 +148,7 @@ def _collect_pictures(config: dict[str, Any], dataset: Dataset, first: Path, fol
         _draw_members(dataset, read_dataset(made), config, channel, folder / "members.png")
         shown = dataset.modality[channel]
         captions["members"] = (
-            f"Real images and those of every member, drawn at random: {shown}, and the annotation below."
+            f"Real images (of volumes the slice with most lesion) and those of every member: {shown}, annotation below."
         )
     return captions
 

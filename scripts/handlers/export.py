@@ -136,8 +136,8 @@ class ExportCandidates:
     def _check(self, engine: Engine) -> None:
         if min(self.epochs) > (engine.state.max_epochs or 0):
             raise ValueError(
-                f"max_epochs is {engine.state.max_epochs}, but the first candidate is written after epoch "
-                f"{min(self.epochs)}. Pass --candidate_epochs instead: the last of them ends the training."
+                f"max_epochs is {engine.state.max_epochs}, but the first generator to be kept is that of epoch "
+                f"{min(self.epochs)}. Leave --max_epochs out: it follows from the other options."
             )
 
     def __call__(self, engine: Engine) -> None:

@@ -18,12 +18,14 @@ MEAN = "mean"  # the key of published Dice for the mean over labels
 class Family:
     """Arms that differ only in the number of members: {number: arm's name}, ascending.
 
-    `alternative_to` is the title of the family that gets its members otherwise, and is compared number by number.
+    `alternative_to` is the title of the family that gets its members otherwise, and is compared number by number;
+    `unit` is what the number counts.
     """
 
     title: str
     arms: dict[int, str]
     alternative_to: str | None = None
+    unit: str = "member"
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,10 @@ def read_ensemble(entry: Any, arms: Sequence[str], path: Path) -> Ensemble:
     """Check the `ensemble` of an experiment.
 
     Args:
-        entry: `families` is required: title and arms by number of members, and optionally `alternative_to`, another
-            family's title. Optional: `device_hours` by arm, `published` Dice by label ("mean": over labels) and arm,
-            `choice`, `annotations` and `collapsed`. Published labels and arms that were not run are allowed.
+        entry: `families` is required: title and arms by number of members, and optionally `unit` ("member") and
+            `alternative_to`, another family's title. Optional: `device_hours` by arm, `published` Dice by label
+            ("mean": over labels) and arm, `choice`, `annotations` and `collapsed`. Published labels and arms that were
+            not run are allowed.
         arms: names of all arms but the baseline.
         path: the file, for messages.
 
@@ -102,7 +105,7 @@ def _read_family(entry: Any, arms: Sequence[str], path: Path) -> Family:
                 "experiment's arms without the baseline."
             )
     ordered = dict(sorted((int(number), arm) for number, arm in named.items()))
-    return Family(entry["title"], ordered, entry.get("alternative_to"))
+    return Family(entry["title"], ordered, entry.get("alternative_to"), str(entry.get("unit", "member")))
 
 
 def _check_families(families: list[Family], path: Path) -> None:

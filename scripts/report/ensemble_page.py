@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ def ensemble_section(results: Results, ensemble: Ensemble) -> dict[str, Any]:
         ),
         "replacements": describe_replacements(
             [
-                (places[c.arm.name][1], places[c.arm.name][0].title, places[c.other.name][0].title, c)
+                (_describe_place(places[c.arm.name]), _describe_place(places[c.other.name]), c)
                 for c in overall
                 if places[c.arm.name][0] != places[c.other.name][0]
             ]
@@ -57,7 +58,8 @@ def compare_members(results: Results, ensemble: Ensemble) -> list[Comparison]:
     """Every test of the section: mean Dice and each label's, Bonferroni-corrected over all (as the paper corrects).
 
     Within a family, every larger number of members against every smaller one; and each family that is an alternative
-    to another against it, where both have the same number. A single label is the mean over labels, and tested once.
+    to another against it, where both have the same number or cost the same. A single label is the mean over labels, and
+    tested once.
     """
     arms = {arm.name: arm for arm in results.arms}
     families = {family.title: family for family in ensemble.families}
@@ -67,13 +69,19 @@ def compare_members(results: Results, ensemble: Ensemble) -> list[Comparison]:
         pairs += [(family.arms[a], family.arms[b]) for i, a in enumerate(numbers) for b in numbers[i + 1 :]]
         if family.alternative_to is not None:
             other = families[family.alternative_to]
-            pairs += [(family.arms[n], other.arms[n]) for n in numbers if n in other.arms]
+            alike = [(a, b) for a in family.arms.values() for b in other.arms.values() if _cost_alike(ensemble, a, b)]
+            pairs += dict.fromkeys([(family.arms[n], other.arms[n]) for n in numbers if n in other.arms] + alike)
     found = [
         compare_pair(results, arms[arm], arms[other], label=label)
         for label in _measures(results)
         for arm, other in pairs
     ]
     return correct(found, bonferroni)
+
+
+def _cost_alike(ensemble: Ensemble, arm: str, other: str) -> bool:
+    hours = ensemble.hours.get(arm), ensemble.hours.get(other)
+    return None not in hours and math.isclose(*hours, rel_tol=1e-6)  # type: ignore[arg-type]
 
 
 def _measures(results: Results) -> list[str | None]:
@@ -84,6 +92,10 @@ def _measures(results: Results) -> list[str | None]:
 
 def _places(ensemble: Ensemble) -> dict[str, Place]:
     return {arm: (family, number) for family in ensemble.families for number, arm in family.arms.items()}
+
+
+def _describe_place(place: Place) -> str:
+    return f"{place[1]} of \u201c{place[0].title}\u201d"
 
 
 def _within(
@@ -151,7 +163,7 @@ def _score_table(results: Results, ensemble: Ensemble) -> dict[str, Any]:
     groups: list[dict[str, Any]] = [{"title": "", "rows": [first]}]
     for place, family in enumerate(ensemble.families):
         rows = [
-            _score_row(results, ensemble, arms[name], f"{number} member{'s' if number != 1 else ''}")
+            _score_row(results, ensemble, arms[name], f"{number} {family.unit}{'s' if number != 1 else ''}")
             for number, name in family.arms.items()
         ]
         groups.append({**_family_entry(family, place), "rows": rows})
@@ -160,9 +172,14 @@ def _score_table(results: Results, ensemble: Ensemble) -> dict[str, Any]:
         "columns": ["Mean" if label is None else label for label in _measures(results)],
         "groups": groups,
         "hours": bool(ensemble.hours),
-        "trainings": len(results.experiment["seeds"]) if any(cell["spread"] for cell in cells) else 0,
+        "trainings": _count_trainings(results) if any(cell["spread"] for cell in cells) else "",
         "published": any(cell["published"] for cell in cells),
     }
+
+
+def _count_trainings(results: Results) -> str:
+    seeds, folds = len(results.experiment["seeds"]), len(results.experiment["folds"])
+    return f"{seeds} trainings" if folds == 1 else f"{seeds} seeds, each the mean of its {folds} folds"
 
 
 def _score_row(results: Results, ensemble: Ensemble, arm: Arm, title: str) -> dict[str, Any]:

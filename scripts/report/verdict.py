@@ -103,15 +103,15 @@ def headline_over_members(by_family: Mapping[str, Mapping[tuple[int, int], Compa
     return f"{text[0].upper()}{text[1:]}."
 
 
-def describe_replacements(compared: Sequence[tuple[int, str, str, Comparison]]) -> str:
-    """A sentence on the same number of members got otherwise: (number, family, the family compared with, result)."""
+def describe_replacements(compared: Sequence[tuple[str, str, Comparison]]) -> str:
+    """A sentence on generators got otherwise, at the same number or cost: (what, compared with what, the result)."""
     words = {"raised": "scored higher than", "lowered": "scored lower than", "cannot tell": "cannot be told from"}
     said = [
-        f"{number} of \u201c{title}\u201d {words[c.finding]} {number} of \u201c{other}\u201d ({_result_inside(c)})"
-        for number, title, other, c in compared
+        f"{first} {words[c.finding]} {second} ({_result_inside(c)})"
+        for first, second, c in compared
         if c.finding in words
     ]
-    return f"Same number, other members: {'; '.join(said)}." if said else ""
+    return f"At the same number or the same training cost: {'; '.join(said)}." if said else ""
 
 
 def judge_arm(arm: Arm, comparisons: Sequence[Comparison]) -> str:

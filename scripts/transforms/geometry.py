@@ -41,9 +41,11 @@ class CanonicalOrientationd(MapTransform, InvertibleTransform):
 class FitInPlaned(MapTransform, InvertibleTransform):
     """Makes slices image_size x image_size: larger ones shrink with their aspect kept, smaller ones are padded.
 
-    Nothing is enlarged and no axis but the slice's two is touched. The affine is left as it was, since the inverse
-    restores the grid that it belongs to. Images are averaged over area and padded with
-    -1 (the background after `ToSignedRanged`); label maps take the nearest value and are padded with 0.
+    This is a letterbox with an exact inverse: its own for arrays, and for boxes `fit_boxes` and `restore_boxes` of
+    `scripts.data.boxes`. Nothing is enlarged, since that would add no detail, and no axis but the slice's two is
+    touched. The affine is left as it was, since the inverse restores the grid that it belongs to. Images are averaged
+    over area and padded with -1 (the background after `ToSignedRanged`); label maps take the nearest value and are
+    padded with 0.
 
     Args:
         keys: arrays (C, X, Y[, Z]); the key "label" is treated as a label map.

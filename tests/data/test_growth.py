@@ -172,3 +172,14 @@ def test_too_few_images_for_a_minibatch_are_refused() -> None:
     with pytest.raises(DatasetError, match=r"has 3 images, but a minibatch .* has 4, .* batch_sizes to at most 3"):
         small_sampler(size=3)
     assert len(draw(small_sampler(size=4), 1)) == 4
+
+
+def test_snapshots_are_evenly_apart_in_the_last_phase():
+    # 2 iterations at 4 px, 2 of the fade, 6 at 8 px
+    schedule = GrowthSchedule(image_size=8, images_per_phase=8, total_images=40, batch_sizes={4: 4, 8: 4})
+    assert schedule.snapshot_epochs(0, 1) == []
+    assert schedule.snapshot_epochs(3, 1) == [6, 8, 10]
+    assert schedule.snapshot_epochs(1, 3) == [4]  # epochs 2 to 4 end in it, the last one after the schedule's end
+    for wrong in (-1, 7):
+        with pytest.raises(ValueError, match=f"snapshot_count is {wrong}, but 6 epochs end after"):
+            schedule.snapshot_epochs(wrong, 1)

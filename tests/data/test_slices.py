@@ -57,6 +57,15 @@ def test_elements_of_volumes_and_plane_images(items, tmp_path):
     assert dataset.class_indices.tolist() == [1, 1, 1, 1, 0]
 
 
+def test_the_fingerprint_follows_pixels_and_choice_of_slices(items, tmp_path):
+    first = slices(items, tmp_path).fingerprint
+    assert slices(items, tmp_path).fingerprint == first
+    assert slices(items[::-1], tmp_path).fingerprint != first
+    assert slices(items, tmp_path, rule=LesionRule()).fingerprint != first
+    np.save(items[0]["label"], np.zeros((1, 4, 4, 4)))
+    assert slices(items, tmp_path).fingerprint != first
+
+
 def test_items_need_no_more_than_image_and_label(items, tmp_path):
     dataset = slices([{key: items[0][key] for key in ("image", "label")}], tmp_path)
     assert dataset.summary(1) == {"class_index": -1, "patient": items[0]["image"], "source": f"{items[0]['image']}#1"}

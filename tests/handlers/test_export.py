@@ -131,7 +131,7 @@ def test_the_last_candidate_ends_the_training():
 def test_a_training_without_any_candidate_does_not_start(tmp_path):
     engine = Engine(lambda engine, batch: None)
     ExportCandidates(network(), tmp_path, [10, 50], []).attach(engine)
-    with pytest.raises(ValueError, match="max_epochs is 3, but the first candidate is written after epoch 10"):
+    with pytest.raises(ValueError, match="max_epochs is 3, but the first generator to be kept is that of epoch 10"):
         engine.run([0], max_epochs=3)
 
 

@@ -54,10 +54,11 @@ def test_members_differ_and_show_every_resolution(members):
         assert pictures[-1] == "resolution_0016.png"
 
 
-def test_a_member_that_was_stopped_in_a_fade_ends_like_an_uninterrupted_one(bundle, members, tmp_path):
-    bundle.finish(start_member(bundle, tmp_path, 0, max_epochs=1))  # after 6 of 20 iterations, half way into 8 px
+@pytest.mark.parametrize("epochs", [1, 2])  # after 6 of 20 iterations, half way into 8 px; after 12, before 16 px
+def test_a_member_that_was_stopped_ends_like_an_uninterrupted_one(bundle, members, tmp_path, epochs):
+    bundle.finish(start_member(bundle, tmp_path, 0, max_epochs=epochs))
     output = bundle.finish(start_member(bundle, tmp_path, 0))
-    assert "after epoch 1 of 4" in output
+    assert f"after epoch {epochs} of 4" in output
     whole, resumed = weights(members[0]), weights(tmp_path)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 

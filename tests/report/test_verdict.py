@@ -203,9 +203,9 @@ def test_sentence_on_more_members(by_family: dict, sentence: str) -> None:
 
 
 def test_sentence_on_other_members() -> None:
-    assert describe_replacements([(5, "B", "A", LOWERED), (3, "C", "A", UNCLEAR), (1, "C", "A", FEW)]) == (
-        "Same number, other members: 5 of \u201cB\u201d scored lower than 5 of \u201cA\u201d "
-        "(\u22120.020 [\u22120.030, \u22120.010], p = .02); 3 of \u201cC\u201d cannot be told from 3 of \u201cA\u201d "
+    assert describe_replacements([("5 B", "5 A", LOWERED), ("3 C", "1 A", UNCLEAR), ("1 C", "1 A", FEW)]) == (
+        "At the same number or the same training cost: 5 B scored lower than 5 A "
+        "(\u22120.020 [\u22120.030, \u22120.010], p = .02); 3 C cannot be told from 1 A "
         "(+0.010 [\u22120.010, 0.030], p = .40)."
     )
-    assert describe_replacements([(1, "C", "A", FEW)]) == ""
+    assert describe_replacements([("1 C", "1 A", FEW)]) == ""

@@ -1,0 +1,256 @@
+"""Which synthetic images show a lesion where one was asked for, and the synthetic set without the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from PIL import Image, ImageDraw
+from torch import nn
+
+from scripts.data.contract import DatasetError, Item, image_files, read_dataset, stem, write_dataset, write_json
+from scripts.data.synthesis import ComparedSlices
+from scripts.handlers.export import read_trained_on
+from scripts.handlers.image_quality import without_nan
+from scripts.metrics.box_matching import compute_iou
+from scripts.metrics.presence import find_direction, measure_contrast, mirror_boxes
+from scripts.metrics.statistics import average_by_patient, bootstrap_interval
+from scripts.networks.wrapping import freeze
+from scripts.report.grids import LABEL_COLOURS, image_pictures, picture_titles, write_grid
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+SHOWN = 8  # dropped and kept images in the picture
+SIDE = 160  # of each, in pixels
+ABSENT, PRESENT = LABEL_COLOURS[:2]
+MIRRORED = "training_mirrored"
+Row = dict[str, Any]
+
+
+class LesionPresence:
+    """Attached to an evaluator that runs through `ComparedSlices` of boxed slices, real and synthetic.
+
+    "Use both success/failure cases for DA without post-processing, unless the synthetic images clearly lack disease
+    appearance" (Han et al., 2019, section 2.3): an image is dropped only if no lesion appears in its boxes, however
+    it looks otherwise. A box's contrast is that of `scripts.metrics.presence`, along the mean of the real training
+    boxes; what a given share of these do not reach is too little. With a detector a box shows a lesion if the detector
+    finds one there, of any class. A box that cannot be judged counts as showing one. The paper's authors judged by eye.
+
+    Writes into the folder:
+
+    - `presence.json`: `criterion` ("contrast" or "detector"), `threshold` of it, `every_box`; `channels` and
+      `direction`, the mean contrast of real boxes; `parts` with an entry each for "training", "held_out", "synthetic"
+      and "training_mirrored" (boxes at the mirror place of real ones, which hold no annotated lesion: how many of them
+      pass says how far the criterion can be trusted): `boxes`, `contrast` (quantile -> value) and `present`, the share
+      of boxes that pass, mean over patients with a 95% interval; then `images`, `kept`, and `dropped`, a list of
+      `name`, `contrast` and `detection` of each box;
+    - `dropped.png`: dropped images, and some kept ones, with boxes that pass in blue and others in orange;
+    - `kept/dataset.json`: the synthetic set of the kept images, whose files stay where they are, each with these scores
+      as `presence` of its `synthetic`.
+
+    Args:
+        dataset: what the evaluator runs through; its synthetic part must be whole.
+        synthetic_dir: the synthetic set.
+        output_dir: the folder.
+        minimum_contrast_quantile: share of the real training boxes that lie below the threshold, in [0, 1).
+        require_every_box: drops an image with any box without lesion; False only one whose boxes all are.
+        detector: see `YOLOv3`, or None to judge by contrast.
+        detector_file: its weights. One that was trained on others than the training patients is refused.
+        inferer: how the detector is called, see `DetectionInferer`.
+        minimum_score: of a detection that counts, in (0, 1].
+        minimum_iou: of a detection with the box, in (0, 1]; the paper's lower threshold is 0.25.
+
+    Raises:
+        ValueError: an argument out of range; after the scores are written, if no image is left.
+        DatasetError: compared images that are not all of the synthetic set, another data set in the folder, or a
+            detector that knows more than the training patients.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: ComparedSlices,
+        synthetic_dir: str | Path,
+        output_dir: str | Path,
+        minimum_contrast_quantile: float = 0.05,
+        require_every_box: bool = False,
+        detector: nn.Module | None = None,
+        detector_file: str | Path | None = None,
+        inferer: Callable[..., Sequence[Mapping[str, torch.Tensor]]] | None = None,
+        minimum_score: float = 0.1,
+        minimum_iou: float = 0.25,
+    ) -> None:
+        if not 0 <= minimum_contrast_quantile < 1:
+            raise ValueError(f"minimum_contrast_quantile is {minimum_contrast_quantile}, expected 0 to below 1.")
+        for name, value in (("score", minimum_score), ("iou", minimum_iou)):
+            if not 0 < value <= 1:
+                raise ValueError(f"minimum_detection_{name} is {value}, expected a number above 0 and up to 1.")
+        self.synthetic = read_dataset(synthetic_dir)
+        self.folder = Path(output_dir).absolute()
+        self.quantile = minimum_contrast_quantile
+        self.require_every_box = require_every_box
+        self.detector = None if detector is None else freeze(detector)
+        self.minimum_score = minimum_score
+        self.minimum_iou = minimum_iou
+        self.inferer = inferer
+        self.dataset = dataset
+        self._check(dataset, detector_file if detector is not None else None)
+        self.rows: dict[str, list[Row]] = {}
+
+    def _check(self, dataset: ComparedSlices, detector_file: str | Path | None) -> None:
+        compared = sum(part == "synthetic" for part, _ in dataset.places)
+        if compared != len(self.synthetic.items):
+            raise DatasetError(
+                f"{compared} of the {len(self.synthetic.items)} images of {self.synthetic.root} are compared, expected "
+                "all, each with a box. Leave most_images of the data set out, or synthesise again."
+            )
+        kept = self.folder / "kept"
+        foreign = (kept / "dataset.json").exists() and not (self.folder / "presence.json").exists()
+        if foreign or kept == self.synthetic.root:
+            raise DatasetError(f"{kept} holds another data set. Name another --output_dir.")
+        known = set(read_trained_on(detector_file)) if detector_file is not None else set()
+        strangers = sorted(known - {item["patient"] for item in dataset.parts["training"].data})
+        if strangers:
+            raise DatasetError(
+                f"{detector_file} was trained on {strangers[0]!r}, who is no training patient here. Train a detector "
+                "on the real training images of this data set and fold, without --synthetic_dir."
+            )
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
+
+    def _start(self, engine: Engine) -> None:
+        self.rows = {part: [] for part in ("training", "held_out", "synthetic", MIRRORED)}
+
+    @torch.no_grad()
+    def _add(self, engine: Any) -> None:
+        found: Sequence[Any] = [None] * len(engine.state.batch)
+        if self.detector is not None and self.inferer is not None:
+            images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
+            found = self.inferer(images.to(engine.state.device), self.detector)
+        for element, detections in zip(engine.state.batch, found, strict=True):
+            image = np.asarray(element["image"].cpu())
+            boxes = np.asarray(element["boxes"].cpu())[np.asarray(element["box_classes"].cpu()) >= 0]  # (n, 4)
+            self._measure(element["part"], element, image, boxes, detections)
+            if element["part"] == "training":
+                self._measure(MIRRORED, element, image, mirror_boxes(boxes, image.shape[1]), detections)
+
+    def _measure(self, part: str, element: Row, image: np.ndarray, boxes: np.ndarray, detections: Any) -> None:
+        detected = np.full(len(boxes), np.nan)
+        if detections is not None:
+            overlaps = compute_iou(boxes, detections["pred_boxes"].cpu().numpy()) >= self.minimum_iou  # (n, m)
+            scores = np.where(overlaps, detections["pred_scores"].cpu().numpy(), 0)
+            detected = scores.max(axis=1, initial=0)
+        row = {"file": element["file"], "patient": element["source_patient"], "detection": detected}
+        self.rows[part].append({**row, "contrasts": measure_contrast(image, boxes)})
+
+    def _finish(self, engine: Engine) -> None:
+        direction = find_direction(np.concatenate([row["contrasts"] for row in self.rows["training"]]))
+        for row in (row for rows in self.rows.values() for row in rows):
+            row["contrast"] = row["contrasts"] @ direction  # (n,)
+        known = np.concatenate([row["contrast"] for row in self.rows["training"]])
+        least = float(np.nanquantile(known, self.quantile)) if self.detector is None else self.minimum_score
+        for row in (row for rows in self.rows.values() for row in rows):
+            row["present"] = ~(row["contrast" if self.detector is None else "detection"] < least)  # NaN passes
+        every = np.all if self.require_every_box else np.any
+        kept = np.array([bool(every(row["present"])) for row in self.rows["synthetic"]])
+        self._draw(kept)
+        write_json(self.folder / "presence.json", without_nan(self._describe(direction, least, kept)))
+        if not kept.any():
+            raise ValueError(
+                f"No synthetic image shows a lesion ({self.folder / 'presence.json'} has all scores). Train the "
+                "generator longer, or lower --minimum_contrast_quantile or --minimum_detection_score."
+            )
+        self._write_set(kept)
+
+    def _describe(self, direction: np.ndarray, least: float, kept: np.ndarray) -> dict[str, Any]:
+        rows = self.rows["synthetic"]
+        return {
+            "criterion": "contrast" if self.detector is None else "detector",
+            "threshold": least,
+            "quantile": self.quantile if self.detector is None else None,
+            "every_box": self.require_every_box,
+            "channels": self.synthetic.modality,
+            "direction": direction.tolist(),
+            "parts": {part: _summarise(part_rows) for part, part_rows in self.rows.items()},
+            "images": len(kept),
+            "kept": int(kept.sum()),
+            "dropped": [
+                {"name": stem(row["file"]), **_scores(row)}
+                for row, is_kept in zip(rows, kept, strict=True)
+                if not is_kept
+            ],
+        }
+
+    def _write_set(self, kept: np.ndarray) -> None:
+        items: dict[str, Item] = {image_files(item)[0]: item for item in self.synthetic.items}
+        scored = [
+            {
+                **items[row["file"]],
+                "synthetic": {**items[row["file"]]["synthetic"], "presence": without_nan(_scores(row))},
+            }
+            for row, is_kept in zip(self.rows["synthetic"], kept, strict=True)
+            if is_kept
+        ]
+        folder = self.folder / "kept"
+        write_dataset(folder, replace(self.synthetic, root=folder, splits={"training": scored}))
+
+    def _draw(self, kept: np.ndarray) -> None:
+        """Columns of dropped images, the faintest first, then of kept ones from the faintest to the clearest."""
+        rows, slices = self.rows["synthetic"], self.dataset.parts["synthetic"]
+        key = "contrast" if self.detector is None else "detection"
+        best = np.array([np.nan_to_num(row[key], nan=np.inf).max() for row in rows])
+        order = np.argsort(best, kind="stable")
+        dropped, others = order[~kept[order]][:SHOWN], order[kept[order]]
+        count = min(SHOWN, len(others))
+        chosen = [*dropped, *others[np.linspace(0, len(others) - 1, count).astype(int)]]
+        columns, titles = [], []
+        for n in map(int, chosen):
+            element = slices[n]
+            boxes = np.asarray(element["boxes"])[: len(rows[n]["present"])]
+            pictures = image_pictures(np.asarray(element["image"]), self.synthetic.modality)
+            columns.append([frame_boxes(picture, boxes, rows[n]["present"]) for picture in pictures])
+            titles.append(f"{'kept' if kept[n] else 'dropped'}, {key} {best[n]:.2f}")
+        row_titles = picture_titles(self.synthetic.modality, "made")
+        write_grid(columns, self.folder / "dropped.png", row_titles=row_titles, column_titles=titles, cell_size=SIDE)
+
+
+def frame_boxes(picture: np.ndarray, boxes: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """A picture (Y, X[, 3]) enlarged to (160, 160, 3), its boxes (n, 4) framed by whether they show a lesion (n,)."""
+    image = Image.fromarray(picture).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(image)
+    scale = np.tile([SIDE / picture.shape[1], SIDE / picture.shape[0]], 2)
+    for box, shows in zip(boxes, present, strict=True):
+        x0, y0, x1, y1 = np.round(box * scale).astype(int).tolist()
+        draw.rectangle((x0 - 1, y0 - 1, x1, y1), outline=PRESENT if shows else ABSENT)
+    return np.asarray(image)
+
+
+def _scores(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's scores of each box as lists; `detection` is NaN without a detector."""
+    return {key: [round(float(value), 4) for value in row[key]] for key in ("contrast", "detection")}
+
+
+def _summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A part's boxes: quantiles of their contrast, and the share that shows a lesion, with its interval."""
+    contrast = np.concatenate([row["contrast"] for row in rows])
+    known = contrast[~np.isnan(contrast)]
+    owners = [row["patient"] for row in rows for _ in row["present"]]
+    _, shares = average_by_patient(owners, np.concatenate([row["present"] for row in rows]).astype(float))
+    low, high = bootstrap_interval(shares) if len(shares) else (np.nan, np.nan)
+    return {
+        "boxes": len(contrast),
+        "contrast": {f"{q:g}": float(np.quantile(known, q)) if len(known) else np.nan for q in QUANTILES},
+        "present": {
+            "value": float(shares.mean()) if len(shares) else np.nan,
+            "low": float(low),
+            "high": float(high),
+            "n": len(shares),
+        },
+    }

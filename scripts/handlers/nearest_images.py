@@ -1,0 +1,63 @@
+"""Whether a generator repeats its training images: how near synthetic and held-out images lie to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+
+from scripts.data.contract import write_json
+from scripts.metrics.nearest import make_thumbnail, nearest_distances
+
+NAMED = 10  # images of each part, the nearest ones
+
+
+class NearestImages:
+    """Attached to an evaluator that runs through `ComparedSlices`.
+
+    Written as `nearest.json`, an entry for each part but training: `images`, `median` and `least` distance from the
+    nearest training image, and `nearest`, the ten images that lie nearest, each with `name` and `distance`. Distances
+    are mean absolute differences of 32-pixel thumbnails, in 0..2, the least over the training images and their mirror
+    images along x, y and both, as the generator was shown them. Synthetic images that lie far nearer than held-out
+    real ones repeat what their generator was shown.
+
+    Args:
+        file: the `nearest.json`.
+    """
+
+    def __init__(self, file: str | Path) -> None:
+        self.file = Path(file)
+        self.rows: dict[str, list[tuple[str, np.ndarray]]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
+
+    def _start(self, engine: Engine) -> None:
+        self.rows = {}
+
+    def _add(self, engine: Any) -> None:
+        for element in engine.state.batch:
+            row = (element["source"], make_thumbnail(np.asarray(element["image"].cpu())))
+            self.rows.setdefault(element["part"], []).append(row)
+
+    def _finish(self, engine: Engine) -> None:
+        training = np.stack([thumbnail for _, thumbnail in self.rows["training"]])  # (n, C, 32, 32)
+        flipped = [training[:, :, ::x, ::y] for x in (1, -1) for y in (1, -1)]
+        references = np.concatenate(flipped)
+        parts = {}
+        for part, rows in self.rows.items():
+            if part != "training":
+                distances = nearest_distances(np.stack([thumbnail for _, thumbnail in rows]), references)
+                parts[part] = {
+                    "images": len(rows),
+                    "median": float(np.median(distances)),
+                    "least": float(distances.min()),
+                    "nearest": [
+                        {"name": rows[n][0], "distance": float(distances[n])} for n in np.argsort(distances)[:NAMED]
+                    ],
+                }
+        write_json(self.file, parts)

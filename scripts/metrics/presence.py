@@ -1,0 +1,90 @@
+"""Whether a lesion appears in a box: the box's contrast against its surroundings.
+
+Han et al., Learning more with less, 2019, sections 2.3 and 3.3: synthetic images are dropped only where they clearly
+lack the disease, by eye there. Here the contrast that real lesions have says what is too little.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+BACKGROUND = -0.95  # pixels that are below it in all channels are outside the head
+RING = 0.5  # width of the ring on each side, as a share of the box's side
+FEWEST_PIXELS = 4  # of the ring, to judge by
+LEAST_SPREAD = 0.01  # of the ring's intensities, so that flat surroundings do not make any difference a lesion
+
+
+def measure_contrast(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """How much brighter each box is than the ring around it, in standard deviations of the ring, for each channel.
+
+    The ring reaches half the box's sides beyond it, is clipped to the image and leaves pixels of any box out, since
+    other lesions are no normal surroundings. Background is left out of box and ring.
+
+    Args:
+        image: (C, X, Y) in [-1, 1].
+        boxes: (n, 4) in pixels; every pixel that a box touches counts as inside.
+
+    Returns:
+        (n, C); 0 for a box that lies wholly in the background, NaN where a ring of fewer than 4 pixels is left.
+    """
+    pixels = np.asarray(image, dtype=np.float64)
+    head = ~np.all(pixels < BACKGROUND, axis=0)  # (X, Y)
+    spans = [_span(box, head.shape) for box in boxes]
+    free = head.copy()
+    for span in spans:
+        free[span] = False
+    contrasts = np.full((len(boxes), len(pixels)), np.nan)
+    for n, (box, span) in enumerate(zip(boxes, spans, strict=True)):
+        reach = RING * np.tile(np.asarray(box[2:], dtype=float) - box[:2], 2) * (-1, -1, 1, 1)
+        outer = _span(box + reach, head.shape)
+        ring, inside = pixels[:, *outer][:, free[outer]], pixels[:, *span][:, head[span]]  # (C, m) each
+        if not inside.shape[1]:
+            contrasts[n] = 0
+        elif ring.shape[1] >= FEWEST_PIXELS:
+            contrasts[n] = (inside.mean(axis=1) - ring.mean(axis=1)) / np.maximum(ring.std(axis=1), LEAST_SPREAD)
+    return contrasts
+
+
+def find_direction(contrasts: np.ndarray) -> np.ndarray:
+    """What real lesions look like on average: the mean of their contrasts (n, C) as a unit vector (C,).
+
+    Contrast along it tells lesions from other places better than the largest contrast of any channel does: a box must
+    differ from its surroundings as lesions differ, brighter or darker in each channel.
+
+    Raises:
+        ValueError: no box that could be judged, or contrasts that cancel out.
+    """
+    known = contrasts[~np.isnan(contrasts).any(axis=1)]
+    mean = known.mean(axis=0) if len(known) else np.zeros(contrasts.shape[1])
+    length = np.linalg.norm(mean)
+    if length == 0:
+        raise ValueError(
+            f"The {len(contrasts)} real boxes have no mean contrast to their surroundings to judge synthetic ones by. "
+            "Judge with a detector: pass --detector_file."
+        )
+    return mean / length
+
+
+def mirror_boxes(boxes: np.ndarray, size: int) -> np.ndarray:
+    """The boxes at their places in the other half of the head, without those that touch one of `boxes`.
+
+    They hold no annotated lesion: how many of them pass for lesions says how far the contrast can be trusted.
+
+    Args:
+        boxes: (n, 4) in pixels.
+        size: of the image along x, the axis from right to left.
+
+    Returns:
+        (m, 4), m <= n.
+    """
+    mirrored = np.stack([size - boxes[:, 2], boxes[:, 1], size - boxes[:, 0], boxes[:, 3]], axis=1)
+    low = np.maximum(mirrored[:, None, :2], boxes[None, :, :2])  # (n, n, 2)
+    high = np.minimum(mirrored[:, None, 2:], boxes[None, :, 2:])
+    return mirrored[~np.all(low < high, axis=2).any(axis=1)]
+
+
+def _span(box: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Pixels of (X, Y) that a box touches."""
+    first, last = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
+    x, y = (slice(max(0, a), max(0, min(b, side))) for a, b, side in zip(first, last, shape, strict=True))
+    return x, y

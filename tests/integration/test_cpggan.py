@@ -1,0 +1,99 @@
+"""A generator grows to 32 pixels, puts lesions into boxes, and a detector learns from those that show."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.data.contract import read_dataset
+
+pytestmark = pytest.mark.slow
+SIZES = {"image_size_pixels": 32, "bright_share": 0.0}
+GENERATOR = {"latent_dim": 8, "feature_base": 64, "feature_max": 8}
+# phases of 4 iterations each, up to 32 px
+SCHEDULE = {
+    "images_per_phase": 16,
+    "total_images": 112,
+    "batch_size_at_4_8_16_pixels": "[4,4,4,4]",
+    "iterations_per_epoch": 14,
+}
+DETECTOR = {"image_size_pixels": 32, "width_multiplier": 0.125}
+
+
+@pytest.fixture(scope="module")
+def synthetic(bundle) -> Path:
+    """A synthetic set of 9 images."""
+    folder = bundle.folder / "cpggan"
+    bundle.run("cpggan_train", output_dir=folder, **SIZES, **GENERATOR, **SCHEDULE)
+    files = {"generator_file": folder / "generator.pt", "output_dir": folder / "synthetic"}
+    bundle.run("cpggan_inference", **files, image_count=9, **SIZES, **GENERATOR)
+    return folder / "synthetic"
+
+
+@pytest.fixture(scope="module")
+def judged(bundle, synthetic: Path) -> Path:
+    """The folder of its evaluation by contrast; the lowest quantile lets most of an untrained generator's pass."""
+    folder = bundle.folder / "judged"
+    files = {"synthetic_dir": synthetic, "output_dir": folder}
+    bundle.run("cpggan_evaluate", **files, **SIZES, minimum_contrast_quantile=0.0)
+    return folder
+
+
+def read(file: Path):
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_images_hold_the_boxes_asked_for(bundle, synthetic):
+    made, real = read_dataset(synthetic), read_dataset(bundle.phantom)
+    assert len(made.items) == 9
+    assert set(made.trained_on) == {item["patient"] for item in real.splits["training"]}
+    for item in made.items:
+        assert len(item["boxes"]) == len(item["box_classes"]) > 0
+        assert item["synthetic"]["system"] == "cpggan"
+        assert all(0 <= x0 < x1 <= 32 and 0 <= y0 < y1 <= 32 for x0, y0, x1, y1 in item["boxes"])
+
+
+def test_kept_and_dropped_images_make_up_the_set(synthetic, judged):
+    presence, kept = read(judged / "presence.json"), read_dataset(judged / "kept")
+    names = {Path(item["image"]).name.removesuffix(".nii.gz") for item in kept.items}
+    dropped = {entry["name"] for entry in presence["dropped"]}
+    assert names | dropped == {
+        Path(item["image"]).name.removesuffix(".nii.gz") for item in read_dataset(synthetic).items
+    }
+    assert not names & dropped
+    assert (presence["criterion"], presence["images"], presence["kept"]) == ("contrast", 9, len(names))
+    assert presence["parts"]["training"]["present"]["value"] == 1  # all reach the least of their own
+    for item in kept.items:
+        contrast = item["synthetic"]["presence"]["contrast"]
+        assert len(contrast) == len(item["boxes"])
+        assert max(contrast) >= presence["threshold"] - 1e-4
+    assert (judged / "dropped.png").is_file()
+
+
+def test_all_parts_are_laid_out_and_compared(judged):
+    with open(judged / "tsne_pixels.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sum(row["part"] == "synthetic" for row in rows) == 9
+    assert {row["class"] for row in rows if row["part"] == "training"} == {"A", "B", "C"}
+    assert (judged / "tsne_pixels.png").is_file()
+    assert not (judged / "tsne_features.csv").exists()
+    nearest = read(judged / "nearest.json")
+    assert set(nearest) == {"held_out", "synthetic"}
+    assert all(entry["least"] > 0 for entry in nearest.values())
+
+
+def test_a_detector_learns_from_real_and_kept_images_and_judges(bundle, synthetic, judged, tmp_path):
+    training = {"output_dir": tmp_path, "synthetic_dir": judged / "kept", "max_epochs": 1, "batch_size": 4}
+    bundle.run("cpggan_detector_train", **DETECTOR, **training, samples_per_epoch=8)
+    detector = {"detector_file": tmp_path / "model.pt", "output_dir": tmp_path}
+    bundle.run("cpggan_detector_evaluate", **DETECTOR, **detector)
+    assert (tmp_path / "scores.csv").is_file()
+    # an untrained detector finds nothing for sure: all is counted as absent, and the error says where the scores are
+    again = {**detector, "output_dir": tmp_path / "again", "synthetic_dir": synthetic, "bright_share": 0.0}
+    line = bundle.fail("cpggan_evaluate", **DETECTOR, **again, minimum_detection_score=0.99)
+    assert "No synthetic image shows a lesion" in line
+    presence = read(tmp_path / "again" / "presence.json")
+    assert (presence["criterion"], presence["kept"], len(presence["dropped"])) == ("detector", 0, 9)
