@@ -192,8 +192,13 @@ def read_truth(
         DatasetError: an unreadable or wrong file.
     """
     keys = ["image", "label"] if item.get("label") else ["image"]
-    counts = {"channel_count": description.channel_count, "foreground_count": description.foreground_count}
-    loaded: Any = LoadItemd(keys, **counts, label_values=description.label_values)(item)
+    load = LoadItemd(
+        keys,
+        channel_count=description.channel_count,
+        foreground_count=description.foreground_count,
+        label_values=description.label_values,
+    )
+    loaded: Any = load(dict[Any, Any](item))
     loaded = ToSignedRanged("image", description.intensity_range)(CanonicalOrientationd(keys)(loaded))
     image, *label = (np.asarray(loaded[key]) for key in keys)
     image, *label = (array[..., z] if array.ndim == 4 else array for array in (image, *label))

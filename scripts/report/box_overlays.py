@@ -75,7 +75,8 @@ def _draw_marks(
     for (x0, y0, x1, y1), colour in zip(corners, colours, strict=True):
         draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline="black")
         draw.rectangle((x0, y0, x1, y1), outline=colour, width=LINE)
-    for box, number in zip(*(true if true is not None else ([], [])), strict=True):
+    true_boxes, true_classes = true if true is not None else (boxes[:0], classes[:0])
+    for box, number in zip(true_boxes, true_classes, strict=True):
         x0, y0, x1, y1 = _edges(box, scale)
         for line in ((x0, y0, x1, y0), (x1, y0, x1, y1), (x1, y1, x0, y1), (x0, y1, x0, y0)):
             _draw_dashes(draw, line)

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -30,13 +31,14 @@ def picture(*lesions: tuple[list[int], float]) -> np.ndarray:
 
 
 def load_arrays(item):
-    return {"image": np.load(item["image"]), "label": np.zeros((1, 16, 16), dtype=np.uint8)}
+    image = np.asarray(nib.load(item["image"]).dataobj, dtype=np.float32)[None, :, :, 0]
+    return {"image": image, "label": np.zeros((1, 16, 16), dtype=np.uint8)}
 
 
 def write(folder: Path, name: str, image: np.ndarray, boxes: list[list[int]], **more: Any) -> dict[str, Any]:
-    file = folder / f"{name}.npy"
+    file = folder / f"{name}.nii"
     file.parent.mkdir(exist_ok=True)
-    np.save(file, image)
+    nib.save(nib.Nifti1Image(image[0, :, :, None], np.diag([-1.0, -1.0, 1.0, 1.0])), file)
     item = {"image": str(file), "label": None, "patient": name, "class": None}
     return {**item, "boxes": boxes, "box_classes": [0] * len(boxes), **more}
 
@@ -105,7 +107,7 @@ def test_kept_items_keep_their_files_and_gain_their_scores(tmp_path):
     dataset = compare(tmp_path, [0.0], [3.0])
     run(tmp_path, dataset)
     (item,) = read_dataset(tmp_path / "out" / "kept").items
-    assert item["image"] == str(tmp_path / "made" / "s1.npy")
+    assert item["image"] == str(tmp_path / "made" / "s1.nii")
     assert (item["boxes"], item["synthetic"]["source_patient"]) == ([BOX], "p1")
     assert item["synthetic"]["presence"] == {"contrast": [pytest.approx(3, abs=0.01)], "detection": [None]}
     assert Image.open(tmp_path / "out" / "dropped.png").width > 2 * 160
@@ -145,7 +147,7 @@ def test_a_detector_that_knows_others_is_refused(tmp_path):
 
 
 def test_part_of_the_set_or_anothers_folder_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="1 of the 2 images of .* are compared, expected all"):
+    with pytest.raises(DatasetError, match=r"1 of the 2 images of .* are compared, expected all"):
         run(tmp_path, compare(tmp_path, [5.0], [5.0], most_images=1))
     dataset = compare(tmp_path, [5.0])
     (tmp_path / "out" / "kept").mkdir(parents=True)
