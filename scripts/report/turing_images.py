@@ -46,12 +46,15 @@ def choose_candidates(
 ) -> tuple[list[Candidate], list[str]]:
     """As many real as synthetic slices with lesion per class, and a sentence on each class with fewer than asked for.
 
+    Where no synthetic image has a class, those of an unconditional generator, all are shown together.
+
     Raises:
         DatasetError: no class has both.
     """
     chosen: list[Candidate] = []
     notes = []
-    for place, name in enumerate(real.classes or [None]):
+    classes: list[str] = real.classes if any(item["class"] for item in items[1]) else []
+    for place, name in enumerate(classes or [None]):
         pair = []
         for side, (dataset, listed) in enumerate(zip((real, synthetic), items, strict=True)):
             own = [item for item in listed if item["class"] == name or name is None]

@@ -123,6 +123,18 @@ def test_as_many_real_as_synthetic_of_each_class(make_pair: Pair, capsys: pytest
     assert [entry["class"] for entry in shown] == [entry["class"] for entry in key["images"].values()]
 
 
+def test_images_of_an_unconditional_generator_are_shown_without_class(make_pair: Pair) -> None:
+    folders = make_pair({"A": 4, "B": 6}, {"A": 3, "B": 3})
+    file = folders[1] / "dataset.json"
+    content = json.loads(file.read_text())
+    for item in content["training"]:
+        item["class"] = None
+    file.write_text(json.dumps(content))
+    _, key = make_page(folders, per_class=5)
+    counts = Counter((entry["class"], entry["truth"]) for entry in key["images"].values())
+    assert counts == {("", "real"): 5, ("", "synthetic"): 5}
+
+
 def test_each_patient_comes_once_before_any_comes_twice(make_pair: Pair) -> None:
     _, key = make_page(make_pair({"": 9}, {"": 9}), per_class=5)
     real = [entry["patient"] for entry in key["images"].values() if entry["truth"] == "real"]
