@@ -28,8 +28,8 @@ class CPGGANStep(ProgressiveStep):
 
     def read(self, batch: dict[str, Any], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         image = batch["image"].to(device, memory_format=torch.channels_last, non_blocking=True)  # (B, C, S, S)
-        condition = draw_boxes(batch["boxes"], batch["box_classes"], image.shape[-1], self.class_count)
-        return image, condition.to(device, non_blocking=True)  # (B, K, S, S)
+        boxes, classes = (batch[key].to(device, non_blocking=True) for key in ("boxes", "box_classes"))
+        return image, draw_boxes(boxes, classes, image.shape[-1], self.class_count)  # (B, K, S, S)
 
 
 def spread_conditions(slices: BoxedSlices, count: int) -> torch.Tensor:
