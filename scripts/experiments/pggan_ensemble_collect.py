@@ -168,17 +168,12 @@ def _draw_members(dataset: Dataset, synthetic: Dataset, config: dict[str, Any], 
     for owner, items in groups.values():
         chosen = sorted(rng.permutation(len(items))[:SHOWN].tolist())
         slices = [read_slice(owner, items[n], config["image_size_pixels"]) for n in chosen]
-        rows.append(
-            [image_pictures(image, dataset.modality)[-1 if _is_rgb(dataset) else channel] for image, _ in slices]
-        )
+        pictures = [image_pictures(image, dataset.modality) for image, _ in slices]
+        rows.append([shown[min(channel, len(shown) - 1)] for shown in pictures])  # colour images are one picture
         rows.append([label_picture(label, dataset.foreground_count) for _, label in slices])
     width = min(map(len, rows))
     columns = [[row[n] for row in rows] for n in range(width)]
     write_grid(columns, file, row_titles=[title for name in groups for title in (name, "")])
-
-
-def _is_rgb(dataset: Dataset) -> bool:
-    return len(image_pictures(np.zeros((len(dataset.modality), 1, 1)), dataset.modality)) == 1
 
 
 if __name__ == "__main__":
