@@ -149,19 +149,22 @@ class Froc:
         """Sensitivity at a rate of mean false positives per slice; a resample sets its own score threshold."""
         return self._measure(lambda weights: np.full(len(weights), float(rate)), rate)
 
-    def matched_sensitivity(self, other: Matches, *, threshold: float = DETECTION_THRESHOLD) -> Measure:
+    def matched_sensitivity(self, *others: Matches, threshold: float = DETECTION_THRESHOLD) -> Measure:
         """Sensitivity at the rate of false positives that another detector makes on the same slices.
 
         Two detectors are compared fairly where they make equally many false positives; a resample matches anew.
 
         Args:
-            other: matches of the other detector.
-            threshold: its operating point, the lowest score that counts.
+            others: matches of the other detector; of several, the one that makes fewest sets the rate.
+            threshold: their operating point, the lowest score that counts.
         """
-        if other.patients != self.matches.patients or not np.array_equal(other.slices, self.matches.slices):
-            raise ValueError("The two detectors saw other patients or slices; expected both on the same test set.")
-        rate = false_positives_per_slice(other, threshold=threshold)
-        return self._measure(rate.of, rate.value)
+        for other in others:
+            if other.patients != self.matches.patients or not np.array_equal(other.slices, self.matches.slices):
+                raise ValueError("The detectors saw other patients or slices; expected all on the same test set.")
+        rates = [false_positives_per_slice(other, threshold=threshold) for other in others]
+        return self._measure(
+            lambda weights: np.min([rate.of(weights) for rate in rates], axis=0), min(rate.value for rate in rates)
+        )
 
     def _measure(self, rate_of: Callable[[Floats], Floats], rate: float) -> Measure:
         def of(weights: Floats) -> Floats:

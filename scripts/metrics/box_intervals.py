@@ -29,7 +29,8 @@ class Comparison(NamedTuple):
         low: of its interval, by the paired bootstrap over patients.
         high: of its interval.
         patient_difference: mean over patients of the differences of their own values, which p tests.
-        p: of the paired sign-flip test over patients; NaN where no patient has values of both.
+        p: of the paired sign-flip test over patients, 1 where their mean difference and `difference` point in
+            opposite directions, so that p never backs what it did not test; NaN where no patient has values of both.
         patients: with values of both; the others are left out of p.
     """
 
@@ -94,5 +95,6 @@ def compare(
     known = own[~np.isnan(own)]
     if not known.size:
         return Comparison(score.value, score.low, score.high, np.nan, np.nan, 0)
-    p = sign_flip_test(known, seed=seed)
-    return Comparison(score.value, score.low, score.high, float(known.mean()), p, known.size)
+    mean = float(known.mean())
+    p = 1.0 if mean * score.value < 0 else sign_flip_test(known, seed=seed)
+    return Comparison(score.value, score.low, score.high, mean, p, known.size)

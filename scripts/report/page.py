@@ -21,6 +21,8 @@ from scripts.report.comparisons import (
     estimate_arm,
     scored_classes,
 )
+from scripts.report.detectors import has_detectors, read_detectors
+from scripts.report.detectors_page import render_detectors
 from scripts.report.ensemble_page import ensemble_section
 from scripts.report.files import ResultsError
 from scripts.report.results import Arm, Results, read_results
@@ -45,7 +47,8 @@ def write_report(results_dir: str | Path, output: str | Path | None = None) -> P
 
     Args:
         results_dir: folder as `scripts.report.results.read_results` takes it, or with a `study.json`, as
-            `scripts.report.study.read_study` does.
+            `scripts.report.study.read_study` does, or with `detectors` in its experiment.json, as
+            `scripts.report.detectors.read_detectors` does.
         output: the HTML file; `report.html` in the results folder by default.
 
     Returns:
@@ -56,8 +59,13 @@ def write_report(results_dir: str | Path, output: str | Path | None = None) -> P
     """
     folder = Path(results_dir)
     target = Path(output) if output is not None else folder / "report.html"
-    is_study = (folder / STUDY_FILE).exists()
-    parts.write_page(target, render_study(read_study(folder)) if is_study else render_report(read_results(folder)))
+    if (folder / STUDY_FILE).exists():
+        html = render_study(read_study(folder))
+    elif has_detectors(folder):
+        html = render_detectors(read_detectors(folder))
+    else:
+        html = render_report(read_results(folder))
+    parts.write_page(target, html)
     return target
 
 

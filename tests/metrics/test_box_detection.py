@@ -210,6 +210,16 @@ def test_matched_sensitivity_is_at_the_other_detectors_rate() -> None:
         Froc(matches).matched_sensitivity(by_hand())
 
 
+def test_the_lowest_of_several_rates_is_matched() -> None:
+    slices = random_slices(6)
+    matches, other = (match_slices(slices, 3, iou_threshold=iou) for iou in (0.25, 0.5))
+    both = Froc(other).matched_sensitivity(matches, other, threshold=0.6)
+    weights = np.array([np.ones(7), [0, 3, 1, 0, 1, 1, 1]])
+    for row in weights[:, None]:
+        rates = [false_positives_per_slice(each, threshold=0.6).of(row)[0] for each in (matches, other)]
+        assert both.of(row) == Froc(other).sensitivity(min(rates)).of(row) > 0
+
+
 def test_sizes_part_the_truths() -> None:
     areas = np.array([9.0, 1, 4, 16, 25, 36])
     edges, sizes = split_by_size(areas)

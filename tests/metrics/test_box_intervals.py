@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from scripts.metrics.box_detection import (
     Froc,
+    Measure,
     average,
     false_positives_per_slice,
     mean_average_precision,
@@ -88,6 +90,16 @@ def test_comparison_tests_patients_and_leaves_out_those_without_truths() -> None
     assert found.patient_difference == pytest.approx(own.mean())
     assert found.patients == 11
     assert 0 < found.low < found.difference < found.high
+
+
+@pytest.mark.parametrize(("own", "p"), [(0.1, 2**-6), (-0.1, 1)])
+def test_patients_who_contradict_the_difference_do_not_back_it(own: float, p: float) -> None:
+    first, second = (
+        Measure(lambda weights, value=value: np.full(len(weights), value), np.ones(7, dtype=bool), np.full(7, value))
+        for value in (0.6, 0.5)
+    )
+    found = compare(replace(first, by_patient=second.by_patient + own), second)
+    assert (found.difference, found.patient_difference, found.p) == pytest.approx((0.1, own, p))
 
 
 def test_pairing_narrows_the_interval() -> None:

@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scripts.handlers.box_tables import IOUS, write_box_tables
+from scripts.metrics.box_matching import SliceBoxes, check_slice, match_slices
+
 ARMS = (
     ("real", "Real only", "baseline", 0.0),
     ("classical", "Classical augmentation", "alternative", 0.02),
@@ -293,3 +296,86 @@ def make_study(tmp_path: Path) -> Callable[..., Path]:
 def make_results(tmp_path: Path) -> Callable[..., Path]:
     """Writes a results folder under the test's own folder; arguments as `write_results`."""
     return lambda **choices: write_results(tmp_path / "results", **choices)
+
+
+DETECTOR_TITLES = {"real": "Real only", "gan": "Real + <synthetic>", "plain": "Real + synthetic, these not augmented"}
+
+
+def make_slices(skill: float, seed: int, *, patients: int) -> list[SliceBoxes]:
+    """Three slices of each patient, with the same truths whatever the skill, the chance with which each is found."""
+    truth, luck = np.random.default_rng(0), np.random.default_rng([seed, 1])
+    slices = []
+    for number in range(3 * patients):
+        corner, side = truth.uniform(0, 40, (truth.integers(0, 4), 2)), truth.uniform(6, 22)
+        true = np.concatenate([corner, corner + side], axis=1)
+        found = true[luck.random(len(true)) < skill] + luck.uniform(-side / 8, side / 8)
+        strays = np.concatenate([far := luck.uniform(64, 90, (luck.poisson(2 + skill), 2)), far + 8], axis=1)
+        scores = np.concatenate([luck.beta(4, 2, len(found)), luck.beta(2, 3, len(strays))])
+        slices.append(
+            check_slice(
+                f"p{number // 3:02d}",
+                f"s{number:03d}",
+                class_count=1,
+                boxes=np.concatenate([found, strays]),
+                scores=scores,
+                classes=np.zeros(len(scores)),
+                true_boxes=true,
+                true_classes=np.zeros(len(true)),
+            )
+        )
+    return slices
+
+
+def write_detectors(
+    folder: Path, runs: dict[str, list[list[SliceBoxes]]], *, folds: int = 1, captions: Any = None, **described: Any
+) -> Path:
+    """Write the results of a detection experiment from the slices of every arm and seed; real is the baseline."""
+    settings = {"classes": ["lesion"], "detection_threshold": 0.001}
+    experiment = {
+        "title": "Do CPGGAN's <images> help?",
+        "dataset": {"name": "Metastases", "path": "lgg", "patients": 40, "slices": 900},
+        "arms": [
+            {
+                "name": name,
+                "title": DETECTOR_TITLES.get(name, name),
+                "kind": "baseline" if name == "real" else "gan",
+                "synthetic": {} if name == "real" else {"": 4000},
+            }
+            for name in runs
+        ],
+        "baseline": "real",
+        "folds": list(range(folds)),
+        "seeds": list(range(len(runs["real"]))),
+        "captions": captions,
+        "command": "snakemake -s scripts/experiments/cpggan.smk --cores 2",
+        "seconds": {"generator": 5000.0},
+        "detectors": {**settings, **described},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "experiment.json").write_text(json.dumps(experiment))
+    for name, trainings in runs.items():
+        for seed, slices in enumerate(trainings):
+            place = {patient: n % folds for n, patient in enumerate(dict.fromkeys(each.patient for each in slices))}
+            for fold in range(folds):
+                mine = [each for each in slices if place[each.patient] == fold]
+                run = folder / "arms" / name / f"fold{fold}_seed{seed}"
+                matches = {iou: match_slices(mine, 1, iou_threshold=iou) for iou in IOUS}
+                write_box_tables(run, mine, matches, settings["classes"], threshold=0.001)  # type: ignore[arg-type]
+                (run / "detection.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.fixture
+def make_detectors(tmp_path: Path) -> Callable[..., Path]:
+    """Writes results of detectors: `skills` of the arms, or `runs`, the slices of every arm and seed themselves."""
+
+    def make(
+        *, skills: dict[str, float] | None = None, seeds: int = 2, patients: int = 12, runs: Any = None, **choices: Any
+    ) -> Path:
+        made = {
+            name: [make_slices(skill, 10 * seed + place, patients=patients) for seed in range(seeds)]
+            for place, (name, skill) in enumerate((skills or {"real": 0.5, "gan": 0.9}).items())
+        }
+        return write_detectors(tmp_path / "detectors", runs or made, **choices)
+
+    return make
