@@ -17,6 +17,7 @@ import nibabel as nib
 import torch
 
 from scripts.data.contract import Dataset, Item
+from scripts.networks.precision import choose_precision
 
 
 def read_config(files: Sequence[str]) -> dict[str, Any]:
@@ -113,8 +114,10 @@ def _hardware() -> str:
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), model)
-    amx = ", AMX bf16" if torch.cpu._is_amx_tile_supported() else ""
-    return f"{os.cpu_count()} cores of {model}{amx}"
+    bfloat16 = ""
+    if choose_precision("cpu") == torch.bfloat16:
+        bfloat16 = f", {'AMX' if torch.cpu._is_amx_tile_supported() else 'AVX512'} bf16"
+    return f"{os.cpu_count()} cores of {model}{bfloat16}"
 
 
 def _version(module: str) -> str:

@@ -6,9 +6,13 @@ import torch
 from scripts.networks.precision import autocast, choose_precision
 
 
-@pytest.mark.parametrize(("has_amx", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_cpus_use_bfloat16_where_they_multiply_it_in_hardware(monkeypatch, has_amx, expected):
+@pytest.mark.parametrize(
+    ("has_amx", "has_avx", "expected"),
+    [(True, True, torch.bfloat16), (False, True, torch.bfloat16), (False, False, torch.float32)],
+)
+def test_cpus_use_bfloat16_where_they_multiply_it_in_hardware(monkeypatch, has_amx, has_avx, expected):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_avx)
     assert choose_precision("cpu") == expected
     assert choose_precision(torch.device("cpu"), mixed_precision=False) == torch.float32
 
