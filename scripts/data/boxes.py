@@ -15,6 +15,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import torch
+from monai.utils import TraceKeys
 from scipy import ndimage
 
 from scripts.data.contract import DatasetError, Item, find_box_faults, image_files
@@ -36,16 +37,21 @@ class BoxedSlices(SliceDataset):
     Items' boxes go the way of `FitInPlaned`; no other step of the preprocessing may move pixels of plane images.
 
     Args:
-        data, preprocessing, cache_dir, rule, transform, seed: as for `SliceDataset`.
+        data, preprocessing, cache_dir, rule, transform, augmented_slices, seed: as for `SliceDataset`.
         class_count: box classes of the data set, its labels besides the background.
         most_boxes: M.
         merge_classes: makes every box class 0.
         minimum_pixels: of a lesion in a label map, in the slice's pixels; smaller ones get no box.
         minimum_boxes: leaves slices with fewer boxes out; 1 for a generator, 0 keeps negative images.
+        only_box_class: leaves slices with a box of any class but this one out (one generator per class: it must not
+            learn that the others' lesions lie outside boxes); the indices of classes stay. None keeps all.
+        class_names: of the box classes 0..class_count-1, among which `only_box_class` is; labels also where classes
+            are merged.
 
     Raises:
         DatasetError: before anything is prepared: a box without size or outside its image, a class out of range, boxes
-            of a volume; then whatever `SliceDataset` refuses, a slice with more than `most_boxes`, or none left.
+            of a volume, an unknown `only_box_class`; then whatever `SliceDataset` refuses, a slice with more than
+            `most_boxes`, or none left.
     """
 
     def __init__(
@@ -59,27 +65,39 @@ class BoxedSlices(SliceDataset):
         merge_classes: bool = False,
         minimum_pixels: int = 1,
         minimum_boxes: int = 0,
+        only_box_class: str | None = None,
+        class_names: Sequence[str] = (),
         rule: SliceRule | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
+        augmented_slices: str = "both",
         seed: int = 0,
     ) -> None:
         if class_count < 1 or most_boxes < 1:
             raise DatasetError(f"class_count is {class_count} and most_boxes {most_boxes}, expected 1 or more of each.")
+        if only_box_class is not None and only_box_class not in class_names:
+            raise DatasetError(
+                f"only_box_class is {only_box_class!r}, expected one of {list(class_names)}, or None for all."
+            )
         self.class_count = 1 if merge_classes else class_count
         self.most_boxes = most_boxes
         self.minimum_pixels = minimum_pixels
         planes = [None if item.get("boxes") is None else _check_item(item, class_count) for item in data]
-        super().__init__(data, preprocessing, cache_dir, rule=rule, transform=transform, seed=seed)
-        found = []
+        super().__init__(
+            data, preprocessing, cache_dir, rule=rule, transform=transform, augmented_slices=augmented_slices, seed=seed
+        )
+        wanted = None if only_box_class is None else list(class_names).index(only_box_class)
+        found, kept = [], []
         for position, (volume, _) in enumerate(self.index):
             boxes, classes = self._find(position, planes[volume])
             self._check_found(position, boxes, classes, class_count)
             found.append((boxes, np.zeros_like(classes) if merge_classes else classes))
-        kept = [position for position, (boxes, _) in enumerate(found) if len(boxes) >= minimum_boxes]
+            if len(boxes) >= minimum_boxes and (wanted is None or (classes == wanted).all()):
+                kept.append(position)
         if not kept:
+            of_class = "" if wanted is None else f", all of class {only_box_class!r}"
             raise DatasetError(
-                f"None of the {len(found)} slices has {minimum_boxes} boxes or more. Lower minimum_boxes or "
-                f"minimum_pixels ({minimum_pixels}), or add annotated images."
+                f"None of the {len(found)} slices has {minimum_boxes} boxes or more{of_class}. Lower minimum_boxes or "
+                f"minimum_pixels ({minimum_pixels}){of_class and ', choose another class'}, or add annotated images."
             )
         self.index = [self.index[position] for position in kept]
         self._boxes = [found[position] for position in kept]
@@ -113,6 +131,7 @@ class BoxedSlices(SliceDataset):
 
     def __getitem__(self, position: int) -> dict[str, Any]:
         element = super().__getitem__(position)
+        element.pop("boxes" + TraceKeys.KEY_SUFFIX, None)  # MONAI's record, which slices without transform lack
         boxes, classes = pad_boxes(element["boxes"], element["box_classes"], self.most_boxes)
         return {**element, "boxes": boxes, "box_classes": classes}
 

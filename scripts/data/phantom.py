@@ -1,4 +1,4 @@
-"""The embedded phantom data set: brain-like MR or head-CT-like haemorrhage, written on first use."""
+"""The embedded phantom data sets: brain-like MR, metastases or head-CT-like haemorrhage, written on first use."""
 
 from __future__ import annotations
 
@@ -19,16 +19,36 @@ from scripts.data.contract import Dataset, DatasetError, Item, write_dataset
 from scripts.data.phantom_fields import Grid
 from scripts.data.splits import assign_splits
 
-KINDS = ("mr", "ct")
 FOLDS = 5
 _VERSION = 1  # raise it when the voxels change, so that an old folder is not taken for a new one
 
-# Classes go round in these cycles, so a few patients are about as imbalanced as many, and of 40 patients each class
-# has at least one per fold: A 47.5%, B 25%, C 15%, D 12.5%, and IPH 37.5%, SDH 25%, SAH, IVH and EDH 12.5% each.
-_CYCLES = {
-    "mr": tuple("ABACABAD" * 4 + "ABACABCD"),
-    "ct": ("IPH", "SDH", "SAH", "IPH", "IVH", "SDH", "IPH", "EDH"),
+# Classes, or scanners, go round in these cycles, so a few patients are about as imbalanced as many, and of 40 patients
+# each class has at least one per fold: A 47.5%, B 25%, C 15%, D 12.5%; IPH 37.5%, SDH 25%, SAH, IVH, EDH 12.5% each.
+_CENTRE_CYCLE = tuple("ABACABAD" * 4 + "ABACABCD")
+_TYPE_CYCLE = ("IPH", "SDH", "SAH", "IPH", "IVH", "SDH", "IPH", "EDH")
+
+# What `dataset.json` says of each kind.
+_DESCRIPTIONS: dict[str, dict[str, Any]] = {
+    "mr": {
+        "modality": phantom_mr.MODALITIES,
+        "labels": phantom_mr.LABELS,
+        "classes": tuple(phantom_mr.CENTRES),
+        "description": "brain-like MR of tumours from four centres",
+    },
+    "metastases": {
+        "modality": ("T1Gd",),
+        "labels": ("background", "metastasis"),
+        "classes": (),
+        "description": "brain-like contrast-enhanced MR of metastases",
+    },
+    "ct": {
+        "modality": ("CT",),
+        "labels": phantom_ct.LABELS,
+        "classes": phantom_ct.TYPES,
+        "description": "head-CT-like haemorrhage of five types",
+    },
 }
+KINDS = tuple(_DESCRIPTIONS)
 
 
 def write_phantom(
@@ -49,7 +69,8 @@ def write_phantom(
     Args:
         folder: where to write; absent, empty, or holding the same phantom.
         kind: "mr" (FLAIR, T1, T1Gd, T2 in one channel-last volume; tumour labels 1 to 3; class = centre A to D; extra
-            key `grade`, "high" or "low") or "ct" (HU; labels 1 to 5 and classes IPH, IVH, SAH, EDH, SDH).
+            key `grade`, "high" or "low"), "metastases" (T1Gd; label 1; no classes, extra key `centre`: the scanners are
+            those of "mr") or "ct" (HU; labels 1 to 5 and classes IPH, IVH, SAH, EDH, SDH).
         patients: number of patients, 3 or more (one each to train, validate and test).
         image_size: pixels per side of a slice of 192 mm x 192 mm, 16 or more.
         slices: axial slices over 60 mm, 1 or more.
@@ -101,16 +122,22 @@ def draw_patient(
     """Draws patient `index`.
 
     Returns:
-        image (X, Y, Z, 4) or (X, Y, Z), label (X, Y, Z), and the item's keys `patient`, `class` and, for MR, `grade`.
+        image (X, Y, Z, 4) for "mr", else (X, Y, Z); label (X, Y, Z); the item's keys: `patient`, and for "mr" `class`
+        and `grade`, for "ct" `class`, for "metastases" `centre`.
     """
     rng = np.random.default_rng([seed, index])
     grid = Grid(image_size, slices)
-    keys = {"patient": f"phantom_{index:04d}", "class": _CYCLES[kind][index % len(_CYCLES[kind])]}
-    if kind == "mr":
-        image, label, grade = phantom_mr.draw_mr_patient(rng, grid, centre=keys["class"])
-        return image, label, {**keys, "grade": grade}
-    image, label = phantom_ct.draw_ct_patient(rng, grid, main=keys["class"])
-    return image, label, keys
+    keys = {"patient": f"phantom_{index:04d}"}
+    if kind == "ct":
+        main = _TYPE_CYCLE[index % len(_TYPE_CYCLE)]
+        image, label = phantom_ct.draw_ct_patient(rng, grid, main=main)
+        return image, label, {**keys, "class": main}
+    centre = _CENTRE_CYCLE[index % len(_CENTRE_CYCLE)]
+    if kind == "metastases":
+        image, label = phantom_mr.draw_metastases_patient(rng, grid, centre=centre)
+        return image, label, {**keys, "centre": centre}
+    image, label, grade = phantom_mr.draw_mr_patient(rng, grid, centre=centre)
+    return image, label, {**keys, "class": centre, "grade": grade}
 
 
 def _check_parameters(parameters: dict[str, Any]) -> None:
@@ -149,21 +176,20 @@ def _write_folder(folder: Path, parameters: dict[str, Any]) -> None:
     # numpy and zlib release the interpreter's lock
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as pool:
         items = list(pool.map(lambda index: _write_patient(folder, index, **drawing), range(parameters["patients"])))
-    mr = parameters["kind"] == "mr"
     splits = assign_splits(items, folds=min(FOLDS, len(items)), seed=parameters["seed"])
+    about = _DESCRIPTIONS[parameters["kind"]]
     dataset = Dataset(
         root=folder,
         name=f"phantom_{parameters['kind']}",
-        modality=list(phantom_mr.MODALITIES) if mr else ["CT"],
-        labels=list(phantom_mr.LABELS if mr else phantom_ct.LABELS),
-        classes=list(phantom_mr.CENTRES) if mr else list(phantom_ct.TYPES),
+        modality=list(about["modality"]),
+        labels=list(about["labels"]),
+        classes=list(about["classes"]),
         splits=splits,
     )
     write_dataset(
         folder,
         dataset,
-        description="Computed images of no person: "
-        + ("brain-like MR of tumours from four centres" if mr else "head-CT-like haemorrhage of five types"),
+        description=f"Computed images of no person: {about['description']}",
         licence="Apache-2.0",
         phantom=parameters,
     )

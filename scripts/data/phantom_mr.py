@@ -1,4 +1,4 @@
-"""Brain-like MR of the phantom: four modalities, gliomas and metastases, four centres with their own look."""
+"""Brain-like MR of the phantom: gliomas in four modalities, metastases in T1Gd, four centres with their own look."""
 
 from __future__ import annotations
 
@@ -92,9 +92,45 @@ def draw_mr_patient(
         image (X, Y, Z, 4), modalities in the order of `MODALITIES`, 0 outside the brain and 1 or more inside;
         label (X, Y, Z) in 0..3, in the order of `LABELS`; grade, "high" or "low".
     """
-    fine = Grid(grid.size, grid.slices, fine=2)
     grade = "high" if rng.uniform() < HIGH_GRADE_SHARE else "low"
-    lesions = _draw_lesions(rng, grid, grade)
+    image, tissue = _draw_head(rng, grid, _draw_lesions(rng, grid, grade), grade, CENTRES[centre])
+    tumour = tissue[..., 3:6]
+    competitors = np.concatenate([tissue.sum(axis=-1, keepdims=True) - tumour.sum(axis=-1, keepdims=True), tumour], -1)
+    label = np.where(_is_inside(tissue), competitors.argmax(axis=-1), 0).astype(np.int16)
+    return image, label, grade
+
+
+def draw_metastases_patient(
+    rng: np.random.Generator, grid: Grid, *, centre: str
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """Draw one patient with 2 to 9 metastases of 5 to 20 mm, many of them small, in contrast-enhanced T1.
+
+    Small ones enhance throughout, larger ones have a dark core; vessels are as bright and no metastases.
+
+    Args:
+        rng: the patient's own generator.
+        grid: image size and number of slices (fine = 1).
+        centre: a key of `CENTRES`.
+
+    Returns:
+        image (X, Y, Z), T1Gd, 0 outside the brain and 1 or more inside; label (X, Y, Z), 1 where a metastasis, core and
+        rim, fills most of the voxel: at 16 or 32 pixels per side that leaves the smallest out.
+    """
+    lesions: list[Lesion] = []
+    for _ in range(int(rng.integers(2, 10))):
+        radius = 2.5 * 4 ** rng.uniform()
+        rim, margin = rng.uniform(4.0, 6.0), rng.uniform(0.0, 5.0)
+        lesions.append(_draw_focus(rng, grid, lesions, radius, rim=rim, margin=margin))
+    image, tissue = _draw_head(rng, grid, lesions, "high", CENTRES[centre])
+    label = _is_inside(tissue) & (2 * (tissue[..., 3] + tissue[..., 5]) > tissue.sum(axis=-1))
+    return image[..., MODALITIES.index("T1Gd")], label.astype(np.int16)
+
+
+def _draw_head(
+    rng: np.random.Generator, grid: Grid, lesions: list[Lesion], grade: str, centre: Centre
+) -> tuple[npt.NDArray[np.int16], Array]:
+    """Stored image (X, Y, Z, 4) of a head with these lesions, and its tissue fractions (X, Y, Z, 8)."""
+    fine = Grid(grid.size, grid.slices, fine=2)
     masses = [Mass(lesion.centre, lesion.radius + 4, 0.22 * lesion.radius) for lesion in lesions]
     anatomy = build_anatomy(rng, fine, masses)
     core, oedema, rim = _build_tumour(rng, fine, anatomy, lesions, grade)
@@ -112,13 +148,14 @@ def draw_mr_patient(
         anatomy.csf * vessel * healthy,
     ]
     tissue = np.stack([pool(m, fine.fine) for m in maps], axis=-1)  # (X, Y, Z, 8)
-    inside = tissue.sum(axis=-1) > 0.5
-    tumour = tissue[..., 3:6]
-    competitors = np.concatenate([tissue.sum(axis=-1, keepdims=True) - tumour.sum(axis=-1, keepdims=True), tumour], -1)
-    label = np.where(inside, competitors.argmax(axis=-1), 0).astype(np.int16)
-    image = _acquire(rng, grid, tissue, grade, CENTRES[centre])
+    image = _acquire(rng, grid, tissue, grade, centre)
     stored = np.clip(np.rint(image * _FULL_SCALE), 1, np.iinfo(np.int16).max)
-    return np.where(inside[..., None], stored, 0).astype(np.int16), label, grade
+    return np.where(_is_inside(tissue)[..., None], stored, 0).astype(np.int16), tissue
+
+
+def _is_inside(tissue: Array) -> npt.NDArray[np.bool_]:
+    """Whether a voxel lies in the brain, (X, Y, Z)."""
+    return tissue.sum(axis=-1) > 0.5
 
 
 def _draw_lesions(rng: np.random.Generator, grid: Grid, grade: str) -> list[Lesion]:
@@ -133,10 +170,17 @@ def _draw_lesions(rng: np.random.Generator, grid: Grid, grade: str) -> list[Lesi
             rim, margin = rng.uniform(3.0, 5.5), rng.uniform(5.0, 12.0)
         else:
             rim, margin = radius * rng.uniform(0.5, 0.75), rng.uniform(0.0, 3.0)
-        stretch = (rng.uniform(0.8, 1.25), rng.uniform(0.8, 1.25), rng.uniform(0.8, 1.1))
-        centre = _draw_position(rng, grid, lesions, radius)
-        lesions.append(Lesion(centre, radius, stretch, rng.uniform(0, math.pi), rim, margin))
+        lesions.append(_draw_focus(rng, grid, lesions, radius, rim=rim, margin=margin))
     return lesions
+
+
+def _draw_focus(
+    rng: np.random.Generator, grid: Grid, others: list[Lesion], radius: float, *, rim: float, margin: float
+) -> Lesion:
+    """A focus of this size (mm), its shape and place drawn."""
+    stretch = (rng.uniform(0.8, 1.25), rng.uniform(0.8, 1.25), rng.uniform(0.8, 1.1))
+    centre = _draw_position(rng, grid, others, radius)
+    return Lesion(centre, radius, stretch, rng.uniform(0, math.pi), rim, margin)
 
 
 def _draw_position(

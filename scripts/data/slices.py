@@ -19,6 +19,7 @@ from scripts.data.cache import VolumeCache, describe, disk_error
 from scripts.data.contract import DatasetError, Item, source_patient
 
 SliceRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
+AUGMENTED_SLICES = ("both", "real", "none")
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,12 @@ class SliceDataset(Dataset):
         cache_dir: the cache's folder.
         rule: which slices to use; None for all.
         transform: random transforms of a slice's dictionary; None for none.
+        augmented_slices: which slices `transform` is for: "both", real and synthetic ones, "real" or "none".
         seed: start of the random transforms' draws.
 
     Raises:
-        DatasetError: an unreadable or wrong item (while the cache is made), or no slice that passes the rule.
+        DatasetError: another word for `augmented_slices`, an unreadable or wrong item (while the cache is made), or no
+            slice that passes the rule.
     """
 
     def __init__(
@@ -74,13 +77,20 @@ class SliceDataset(Dataset):
         *,
         rule: SliceRule | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
+        augmented_slices: str = "both",
         seed: int = 0,
     ) -> None:
+        if augmented_slices not in AUGMENTED_SLICES:
+            raise DatasetError(
+                f"augmented_slices is {augmented_slices!r}, expected one of {', '.join(AUGMENTED_SLICES)}. Pass one of "
+                "them: which slices random transforms change."
+            )
         self.data = list(data)
         self.preprocessing = preprocessing
         self.cache_dir = cache_dir
         self.rule = rule
         self.transform = transform
+        self.augmented_slices = augmented_slices
         self.seed = seed
         self.epoch = 0
         cache = VolumeCache(cache_dir, preprocessing)
@@ -102,7 +112,7 @@ class SliceDataset(Dataset):
             "label": torch.from_numpy(_row(entry / "label.npy", z).astype(np.int64))[None],  # (1, S, S)
             **self.summary(position),
         }
-        if self.transform is None:
+        if self.transform is None or not self._is_augmented(volume):
             return element
         if isinstance(self.transform, Randomizable):
             draw = np.random.SeedSequence([self.seed, self.epoch, position])
@@ -112,6 +122,10 @@ class SliceDataset(Dataset):
     def set_epoch(self, epoch: int) -> None:
         """Lets the random transforms draw anew."""
         self.epoch = epoch
+
+    def _is_augmented(self, volume: int) -> bool:
+        synthetic = bool(self.data[volume].get("synthetic"))
+        return self.augmented_slices == "both" or (self.augmented_slices == "real" and not synthetic)
 
     def summary(self, position: int) -> dict[str, Any]:
         """What is known of a slice without reading it: `class_index`, `patient`, `source`."""

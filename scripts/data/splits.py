@@ -118,7 +118,7 @@ def check_synthetic_sources(items: Iterable[Item], dataset: Dataset, fold: int |
     An item without `synthetic` provenance is refused too: nobody could tell where it came from. One made without a
     mask has no source; whom its generator knows is for `check_trained_on`.
     """
-    held_out = _held_out(dataset, fold)
+    held_out = held_out_patients(dataset, fold)
     for item in items:
         if not item.get("synthetic"):
             raise DatasetError(f"{item['image']}: no 'synthetic' provenance in its dataset.json. Synthesise it again.")
@@ -141,7 +141,7 @@ def check_trained_on(patients: Sequence[str], where: str | Path, dataset: Datase
     """
     if not patients:
         raise DatasetError(f"{where} does not say which patients its generator was trained on. Synthesise again.")
-    held_out = _held_out(dataset, fold)
+    held_out = held_out_patients(dataset, fold)
     leaked = [patient for patient in patients if patient in held_out]
     if leaked:
         raise DatasetError(
@@ -150,8 +150,8 @@ def check_trained_on(patients: Sequence[str], where: str | Path, dataset: Datase
         )
 
 
-def _held_out(dataset: Dataset, fold: int | None) -> dict[str, str]:
-    """Patient -> validation or test."""
+def held_out_patients(dataset: Dataset, fold: int | None) -> dict[str, str]:
+    """Whom nothing may learn from: patient -> validation or test."""
     splits = _file_splits(dataset) if fold is None else _fold_splits(dataset, fold)
     return {item["patient"]: split for split in ("validation", "test") for item in splits[split]}
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from scripts.data.contract import DatasetError, Item, image_files, read_dataset, stem
+from scripts.data.contract import Dataset, DatasetError, Item, image_files, read_dataset, stem
 from scripts.data.splits import check_synthetic_sources, check_trained_on, select_fraction, select_items
 
 
@@ -13,19 +14,19 @@ def training_items(
     dataset_dir: str | Path,
     *,
     fold: int | None = None,
-    synthetic_dir: str | Path | None = None,
+    synthetic_dir: str | Path | Sequence[str | Path] | None = None,
     use_real: bool = True,
     only_class: str | None = None,
     patient_fraction: float = 1.0,
     fraction_seed: int = 0,
     boxed: bool = False,
 ) -> list[Item]:
-    """Training items of a data set and, if asked, of a synthetic set made from it.
+    """Training items of a data set and, if asked, of synthetic sets made from it.
 
     Args:
         dataset_dir: folder of the real data set.
         fold: of the cross-validation; None for the lists of the file.
-        synthetic_dir: folder of the synthetic set.
+        synthetic_dir: folder of the synthetic set, or a list of such folders (one per generator).
         use_real: False leaves the real images out (the paper's Table 1 trains on synthetic images only).
         only_class: keeps the real images of one class (one generator per class).
         patient_fraction: share of the training patients to use, in (0, 1], see `select_fraction`.
@@ -47,11 +48,23 @@ def training_items(
         items = [item for item in items if item["class"] == only_class]
         if not items:
             raise DatasetError(f"Class {only_class!r} has no training image here. Choose another class or fold.")
-    if not use_real and synthetic_dir is None:
+    folders = [synthetic_dir] if isinstance(synthetic_dir, str | Path) else list(synthetic_dir or [])
+    if not use_real and not folders:
         raise DatasetError("use_real is False and no synthetic_dir is given: there is nothing to train on.")
-    if synthetic_dir is None:
-        return items
-    synthetic = read_dataset(synthetic_dir)
+    made = []
+    for folder in folders:
+        synthetic = read_dataset(folder)
+        _check_synthetic(synthetic, dataset, fold, boxed=boxed)
+        if patient_fraction < 1:
+            _check_fraction(
+                synthetic, patients, f"{patient_fraction:g} of the patients chosen with seed {fraction_seed}"
+            )
+        made += synthetic.items
+    return [*(items if use_real else []), *made]
+
+
+def _check_synthetic(synthetic: Dataset, dataset: Dataset, fold: int | None, *, boxed: bool) -> None:
+    """Raises DatasetError for a synthetic set that was not made from training items of the data set."""
     for name in ("modality", "labels", "classes"):
         ours, theirs = getattr(dataset, name), getattr(synthetic, name)
         if ours != theirs:
@@ -62,14 +75,17 @@ def training_items(
         raise DatasetError(f"{synthetic.root} has boxes in place of label maps. Train a detector on it.")
     check_trained_on(synthetic.trained_on, synthetic.root, dataset, fold)
     check_synthetic_sources(synthetic.items, dataset, fold)
+
+
+def _check_fraction(synthetic: Dataset, patients: Collection[str], fraction: str) -> None:
+    """Raises DatasetError for a synthetic set that owes something to patients outside the fraction."""
     sources = {item["synthetic"].get("source_patient") for item in synthetic.items} | set(synthetic.trained_on)
-    strangers = sorted(sources - patients - {None}) if patient_fraction < 1 else []
+    strangers = sorted(sources - set(patients) - {None})
     if strangers:
         raise DatasetError(
-            f"{synthetic.root}: made with patient {strangers[0]!r}, who is not in the {patient_fraction:g} of the "
-            f"patients chosen with seed {fraction_seed}. Train the generator and plan with the same fraction and seed."
+            f"{synthetic.root}: made with patient {strangers[0]!r}, who is not in the {fraction}. Train the generator "
+            "and plan with the same fraction and seed."
         )
-    return [*(items if use_real else []), *synthetic.items]
 
 
 def evaluation_items(dataset_dir: str | Path, split: str, *, fold: int | None = None) -> list[Item]:
@@ -86,12 +102,16 @@ def real_items(dataset_dir: str | Path, split: str, *, fold: int | None = None, 
 
 
 def images_to_label(dataset_dir: str | Path, split: str, *, fold: int | None = None) -> list[Item]:
-    """The images of a split, labelled or not: `image`, and `name`, a file stem that no two of them share."""
+    """The images of a split, labelled or not.
+
+    Each has `image`, `name`, a file stem that no two of them share, and `synthetic`, whether a generator wrote it, in
+    [-1, 1] already (see `ToSignedRanged`).
+    """
     items = select_items(read_dataset(dataset_dir), split, fold, labelled=False)
     stems = Counter(stem(image_files(item)[0]) for item in items)
     named = []
     for item in items:
         file = Path(image_files(item)[0])
         name = stem(file) if stems[stem(file)] == 1 else f"{file.parent.name}_{stem(file)}"
-        named.append({"image": item["image"], "name": name})
+        named.append({"image": item["image"], "name": name, "synthetic": bool(item.get("synthetic"))})
     return named

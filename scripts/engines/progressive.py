@@ -45,6 +45,9 @@ class ProgressiveStep(ABC):
             the condition's gradient, too, or the scores of pairs would grow without end. 0, as Karras et al. and
             CPGGAN have it, compares images alone.
         precision: of the forward passes, see `choose_precision`.
+
+    Raises:
+        ValueError: a mismatch weight out of range, or one with minibatches of a single image, which has no neighbour.
     """
 
     generator: nn.Module
@@ -59,6 +62,15 @@ class ProgressiveStep(ABC):
     drift_weight: float = 0.001
     mismatch_weight: float = 0.0
     precision: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mismatch_weight < 1:
+            raise ValueError(f"mismatch_weight is {self.mismatch_weight}, expected a number from 0 to below 1, as 0.5.")
+        if self.mismatch_weight and min(self.schedule.batch_sizes.values()) < 2:
+            raise ValueError(
+                f"mismatch_weight is {self.mismatch_weight} and a minibatch has 1 image: expected 2 or more, since "
+                "each gets its neighbour's condition. Raise the batch sizes, or pass mismatch_weight 0."
+            )
 
     @abstractmethod
     def read(self, batch: dict[str, Any], device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +30,7 @@ from scripts.experiments.benchmark_table import (
     choose_device,
     describe_device,
     format_table,
+    resident_gib,
     time_rows,
 )
 from scripts.experiments.plain_pggan import PlainStep, make_plain
@@ -232,14 +232,9 @@ def measure_memory(variant: Variant, setting: Setting, *, device: torch.device) 
 
 
 def _resident_growth(variant: Variant, setting: Setting) -> float:
-    before = _resident_gib("VmRSS")
+    before = resident_gib("VmRSS")
     _run_twice(variant, setting, torch.device("cpu"))
-    return _resident_gib("VmHWM") - before
-
-
-def _resident_gib(key: str) -> float:
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
-    return int(lines[key].split()[0]) / 2**20  # given in KiB
+    return resident_gib("VmHWM") - before
 
 
 def _run_twice(variant: Variant, setting: Setting, device: torch.device) -> None:

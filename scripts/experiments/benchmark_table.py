@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 from typing import Any
@@ -66,6 +67,17 @@ def format_table(seconds: dict[str, list[float]]) -> str:
     return "\n".join(lines)
 
 
+def format_markdown(title: str, seconds: Mapping[str, list[float]], images: int | None = None) -> str:
+    """Per row the median time, the images per second by it, if any, and the first row's median divided by it."""
+    lines = ["", f"| {title} | median ms |{'' if images is None else ' images/s |'} times as fast |"]
+    lines.append("| --- " * (lines[1].count("|") - 1) + "|")
+    first = median(next(iter(seconds.values())))
+    for name, middle in ((name, median(times)) for name, times in seconds.items()):
+        rate = "" if images is None else f" {images / middle:.3g} |"
+        lines.append(f"| {name} | {1000 * middle:.4g} |{rate} {first / middle:.2f} |")
+    return "\n".join(lines)
+
+
 def describe_device(device: torch.device) -> str:
     """The hardware and how far it multiplies bf16."""
     if device.type == "cuda":
@@ -79,3 +91,9 @@ def wait(device: torch.device) -> None:
     """Until the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def resident_gib(key: str) -> float:
+    """Memory of this process in GiB: "VmRSS" now, "VmHWM" at most so far; OSError on other systems than Linux."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
+    return int(lines[key].split()[0]) / 2**20  # given in KiB

@@ -17,10 +17,8 @@ from scripts.data.contract import Dataset, DatasetError, Item, image_files
 from scripts.inferers.detection import Detections
 from scripts.report.box_overlays import write_overlay
 from scripts.report.grids import image_pictures
+from scripts.report.slices import load_slice
 from scripts.transforms.boxes import clip_boxes
-from scripts.transforms.geometry import CanonicalOrientationd
-from scripts.transforms.intensity import ToSignedRanged
-from scripts.transforms.loading import LoadItemd
 
 COORDINATES = (
     "x0, y0, x1, y1 in the image's own pixels, half-open: columns x0 to x1 and rows y0 to y1 of a picture; x along the "
@@ -191,21 +189,13 @@ def read_truth(
     Raises:
         DatasetError: an unreadable or wrong file.
     """
-    keys = ["image", "label"] if item.get("label") else ["image"]
-    load = LoadItemd(
-        keys,
-        channel_count=description.channel_count,
-        foreground_count=description.foreground_count,
-        label_values=description.label_values,
-    )
-    loaded: Any = load(dict[Any, Any](item))
-    loaded = ToSignedRanged("image", description.intensity_range)(CanonicalOrientationd(keys)(loaded))
-    image, *label = (np.asarray(loaded[key]) for key in keys)
-    image, *label = (array[..., z] if array.ndim == 4 else array for array in (image, *label))
-    if item.get("boxes") is not None:
-        numbers = np.array(item.get("box_classes") or [], dtype=np.int64)
-        return image, (np.array(item["boxes"], dtype=float).reshape(-1, 4), numbers)
-    return image, find_boxes(label[0][0].astype(np.int64), minimum_pixels=minimum_pixels) if label else None
+    view = load_slice(description, item, z)
+    image = np.asarray(view.image)
+    if view.boxes is not None:
+        return image, (view.boxes, np.array(item.get("box_classes") or [], dtype=np.int64))
+    if not item["label"]:
+        return image, None
+    return image, find_boxes(np.asarray(view.label)[0].astype(np.int64), minimum_pixels=minimum_pixels)
 
 
 def _restore(found: Detections, plane: Sequence[int], image_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from torch import nn
 
 from scripts.handlers.tables import write_table
 from scripts.metrics.embedding import embed_tsne
-from scripts.metrics.nearest import make_thumbnail
+from scripts.metrics.nearest import THUMBNAIL_SIZE, make_thumbnail
 from scripts.networks.wrapping import freeze
 from scripts.report.grids import LABEL_COLOURS
 
@@ -33,10 +33,10 @@ NO_CLASS = (0.6, 0.6, 0.6)
 class EmbeddingPicture:
     """Attached to an evaluator that runs through `ComparedSlices` of real and synthetic images.
 
-    Writes `tsne_pixels.csv` and `tsne_pixels.png` of thumbnails of 32 pixels and, with a network, `tsne_features.csv`
-    and `.png` of its features in standard deviations of the training images. The tables have the columns of `COLUMNS`;
-    the name is the image file with its slice. Where images have classes, a second panel is coloured by class; classes
-    from the eighth on share black.
+    Writes `tsne_<space>.csv` and `tsne_<space>.png` of thumbnails and, with a network, `tsne_features.csv` and `.png`
+    of its features in standard deviations of the training images. The tables have the columns of `COLUMNS`;
+    the name is the image file with its slice. Where images have classes, a second panel is coloured by class; from
+    the ninth class on colours come again.
 
     Args:
         folder: of the pictures and tables.
@@ -44,6 +44,8 @@ class EmbeddingPicture:
         network: whose `encode` gives features (B, F), or None.
         most_images: of each part, evenly spread; None for all.
         seed: of the layout.
+        space: what the images are called in names and titles; "features" where they are a network's features.
+        thumbnail_size: side of the thumbnails.
 
     Raises:
         ValueError: `most_images` below 1; when all images are seen, too few or none that differ (`embed_tsne`).
@@ -57,6 +59,8 @@ class EmbeddingPicture:
         network: nn.Module | None = None,
         most_images: int | None = None,
         seed: int = 0,
+        space: str = "pixels",
+        thumbnail_size: int = THUMBNAIL_SIZE,
     ) -> None:
         if most_images is not None and most_images < 1:
             raise ValueError(f"most_images is {most_images}, expected 1 or more, or None for all.")
@@ -65,6 +69,8 @@ class EmbeddingPicture:
         self.network: Any = None if network is None else freeze(network)
         self.most_images = most_images
         self.seed = seed
+        self.space = space
+        self.thumbnail_size = thumbnail_size
         self.rows: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
@@ -88,14 +94,14 @@ class EmbeddingPicture:
                     "name": element["source"],
                     "part": element["part"],
                     "class": self.classes[index] if self.classes and index >= 0 else "",
-                    "pixels": make_thumbnail(np.asarray(element["image"].cpu())),
+                    "thumbnail": make_thumbnail(np.asarray(element["image"].cpu()), self.thumbnail_size),
                     "features": feature,
                 }
             )
 
     def _finish(self, engine: Engine) -> None:
         rows = _spread(self.rows, self.most_images)
-        spaces = {"pixels": np.stack([row["pixels"] for row in rows])}
+        spaces = {self.space: np.stack([row["thumbnail"] for row in rows])}
         if self.network is not None:
             features = np.stack([row["features"] for row in rows])
             training = features[[row["part"] == "training" for row in rows]]
@@ -150,9 +156,8 @@ def _draw_parts(axes: Axes, rows: Sequence[dict[str, Any]], places: np.ndarray) 
 
 def _draw_classes(axes: Axes, rows: Sequence[dict[str, Any]], places: np.ndarray, names: Sequence[str]) -> None:
     axes.set_title("by class (markers as on the left)")
-    last = len(CLASS_COLOURS) - 1
     for index, name in enumerate([*names, ""]):
-        colour = CLASS_COLOURS[min(index, last)] if name else NO_CLASS
+        colour = CLASS_COLOURS[index % len(CLASS_COLOURS)] if name else NO_CLASS
         label: str | None = name or "no class"
         for part, (marker, _, _) in STYLES.items():
             own = places[[row["part"] == part and row["class"] == name for row in rows]]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from scripts.handlers.pretrained import adapt_channels
 from scripts.handlers.training_state import CheckpointError, load_checkpoint
 from scripts.networks.fcn import FCN8s
 
@@ -51,8 +52,10 @@ def load_imagenet(network: FCN8s, file: str | Path | None) -> FCN8s:
     _check(stored, targets, network=network, file=file)
     weights = {name: stored[name].float() for name in targets}
     kernel = weights["features.0.weight"]  # (width, 3, 3, 3)
-    weights["features.0.bias"] = weights["features.0.bias"] + _answer_to_grey(kernel)
-    weights["features.0.weight"] = _scale_input(kernel, channels=targets["features.0.weight"].shape[1])
+    mean, std = (kernel.new_tensor(values) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    weights["features.0.bias"] = weights["features.0.bias"] + answer_to_grey(kernel, mean=mean, std=std)
+    kernel = adapt_channels(scale_input(kernel, std=std), targets["features.0.weight"].shape[1])
+    weights["features.0.weight"] = kernel
     with torch.no_grad():
         for name, target in targets.items():
             value = weights[name]
@@ -93,18 +96,14 @@ def _check(weights: Any, targets: Mapping[str, torch.Tensor], *, network: FCN8s,
             raise CheckpointError(f"{file}: '{name}' is {stored}, expected {wanted}. {advice}")
 
 
-def _scale_input(weight: torch.Tensor, *, channels: int) -> torch.Tensor:
-    """The first kernel (width, 3, 3, 3) for images in [-1, 1] of so many channels: (width, channels, 3, 3)."""
-    weight = weight / (2 * weight.new_tensor(IMAGENET_STD)[:, None, None])
-    if channels == 3:
-        return weight
-    return (weight.sum(dim=1, keepdim=True) / channels).expand(-1, channels, -1, -1)
+def scale_input(weight: torch.Tensor, *, std: torch.Tensor) -> torch.Tensor:
+    """A first kernel (width, C, k, k) for images in [0, 1] divided by `std` (C,), as those in [-1, 1] need it."""
+    return weight / (2 * std[:, None, None])
 
 
-def _answer_to_grey(weight: torch.Tensor) -> torch.Tensor:
-    """What the first kernel (width, 3, 3, 3) answers mid-grey, the 0 of [-1, 1]: (width,)."""
-    grey = (0.5 - weight.new_tensor(IMAGENET_MEAN)) / weight.new_tensor(IMAGENET_STD)  # (3,)
-    return (weight.sum(dim=(2, 3)) * grey).sum(dim=1)
+def answer_to_grey(weight: torch.Tensor, *, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """What a first kernel (width, C, k, k) for images normalised by mean and std (C,) answers mid-grey: (width,)."""
+    return (weight.sum(dim=(2, 3)) * ((0.5 - mean) / std)).sum(dim=1)
 
 
 def _published_name(network: FCN8s) -> str:

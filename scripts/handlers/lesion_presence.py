@@ -19,7 +19,7 @@ from scripts.handlers.export import read_trained_on
 from scripts.handlers.image_quality import without_nan
 from scripts.metrics.box_matching import compute_iou
 from scripts.metrics.presence import find_direction, measure_contrast, mirror_boxes
-from scripts.metrics.statistics import average_by_patient, bootstrap_interval
+from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.wrapping import freeze
 from scripts.report.grids import LABEL_COLOURS, image_pictures, picture_titles, write_grid
 
@@ -242,15 +242,8 @@ def _summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     contrast = np.concatenate([row["contrast"] for row in rows])
     known = contrast[~np.isnan(contrast)]
     owners = [row["patient"] for row in rows for _ in row["present"]]
-    _, shares = average_by_patient(owners, np.concatenate([row["present"] for row in rows]).astype(float))
-    low, high = bootstrap_interval(shares) if len(shares) else (np.nan, np.nan)
     return {
         "boxes": len(contrast),
         "contrast": {f"{q:g}": float(np.quantile(known, q)) if len(known) else np.nan for q in QUANTILES},
-        "present": {
-            "value": float(shares.mean()) if len(shares) else np.nan,
-            "low": float(low),
-            "high": float(high),
-            "n": len(shares),
-        },
+        "present": mean_by_patient(owners, np.concatenate([row["present"] for row in rows]).astype(float)),
     }

@@ -9,7 +9,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from scripts.data.contract import write_json
-from scripts.metrics.nearest import make_thumbnail, nearest_distances
+from scripts.metrics.nearest import THUMBNAIL_SIZE, make_thumbnail, nearest_distances
 
 NAMED = 10  # images of each part, the nearest ones
 
@@ -25,10 +25,15 @@ class NearestImages:
 
     Args:
         file: the `nearest.json`.
+        thumbnail_size: side of what is compared in place of 32; 4 for features of a network, which then differ by more
+            than 2.
+        flips: False compares with the training images as they are.
     """
 
-    def __init__(self, file: str | Path) -> None:
+    def __init__(self, file: str | Path, *, thumbnail_size: int = THUMBNAIL_SIZE, flips: bool = True) -> None:
         self.file = Path(file)
+        self.thumbnail_size = thumbnail_size
+        self.directions = (1, -1) if flips else (1,)
         self.rows: dict[str, list[tuple[str, np.ndarray]]] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -41,12 +46,12 @@ class NearestImages:
 
     def _add(self, engine: Any) -> None:
         for element in engine.state.batch:
-            row = (element["source"], make_thumbnail(np.asarray(element["image"].cpu())))
+            row = (element["source"], make_thumbnail(np.asarray(element["image"].cpu()), self.thumbnail_size))
             self.rows.setdefault(element["part"], []).append(row)
 
     def _finish(self, engine: Engine) -> None:
         training = np.stack([thumbnail for _, thumbnail in self.rows["training"]])  # (n, C, 32, 32)
-        flipped = [training[:, :, ::x, ::y] for x in (1, -1) for y in (1, -1)]
+        flipped = [training[:, :, ::x, ::y] for x in self.directions for y in self.directions]
         references = np.concatenate(flipped)
         parts = {}
         for part, rows in self.rows.items():

@@ -12,10 +12,10 @@ THUMBNAIL_SIZE = 32
 CHUNK = 64  # samples compared at a time
 
 
-def make_thumbnail(image: np.ndarray) -> np.ndarray:
-    """An image (C, X, Y) averaged to (C, 32, 32) float32, in which noise and sharpness count little."""
+def make_thumbnail(image: np.ndarray, size: int = THUMBNAIL_SIZE) -> np.ndarray:
+    """An image (C, X, Y) averaged to (C, size, size) float32, in which noise and sharpness count little."""
     pixels = torch.from_numpy(np.asarray(image, dtype=np.float32))
-    return functional.adaptive_avg_pool2d(pixels, THUMBNAIL_SIZE).numpy()
+    return functional.adaptive_avg_pool2d(pixels, size).numpy()
 
 
 def nearest_distances(

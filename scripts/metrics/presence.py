@@ -8,40 +8,46 @@ from __future__ import annotations
 
 import numpy as np
 
-BACKGROUND = -0.95  # pixels that are below it in all channels are outside the head
+from scripts.transforms.outline import find_head
+
+BACKGROUND = -0.85  # pixels whose median over the channels is below it are outside the head, unless they lie within it
 RING = 0.5  # width of the ring on each side, as a share of the box's side
 FEWEST_PIXELS = 4  # of the ring, to judge by
-LEAST_SPREAD = 0.01  # of the ring's intensities, so that flat surroundings do not make any difference a lesion
+LEAST_SPREAD = 0.01  # median deviation of the ring, so that flat surroundings do not make any difference a lesion
 
 
 def measure_contrast(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """How much brighter each box is than the ring around it, in standard deviations of the ring, for each channel.
+    """How much brighter each box is than the ring around it, in deviations of the ring, for each channel.
 
-    The ring reaches half the box's sides beyond it, is clipped to the image and leaves pixels of any box out, since
-    other lesions are no normal surroundings. Background is left out of box and ring.
+    The difference of the medians over the ring's median absolute deviation: a few bright pixels of the skull in a ring
+    or box at the brain's border would otherwise hide a lesion, or pass for one. The ring reaches half the box's sides
+    beyond it, is clipped to the image and leaves pixels of any box out, since other lesions are no normal surroundings.
+    What lies outside the head is left out of box and ring; fluid inside the head counts, however dark.
 
     Args:
         image: (C, X, Y) in [-1, 1].
         boxes: (n, 4) in pixels; every pixel that a box touches counts as inside.
 
     Returns:
-        (n, C); 0 for a box that lies wholly in the background, NaN where a ring of fewer than 4 pixels is left.
+        (n, C); 0 for a box that lies wholly outside the head, NaN where a ring of fewer than 4 pixels is left.
     """
     pixels = np.asarray(image, dtype=np.float64)
-    head = ~np.all(pixels < BACKGROUND, axis=0)  # (X, Y)
-    spans = [_span(box, head.shape) for box in boxes]
+    head = find_head(np.median(pixels, axis=0) > BACKGROUND)  # (X, Y)
+    spans = [find_span(box, head.shape) for box in boxes]
     free = head.copy()
     for span in spans:
         free[span] = False
     contrasts = np.full((len(boxes), len(pixels)), np.nan)
     for n, (box, span) in enumerate(zip(boxes, spans, strict=True)):
         reach = RING * np.tile(np.asarray(box[2:], dtype=float) - box[:2], 2) * (-1, -1, 1, 1)
-        outer = _span(box + reach, head.shape)
+        outer = find_span(box + reach, head.shape)
         ring, inside = pixels[:, *outer][:, free[outer]], pixels[:, *span][:, head[span]]  # (C, m) each
         if not inside.shape[1]:
             contrasts[n] = 0
         elif ring.shape[1] >= FEWEST_PIXELS:
-            contrasts[n] = (inside.mean(axis=1) - ring.mean(axis=1)) / np.maximum(ring.std(axis=1), LEAST_SPREAD)
+            middle = np.median(ring, axis=1)  # (C,)
+            spread = np.median(np.abs(ring - middle[:, None]), axis=1)
+            contrasts[n] = (np.median(inside, axis=1) - middle) / np.maximum(spread, LEAST_SPREAD)
     return contrasts
 
 
@@ -83,8 +89,8 @@ def mirror_boxes(boxes: np.ndarray, size: int) -> np.ndarray:
     return mirrored[~np.all(low < high, axis=2).any(axis=1)]
 
 
-def _span(box: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Pixels of (X, Y) that a box touches."""
+def find_span(box: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Pixels of an image of `shape` (X, Y) that a box (4,) touches; empty where it lies outside."""
     first, last = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
     x, y = (slice(max(0, a), max(0, min(b, side))) for a, b, side in zip(first, last, shape, strict=True))
     return x, y

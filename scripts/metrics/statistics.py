@@ -176,6 +176,22 @@ def average_by_patient(patients: Iterable[str], values: ArrayLike) -> tuple[list
     return list(order), np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
+def mean_by_patient(patients: Iterable[str], values: ArrayLike) -> dict[str, float]:
+    """Mean over patients of their rows' means, with its 95% interval over patients.
+
+    Args:
+        patients: (rows,) names.
+        values: (rows,) numbers; NaN rows are left out, and with them patients who have no others.
+
+    Returns:
+        value, low, high and n, the patients; NaN where they cannot be known.
+    """
+    _, means = average_by_patient(patients, values)
+    known = means[~np.isnan(means)]
+    low, high = bootstrap_interval(known) if len(known) else (float("nan"), float("nan"))
+    return {"value": float(known.mean()) if len(known) else float("nan"), "low": low, "high": high, "n": len(known)}
+
+
 def half_sample_error(
     distance: Callable[[Floats, Floats], float],
     a: Floats,

@@ -54,6 +54,7 @@ class Darknet53(nn.Module):
     ) -> None:
         super().__init__()
         self.size_multiple = 32
+        self.width_multiplier = width_multiplier
         channels = scale_width(STEM_WIDTH, width_multiplier)
         self.stem = build_convolution(in_channels, channels, kernel_size=3, norm_momentum=norm_momentum)
         self.stages = nn.ModuleList()

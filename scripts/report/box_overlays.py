@@ -1,4 +1,4 @@
-"""Found and true boxes drawn into an image, as PNG."""
+"""Found and true boxes, or boxes and what a segmenter sees, drawn into an image."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 from scripts.report.grids import LABEL_COLOURS
 
@@ -59,6 +60,28 @@ def write_overlay(
     return file
 
 
+def outline_lesion(picture: np.ndarray, boxes: np.ndarray, lesion: np.ndarray, *, side: int) -> np.ndarray:
+    """A square picture enlarged, with dashed white boxes and the contours of a lesion in orange.
+
+    Args:
+        picture: uint8 (Y, X) or (Y, X, 3).
+        boxes: (n, 4) in the picture's pixels, half-open.
+        lesion: (Y, X) boolean.
+        side: of what is returned, in pixels.
+
+    Returns:
+        uint8 (side, side, 3).
+    """
+    drawn = Image.fromarray(picture).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    for box in boxes:
+        _draw_dashed_box(ImageDraw.Draw(drawn), _edges(box, side / len(picture)))
+    enlarged = Image.fromarray(lesion.astype(np.uint8) * 255).resize((side, side), Image.Resampling.BILINEAR)
+    inside = np.asarray(enlarged) > 127
+    marked = np.array(drawn)
+    marked[inside & ~ndimage.binary_erosion(inside, iterations=LINE)] = LABEL_COLOURS[0]
+    return marked
+
+
 def _draw_marks(
     draw: ImageDraw.ImageDraw,
     found: tuple[np.ndarray, np.ndarray, np.ndarray],
@@ -77,9 +100,8 @@ def _draw_marks(
         draw.rectangle((x0, y0, x1, y1), outline=colour, width=LINE)
     true_boxes, true_classes = true if true is not None else (boxes[:0], classes[:0])
     for box, number in zip(true_boxes, true_classes, strict=True):
-        x0, y0, x1, y1 = _edges(box, scale)
-        for line in ((x0, y0, x1, y0), (x1, y0, x1, y1), (x1, y1, x0, y1), (x0, y1, x0, y0)):
-            _draw_dashes(draw, line)
+        x0, _, _, y1 = edges = _edges(box, scale)
+        _draw_dashed_box(draw, edges)
         if len(names) > 1:
             _draw_text(draw, (x0, y1 + 2), names[int(number)], (255, 255, 255))
     for n, (x0, y0, _, _), colour in zip(order, corners, colours, strict=True):
@@ -91,6 +113,12 @@ def _edges(box: np.ndarray, scale: float) -> tuple[int, int, int, int]:
     """First and last drawn pixel of a half-open box along both axes."""
     x0, y0, x1, y1 = (round(float(value) * scale) for value in box)
     return x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)
+
+
+def _draw_dashed_box(draw: ImageDraw.ImageDraw, edges: tuple[int, int, int, int]) -> None:
+    x0, y0, x1, y1 = edges
+    for line in ((x0, y0, x1, y0), (x1, y0, x1, y1), (x1, y1, x0, y1), (x0, y1, x0, y0)):
+        _draw_dashes(draw, line)
 
 
 def _draw_dashes(draw: ImageDraw.ImageDraw, line: tuple[int, int, int, int]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from scipy import ndimage
 
+from scripts.data.boxes import find_boxes, fit_boxes
 from scripts.data.contract import Dataset
 from scripts.transforms.geometry import CanonicalOrientationd, FitInPlaned
 from scripts.transforms.intensity import ToSignedRanged
@@ -38,23 +38,22 @@ class Slice:
         fitted = FitInPlaned(["image", "label"], size)({"image": self.image, "label": self.label})
         if self.boxes is None:
             return Slice(fitted["image"], fitted["label"])
-        plane = self.image.shape[1:]
-        resized = [max(1, round(side * min(1.0, size / max(plane)))) for side in plane]
-        scale = np.array([new / old for new, old in zip(resized, plane, strict=True)] * 2)
-        before = np.array([(size - side) // 2 for side in resized] * 2)
-        return Slice(fitted["image"], fitted["label"], self.boxes * scale + before)
+        return Slice(fitted["image"], fitted["label"], fit_boxes(self.boxes, self.image.shape[1:], size))
 
     def find_boxes(self) -> np.ndarray:
         """The item's boxes, else those around the connected parts of its label: (N, 4) x0, y0, x1, y1, half-open."""
         if self.boxes is not None:
             return self.boxes
-        parts, _ = ndimage.label(np.asarray(self.label)[0] > 0, structure=np.ones((3, 3)))
-        found = [(x.start, y.start, x.stop, y.stop) for x, y in ndimage.find_objects(parts)]
-        return np.array(found, dtype=float).reshape(-1, 4)
+        return find_boxes(np.asarray(self.label)[0].astype(np.int64))[0].astype(float)
 
 
-def load_slice(dataset: Dataset, item: Any) -> Slice:
-    """The slice of an item with most lesion, on the file's own grid; of a plane image, the image.
+def load_slice(dataset: Dataset, item: Any, z: int | None = None) -> Slice:
+    """A slice of an item on the file's own grid, in canonical axes; of a plane image, the image.
+
+    Args:
+        dataset: that the item is from.
+        item: labelled or not; without label map the slice's label is 0 everywhere.
+        z: of a volume, from 0; None for the slice with most lesion.
 
     Raises:
         DatasetError: a file is missing or does not keep the contract.
@@ -70,8 +69,8 @@ def load_slice(dataset: Dataset, item: Any) -> Slice:
     image = data["image"]
     label = data["label"] if item["label"] else MetaTensor(torch.zeros_like(image.as_tensor()[:1]))
     if image.ndim == 4:
-        z = int((label > 0).sum(dim=(0, 1, 2)).argmax())
-        return Slice(MetaTensor(image.as_tensor()[..., z]), MetaTensor(label.as_tensor()[..., z]))
+        z = int((label > 0).sum(dim=(0, 1, 2)).argmax()) if z is None else z
+        image, label = (MetaTensor(array.as_tensor()[..., z]) for array in (image, label))
     boxes = None if item.get("boxes") is None else np.asarray(item["boxes"], dtype=float).reshape(-1, 4)
     return Slice(image, label, boxes)
 

@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor
-from monai.transforms import Compose, Randomizable
+from monai.apps.detection.transforms.dictionary import RandFlipBoxd
+from monai.data import DataLoader, MetaTensor
+from monai.transforms import Compose, EnsureTyped, Randomizable
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from scripts.data.boxes import BoxedSlices, add_boxes, draw_boxes, find_boxes, fit_boxes, restore_boxes
 from scripts.data.contract import DatasetError
@@ -123,6 +123,39 @@ def test_negative_images_stay_unless_a_box_is_asked_for(tmp_path: Path) -> None:
         boxed(items[1:], tmp_path, minimum_boxes=1)
 
 
+def one_class_each(folder: Path) -> list[dict[str, Any]]:
+    """Pictures with a core alone (b), a rim alone (a), both apart, and none."""
+    labels = np.zeros((4, 16, 16), np.uint8)
+    labels[[0, 2], 2:5, 2:5], labels[[1, 2], 9:12, 9:12] = 2, 1
+    return [
+        write_item(folder, label, name) for label, name in zip(labels, ("core", "rim", "both", "none"), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("merge", [False, True])
+@pytest.mark.parametrize(("name", "number", "kept"), [("a", 0, ["rim"]), ("b", 1, ["core"])])
+def test_slices_of_one_box_class_keep_its_index(
+    tmp_path: Path, name: str, number: int, kept: list[str], merge: bool
+) -> None:
+    options = {"only_box_class": name, "class_names": ["a", "b", "c"], "minimum_boxes": 1, "merge_classes": merge}
+    dataset = boxed(one_class_each(tmp_path), tmp_path, **options)
+    assert [dataset.summary(n)["patient"] for n in range(len(dataset))] == kept
+    assert dataset.boxes_of(0)[1].tolist() == [0 if merge else number]
+    assert dataset.class_count == (1 if merge else 3)
+
+
+def test_a_box_class_that_is_unknown_or_nowhere_alone_is_one_clear_error(tmp_path: Path) -> None:
+    items, names = one_class_each(tmp_path), ["a", "b", "c"]
+    with pytest.raises(
+        DatasetError, match=r"only_box_class is 'd', expected one of \['a', 'b', 'c'\], or None for all"
+    ):
+        boxed(items, tmp_path, only_box_class="d", class_names=names)
+    with pytest.raises(
+        DatasetError, match=r"None of the 4 slices has 1 boxes or more, all of class 'c'\. .*another class"
+    ):
+        boxed(items, tmp_path, only_box_class="c", class_names=names, minimum_boxes=1)
+
+
 class ShiftByChance(Randomizable):
     """Shifts boxes to the right by a random number of pixels."""
 
@@ -138,6 +171,18 @@ def test_random_transforms_get_unpadded_boxes_and_leave_the_next_element_alone(t
     assert not torch.equal(dataset[1]["boxes"], first)
     assert torch.equal(dataset[0]["boxes"], first)
     assert dataset.boxes_of(0)[0].tolist() == [[2, 3, 7, 6], [10, 12, 11, 13]]
+
+
+def test_flipped_real_slices_and_plain_synthetic_ones_make_a_batch(tmp_path: Path) -> None:
+    flip = {"image_keys": ["image", "label"], "box_keys": "boxes", "box_ref_image_keys": "image", "spatial_axis": 0}
+    transform = Compose([RandFlipBoxd(**flip, prob=1), EnsureTyped(["image", "label", "boxes"], track_meta=False)])
+    made = write_item(tmp_path, two_lesions(), "made", synthetic={"system": "cpggan"})
+    items = [write_item(tmp_path, two_lesions()), made]
+    dataset = boxed(items, tmp_path, transform=transform, augmented_slices="real")
+    batch = next(iter(DataLoader(dataset, batch_size=2)))
+    assert batch["boxes"][0].tolist() == [[9, 3, 14, 6], [5, 12, 6, 13], [0] * 4, [0] * 4]
+    assert batch["boxes"][1].tolist() == [[2, 3, 7, 6], [10, 12, 11, 13], [0] * 4, [0] * 4]
+    assert torch.equal(batch["label"][0].flip(1), batch["label"][1])
 
 
 def test_too_many_boxes_name_the_slice_and_the_knob(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def ct() -> list[Any]:
     return [draw_patient(index, kind="ct", image_size=64, slices=12, seed=0) for index in range(8)]
 
 
+@pytest.fixture(scope="module")
+def metastases() -> list[Any]:
+    return [draw_patient(index, kind="metastases", image_size=64, slices=12, seed=0) for index in range(5)]
+
+
 def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * (a & b).sum() / (a.sum() + b.sum())
 
@@ -120,6 +125,32 @@ def test_no_threshold_segments_the_tumour(mr: list[Any]) -> None:
     assert np.mean(rim) < 0.5
 
 
+def test_every_metastases_patient_has_several_and_small_ones(metastases: list[Any]) -> None:
+    diameters = []
+    for image, label, keys in metastases:
+        assert image.shape == label.shape == (64, 64, 12)
+        assert "class" not in keys
+        assert (image[label == 1] > 0).all()
+        foci, count = ndimage.label(label, np.ones((3, 3, 3)))
+        assert 2 <= count <= 9
+        for n in range(1, count + 1):
+            pixels = (foci == n).sum(axis=(0, 1)).max()  # 3 mm each, in the focus' largest slice
+            diameters.append(2 * 3 * np.sqrt(pixels / np.pi))
+    assert 3 < np.min(diameters) < 5 < np.median(diameters) < 14 < np.max(diameters) < 26
+
+
+def test_metastases_are_bright_but_no_threshold_finds_them(metastases: list[Any]) -> None:
+    """Vessels and the bias field are as bright, even for a threshold chosen with the label at hand."""
+    contrast, best = [], []
+    for image, label, _ in metastases:
+        contrast.append(image[label == 1].mean() / np.median(image[(image > 0) & (label == 0)]))
+        levels = np.percentile(image[image > 0], np.linspace(50, 99.8, 40))
+        best.append(max(dice(image > level, label == 1) for level in levels))
+    assert min(contrast) > 1.05
+    assert np.mean(contrast) > 1.2
+    assert np.mean(best) < 0.5
+
+
 def test_ct_tissues_have_their_hounsfield_units(ct: list[Any]) -> None:
     for image, label, _ in ct:
         bone = image > 300
@@ -168,7 +199,7 @@ def test_every_fold_has_every_class_and_classes_are_imbalanced(tmp_path: Path) -
         assert {(item["class"], item["fold"]) for item in items} == {(c, f) for c in expected for f in range(5)}
 
 
-@pytest.mark.parametrize("kind", ["mr", "ct"])
+@pytest.mark.parametrize("kind", phantom.KINDS)
 def test_files_hold_what_was_drawn(tmp_path: Path, kind: str) -> None:
     dataset = read_dataset(write_phantom(tmp_path / "p", kind=kind, patients=3, image_size=64, slices=12, seed=2))
     assert [len(dataset.splits[s]) for s in ("training", "validation", "test")] == [1, 1, 1]
@@ -184,6 +215,15 @@ def test_files_hold_what_was_drawn(tmp_path: Path, kind: str) -> None:
         assert image.header.get_zooms()[:3] == (3.0, 3.0, 5.0)
         middle = image.affine @ [31.5, 31.5, 5.5, 1]
         assert middle == pytest.approx([0, 0, 14, 1])
+
+
+def test_metastases_have_one_label_no_classes_and_known_scanners(tmp_path: Path) -> None:
+    dataset = read_dataset(write_phantom(tmp_path / "p", kind="metastases", **SMALL))
+    assert (dataset.modality, dataset.labels, dataset.classes) == (["T1Gd"], ["background", "metastasis"], [])
+    assert {item["patient"]: item["centre"] for item in dataset.items} == {
+        f"phantom_{n:04d}": centre for n, centre in enumerate("ABACA")
+    }
+    assert not any("boxes" in item for item in dataset.items)
 
 
 def test_a_second_call_writes_nothing(tmp_path: Path) -> None:

@@ -142,6 +142,21 @@ def test_random_transforms_differ_by_epoch_seed_and_index(items, tmp_path):
     assert torch.pdist(drawn).min() > 1
 
 
+@pytest.mark.parametrize(
+    ("augmented", "changed"), [("both", [True, True]), ("real", [True, False]), ("none", [False, False])]
+)
+def test_random_transforms_of_real_and_synthetic_slices(items, tmp_path, augmented, changed):
+    items = [items[0], {**items[1], "synthetic": {"system": "cpggan"}}]
+    plain, dataset = slices(items, tmp_path), noisy(items, tmp_path, augmented_slices=augmented)
+    different = [not torch.equal(dataset[n]["image"], plain[n]["image"]) for n in range(5)]
+    assert different == [changed[0]] * 4 + [changed[1]]
+
+
+def test_other_words_for_what_is_augmented_are_refused(items, tmp_path):
+    with pytest.raises(DatasetError, match="augmented_slices is True, expected one of both, real, none"):
+        slices(items, tmp_path, augmented_slices=True)
+
+
 def test_classes_in_range_pass(items, tmp_path):
     dataset = slices(items, tmp_path)
     assert check_classes(dataset, 2) is dataset

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from scripts.data.contract import DatasetError
 from scripts.data.training import evaluation_items, images_to_label, real_items, training_items
+from scripts.transforms.intensity import ToSignedRanged
 
 CLASSES = {"p0": "A", "p1": "A", "p2": "B", "p3": "A", "p4": "B"}
 
@@ -59,6 +61,20 @@ def test_synthetic_items_join_the_real_ones_or_replace_them(real, tmp_path):
     assert patients(alone) == ["made"]
     assert alone[0]["synthetic"]["source_patient"] == "p0"
     assert alone[0]["class_index"] == 0
+
+
+def test_several_synthetic_sets_are_each_checked(real, tmp_path):
+    first = synthetic(tmp_path)
+    other = item("more", synthetic={"system": "redgan", "source_patient": "p2"}, **{"class": "B"})
+    second = write(tmp_path / "second", {"training": [other]}, trained_on=["p2"])
+    both = [str(first), second]
+    assert patients(training_items(real, synthetic_dir=both)) == ["p0", "p1", "p2", "made", "more"]
+    assert patients(training_items(real, synthetic_dir=both, use_real=False)) == ["made", "more"]
+    leaking = write(tmp_path / "leaking", {"training": [other]}, trained_on=["p4"])
+    with pytest.raises(DatasetError, match="leaking: its generator was trained on patient 'p4' of the test split"):
+        training_items(real, synthetic_dir=[first, leaking])
+    with pytest.raises(DatasetError, match="use_real is False and no synthetic_dir"):
+        training_items(real, use_real=False, synthetic_dir=[])
 
 
 def test_one_class(real):
@@ -121,15 +137,23 @@ def test_items_to_evaluate_and_to_label(real, tmp_path):
         {"image": str(real / "p4.png"), "label": str(real / "p4_mask.png"), "patient": "p4", "class": "B"}
     ]
     assert real_items(real, "validation")[0]["fold"] == 1
-    assert images_to_label(real, "validation") == [{"image": str(real / "p3.png"), "name": "p3"}]
+    assert images_to_label(real, "validation") == [{"image": str(real / "p3.png"), "name": "p3", "synthetic": False}]
 
 
 def test_images_without_label_can_be_labelled_but_not_evaluated(tmp_path):
     folder = write(tmp_path / "plain", {"training": [item("p0")], "test": ["new.png"]}, classes=[])
-    assert images_to_label(folder, "test") == [{"image": str(folder / "new.png"), "name": "new"}]
+    (image,) = images_to_label(folder, "test")
+    assert (image["image"], image["name"]) == (str(folder / "new.png"), "new")
     with pytest.raises(DatasetError, match=r"test split of .* has no item with a label"):
         evaluation_items(folder, "test")
     assert evaluation_items(folder, "training")[0]["class"] == ""
+
+
+def test_synthetic_images_to_label_keep_their_values(tmp_path):
+    (image,) = images_to_label(synthetic(tmp_path), "training")
+    written = torch.linspace(-0.5, 0.25, 16).reshape(1, 4, 4)
+    prepared = ToSignedRanged("image")({**image, "image": written})["image"]
+    assert torch.equal(prepared, written)  # else its minimum and maximum would become -1 and 1
 
 
 def test_images_of_one_name_in_different_folders_get_names_of_their_own(tmp_path):

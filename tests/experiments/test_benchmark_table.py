@@ -2,13 +2,25 @@ from __future__ import annotations
 
 import torch
 
-from scripts.experiments.benchmark_table import format_table, time_rows
+from scripts.experiments.benchmark_table import format_markdown, format_table, time_rows
 
 
 def test_table_by_hand() -> None:
     lines = format_table({"plain": [4.0, 2.0, 6.0], "fast": [1.0, 0.5, 3.0]}).splitlines()
     assert lines[1].split()[1:] == ["2.000", "4.000", "1.00", "1.00"]
     assert lines[2].split()[1:] == ["0.500", "1.000", "4.00", "4.00"]
+
+
+def test_markdown_by_hand() -> None:
+    table = format_markdown("two", {"plain": [4.0, 2.0, 6.0], "fast": [1.0, 0.5, 3.0]}, 8)
+    assert table.splitlines() == [
+        "",
+        "| two | median ms | images/s | times as fast |",
+        "| --- | --- | --- | --- |",
+        "| plain | 4000 | 2 | 1.00 |",
+        "| fast | 1000 | 8 | 4.00 |",
+    ]
+    assert format_markdown("two", {"plain": [0.25]}).splitlines()[3] == "| plain | 250 | 1.00 |"
 
 
 def test_every_repeat_builds_each_row_anew_warms_it_up_and_times_it() -> None:

@@ -22,7 +22,7 @@ BOX, OTHER = [2, 4, 6, 8], [2, 10, 6, 14]  # of 16 pixels; their rings hold colu
 
 
 def picture(*lesions: tuple[list[int], float]) -> np.ndarray:
-    """Columns of 0 and 0.2 (mean 0.1, deviation 0.1), with lesions `contrast` deviations above the mean."""
+    """Columns of 0 and 0.2 (median 0.1, deviation 0.1), with lesions `contrast` deviations above the mean."""
     image = np.zeros((1, 16, 16), dtype=np.float32)
     image[:, :, 1::2] = 0.2
     for (x0, y0, x1, y1), contrast in lesions:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from scripts.data.contract import read_dataset, stem
+from scripts.data.phantom import write_phantom
 
 pytestmark = pytest.mark.slow
 SIZES = {"image_size_pixels": 32, "bright_share": 0.0}
@@ -27,6 +28,14 @@ DETECTOR = {"image_size_pixels": 32, "width_multiplier": 0.125}
 
 
 @pytest.fixture(scope="module")
+def bundle(bundle, tmp_path_factory: pytest.TempPathFactory):
+    """On metastases: four patients to train, patient 4 validated, patient 0 tested."""
+    folder = tmp_path_factory.mktemp("cpggan")
+    phantom = write_phantom(folder / "phantom", kind="metastases", patients=6, image_size=32, slices=4)
+    return type(bundle)(phantom, folder)
+
+
+@pytest.fixture(scope="module")
 def synthetic(bundle) -> Path:
     """A synthetic set of 9 images."""
     folder = bundle.folder / "cpggan"
@@ -38,13 +47,13 @@ def synthetic(bundle) -> Path:
 
 @pytest.fixture(scope="module")
 def painted(synthetic: Path) -> Path:
-    """The set with lesions in five of its images: a generator that was trained for seconds makes none."""
+    """The set with lesions in five of its images and darkness in the others' boxes, where noise might look like one."""
     folder = shutil.copytree(synthetic, synthetic.parent / "painted")
-    for item in read_dataset(folder).items[:5]:
+    for n, item in enumerate(read_dataset(folder).items):
         volume = nib.load(item["image"])
-        array = np.asarray(volume.dataobj, dtype=np.float32)  # (X, Y, 1, C), FLAIR first
+        array = np.asarray(volume.dataobj, dtype=np.float32)  # (X, Y, 1, 1)
         for x0, y0, x1, y1 in item["boxes"]:
-            array[x0:x1, y0:y1] = [[0.95, -0.5, -0.5, 0.95]]
+            array[x0:x1, y0:y1] = 0.95 if n < 5 else -0.8
         nib.save(nib.Nifti1Image(array, volume.affine), item["image"])
     return folder
 
@@ -53,7 +62,7 @@ def painted(synthetic: Path) -> Path:
 def judged(bundle, painted: Path) -> Path:
     """The folder of its evaluation by contrast."""
     folder = bundle.folder / "judged"
-    bundle.run("cpggan_evaluate", synthetic_dir=painted, output_dir=folder, **SIZES, minimum_contrast_quantile=0.0)
+    bundle.run("cpggan_evaluate", synthetic_dir=painted, output_dir=folder, **SIZES, minimum_contrast_quantile=0.5)
     return folder
 
 
@@ -77,7 +86,7 @@ def test_kept_and_dropped_images_make_up_the_set(painted, judged):
     assert [item["image"] for item in kept.items] == files[:5]
     assert [entry["name"] for entry in presence["dropped"]] == [stem(file) for file in files[5:]]
     assert (presence["criterion"], presence["images"], presence["kept"]) == ("contrast", 9, 5)
-    assert presence["parts"]["training"]["present"]["value"] == 1  # all reach the least of their own
+    assert presence["threshold"] == presence["parts"]["training"]["contrast"]["0.5"]  # half of the real boxes reach it
     for item in kept.items:
         contrast = item["synthetic"]["presence"]["contrast"]
         assert len(contrast) == len(item["boxes"])
@@ -89,7 +98,7 @@ def test_all_parts_are_laid_out_and_compared(judged):
     with open(judged / "tsne_pixels.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert sum(row["part"] == "synthetic" for row in rows) == 9
-    assert {row["class"] for row in rows if row["part"] == "training"} == {"A", "B", "C"}
+    assert {row["class"] for row in rows} == {""}  # metastases have none
     assert (judged / "tsne_pixels.png").is_file()
     assert not (judged / "tsne_features.csv").exists()
     nearest = read(judged / "nearest.json")
@@ -97,9 +106,18 @@ def test_all_parts_are_laid_out_and_compared(judged):
     assert all(entry["least"] > 0 for entry in nearest.values())
 
 
+def test_a_generator_of_an_unknown_box_class_is_refused(bundle, tmp_path):
+    labels = read_dataset(bundle.phantom).labels[1:]
+    line = bundle.fail("cpggan_train", **SIZES, **GENERATOR, **SCHEDULE, output_dir=tmp_path, only_box_class="nose")
+    assert f"only_box_class is 'nose', expected one of {labels}" in line
+
+
 def test_a_detector_learns_from_real_and_kept_images_and_judges(bundle, synthetic, judged, tmp_path):
     training = {"output_dir": tmp_path, "synthetic_dir": judged / "kept", "max_epochs": 1, "batch_size": 4}
     bundle.run("cpggan_detector_train", **DETECTOR, **training, samples_per_epoch=8)
+    tuned = {**training, "output_dir": tmp_path / "tuned", "synthetic_dir": f"['{judged / 'kept'}','{synthetic}']"}
+    pretrained = {"pretrained_file": tmp_path / "model.pt", "augmented_slices": "real"}
+    bundle.run("cpggan_detector_train", **DETECTOR, **tuned, **pretrained, samples_per_epoch=8)
     detector = {"detector_file": tmp_path / "model.pt", "output_dir": tmp_path}
     bundle.run("cpggan_detector_evaluate", **DETECTOR, **detector)
     assert (tmp_path / "scores.csv").is_file()
@@ -109,3 +127,20 @@ def test_a_detector_learns_from_real_and_kept_images_and_judges(bundle, syntheti
     assert "No synthetic image shows a lesion" in line
     presence = read(tmp_path / "again" / "presence.json")
     assert (presence["criterion"], presence["kept"], len(presence["dropped"])) == ("detector", 0, 9)
+
+
+def test_a_segmenter_says_how_often_lesions_lie_in_their_boxes(bundle, painted, tmp_path):
+    bundle.finish(bundle.train_segmenter(tmp_path, dataset_dir=bundle.phantom, max_epochs=1))
+    widths = {"encoder_widths": "[8,8,16,16]", "decoder_widths": "[16,8,8,8,8]"}
+    judging = {**SIZES, **widths, "synthetic_dir": painted, "segmenter_file": tmp_path / "model.pt"}
+    bundle.run("cpggan_evaluate", **judging, output_dir=tmp_path / "judged")
+    parts = read(tmp_path / "judged" / "placement.json")["parts"]
+    made = sum(len(item["boxes"]) for item in read_dataset(painted).items)
+    assert parts["synthetic"]["boxes"] == parts["synthetic_shuffled"]["boxes"] == made
+    assert set(parts) == {"training", "held_out", "synthetic", "synthetic_shuffled"}
+    assert (tmp_path / "judged" / "placement.png").is_file()
+    held_out = read_dataset(bundle.phantom).splits["test"][0]["patient"]
+    (tmp_path / "model.json").write_text(json.dumps({"trained_on": [held_out]}))
+    line = bundle.fail("cpggan_evaluate", **judging, output_dir=tmp_path / "refused")
+    assert f"was trained on patient {held_out!r} of the test split" in line
+    assert not (tmp_path / "refused").exists()

@@ -143,3 +143,39 @@ def test_an_ensemble_with_snapshots_and_chosen_members(tmp_path: Path) -> None:
     page = (tmp_path / "results" / "report.html").read_text()
     assert all(text in page for text in ("Tiny", "chosen for coverage", "growth"))
     assert "Nothing to be done" in run_workflow(config, "pggan_ensemble")
+
+
+@pytest.mark.slow
+def test_detectors_with_and_without_synthetic_lesions(tmp_path: Path) -> None:
+    arms = ["real", "gan_1", "gan_all_plain"]
+    sizes = {"batch_size": 4, "max_epochs": 1, "samples_per_epoch": 8}
+    content = {
+        "arms": arms,
+        "image_count": 8,
+        "filter": "contrast",
+        "slice_rule": {"bright_share": 0.0},
+        "gan": {
+            "images_per_phase": 8,
+            "total_images": 56,
+            "batch_size_at_4_8_16_pixels": [4, 4, 4, 4],
+            "iterations_per_epoch": 2,
+            "latent_dim": 8,
+            "feature_base": 64,
+            "feature_max": 8,
+        },
+        "evaluation": {"minimum_contrast_quantile": 0.0},
+        "segmenter": {**sizes, "encoder_widths": [8, 8, 16, 16], "decoder_widths": [16, 8, 8, 8, 8]},
+        "detector": {**sizes, "width_multiplier": 0.125},
+        "turing": {"per_class": 2, "image_size_pixels": 32},
+        "published": {"iou50": {"real": {"mAP": 0.51}}},
+    }
+    config = write_config(tmp_path, slices=4, **content)
+    run_workflow(config, "cpggan")
+    results = tmp_path / "results"
+    experiment = json.loads((results / "experiment.json").read_text())
+    assert [arm["name"] for arm in experiment["arms"]] == arms
+    assert {"growth", "placement", "detections", "tsne_pixels"} <= set(experiment["captions"])
+    assert (results / "turing.html").is_file()
+    page = (results / "report.html").read_text()
+    assert all(text in page for text in ("Tiny", "mAP", "0.51", "data:image/png;base64"))
+    assert "Nothing to be done" in run_workflow(config, "cpggan")

@@ -7,7 +7,7 @@ from scripts.metrics.presence import find_direction, measure_contrast, mirror_bo
 
 
 def striped(size: int = 16) -> np.ndarray:
-    """One channel whose columns are 0 and 0.2 in turn: mean 0.1, standard deviation 0.1 in any even ring."""
+    """One channel whose columns are 0 and 0.2 in turn: median 0.1, median deviation 0.1 in any even ring."""
     image = np.zeros((1, size, size))
     image[:, :, 1::2] = 0.2
     return image
@@ -24,9 +24,24 @@ def test_the_ring_ends_at_the_border_and_at_the_background():
     image = striped()
     image[0, :4, :4] = 0.6
     image[0, :, 10:] = -1  # outside the head: beyond the ring of the first box, in that of the second
-    image[0, 12:16, 4:8] = 0.4
-    found = measure_contrast(image, np.array([[0, 0, 4, 4], [12, 4, 16, 8]]))
+    image[0, 9:13, 4:8] = 0.4
+    found = measure_contrast(image, np.array([[0, 0, 4, 4], [9, 4, 13, 8]]))
     assert found == pytest.approx(np.array([[5], [3]]))
+
+
+def test_a_little_skull_in_the_ring_hides_no_lesion():
+    image = np.tile(0.1 * (np.arange(16) % 3), (1, 16, 1))  # columns of 0, 0.1 and 0.2
+    image[0, 4:8, 4:8] = 0.6
+    boxes = np.array([[4, 4, 8, 8]])
+    assert measure_contrast(image, boxes) == pytest.approx(5)
+    image[0, 9, 2:6] = 0.95  # 19 of 0, 7 of 0.1, 18 of 0.2 remain in the ring: its median and deviation are the same
+    assert measure_contrast(image, boxes) == pytest.approx(5)
+
+
+def test_fluid_inside_the_head_is_no_background():
+    image = striped()
+    image[0, 4:8, 4:8] = -1
+    assert measure_contrast(image, np.array([[4, 4, 8, 8]])) == pytest.approx(-11)
 
 
 def test_other_lesions_are_no_surroundings_and_whole_pixels_count():

@@ -14,6 +14,7 @@ from scripts.metrics.statistics import (
     distance_with_floor,
     half_sample_error,
     holm,
+    mean_by_patient,
     sign_flip_test,
 )
 
@@ -126,6 +127,19 @@ def test_average_by_patient_by_hand() -> None:
     names, means = average_by_patient(["b", "a", "b", "c", "a"], [1.0, 4.0, 2.0, np.nan, np.nan])
     assert names == ["b", "a", "c"]
     np.testing.assert_allclose(means, [1.5, 4.0, np.nan])
+
+
+def test_mean_by_patient_by_hand() -> None:
+    found = mean_by_patient(["b", "a", "b", "c", "a"], [1.0, 4.0, 2.0, np.nan, np.nan])  # of 1.5 and 4
+    assert (found["value"], found["n"]) == (2.75, 2)
+    assert (found["low"], found["high"]) == bootstrap_interval([1.5, 4.0])
+
+
+def test_a_mean_of_nothing_is_not_known() -> None:
+    for patients, values in (([], []), (["a"], [np.nan])):
+        found = mean_by_patient(patients, values)
+        assert found.pop("n") == 0
+        assert np.isnan(list(found.values())).all()
 
 
 def test_half_sample_error_of_a_difference_of_means() -> None:

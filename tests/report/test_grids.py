@@ -30,6 +30,11 @@ def test_labels_have_their_colours_and_the_outline_is_grey():
     assert picture[:, 0].tolist() == [[0, 0, 0], [*LABEL_COLOURS[0]], [*LABEL_COLOURS[1]], [70, 70, 70]]
 
 
+def test_colours_of_labels_come_again_after_the_last():
+    colours = label_picture(np.arange(1, 15)[None], foreground_count=14)[:, 0].tolist()  # rows = y
+    assert colours == [list(LABEL_COLOURS[n % 6]) for n in range(14)]
+
+
 @pytest.mark.parametrize("titles", [(), ("a", "b")])
 def test_cells_lie_in_their_columns_and_rows(tmp_path, titles):
     red, green = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)

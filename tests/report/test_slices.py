@@ -32,6 +32,7 @@ def test_of_a_volume_the_slice_with_most_lesion(tmp_path: Path) -> None:
     picture, mask = read_slice(dataset(tmp_path), item, 8)
     np.testing.assert_allclose(picture, np.zeros((1, 8, 8)), atol=1e-6)
     np.testing.assert_array_equal(mask, label[..., 1])
+    assert load_slice(dataset(tmp_path), item, 2).label.sum() == 1  # the slice that is asked for
 
 
 def test_an_item_with_boxes_needs_no_label(tmp_path: Path) -> None:
@@ -42,6 +43,15 @@ def test_an_item_with_boxes_needs_no_label(tmp_path: Path) -> None:
     assert view.side == 8
     assert view.find_boxes().tolist() == [[1, 2, 3, 6]]
     assert not load_slice(dataset(tmp_path), {**item, "boxes": []}).has_lesion
+
+
+def test_an_image_stored_as_one_slice_keeps_its_boxes(tmp_path: Path) -> None:
+    image = np.zeros((8, 8, 1, 1), np.float32)  # as synthetic images are written
+    nib.save(nib.Nifti1Image(image, np.diag([-1, -1, 1, 1])), tmp_path / "image.nii")
+    item = {"image": str(tmp_path / "image.nii"), "label": None, "boxes": [[1, 2, 3, 6]]}
+    view = load_slice(dataset(tmp_path), item)
+    assert view.image.shape == (1, 8, 8)
+    assert view.find_boxes().tolist() == [[1, 2, 3, 6]]
 
 
 def test_boxes_shrink_and_move_with_the_slice() -> None:

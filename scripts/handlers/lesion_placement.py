@@ -1,0 +1,166 @@
+"""How often a segmenter sees a lesion in the boxes of real and synthetic images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from scripts.data.boxes import BoxedSlices
+from scripts.data.contract import Dataset, DatasetError, source_patient, write_json
+from scripts.data.synthesis import ComparedSlices
+from scripts.handlers.export import read_trained_on
+from scripts.handlers.image_quality import without_nan
+from scripts.handlers.pretrained import check_patients
+from scripts.metrics.placement import area_inside, lesion_shares, pair_with_others
+from scripts.metrics.statistics import mean_by_patient
+from scripts.networks.wrapping import freeze
+from scripts.report.box_overlays import outline_lesion
+from scripts.report.grids import image_pictures, write_grid
+from scripts.transforms.prediction import to_label_map
+
+SHOWN = 12  # synthetic images in the picture
+SIDE = 160  # of each, in pixels
+SHUFFLED = "synthetic_shuffled"
+Row = dict[str, Any]
+
+
+class LesionPlacement:
+    """Attached to an evaluator that runs through `ComparedSlices` of boxed slices, real and synthetic.
+
+    Pixels that the segmenter gives to any label are lesion. A box has a lesion where lesion covers a given share of it.
+    Training images flatter the segmenter, which has seen them: what can be expected of the best synthetic images is
+    what it finds in held-out ones, what of images that ignore their boxes is "synthetic_shuffled".
+
+    Writes into the folder:
+
+    - `placement.json`: `segmenter` (its file's name), `minimum_lesion_share`, and `parts` with an entry each for
+      "training", "held_out", "synthetic" and "synthetic_shuffled" (synthetic images judged by the boxes of another one,
+      of another patient wherever that can be): `boxes`, `with_lesion`, the share of boxes with a lesion, and
+      `area_inside`, the share of the segmented area that lies inside an image's boxes (images without any are left
+      out), both means over source patients with a 95% interval;
+    - `placement.png`: some synthetic images, without and with the boxes asked for and the segmenter's contours.
+
+    Args:
+        dataset: what the evaluator runs through, in its order.
+        description: the real data set.
+        fold: of the cross-validation.
+        output_dir: the folder.
+        segmenter: images (B, C, S, S) in [-1, 1] to logits (B, K, S, S) of the K labels.
+        segmenter_file: its weights. They must not know a validation or test patient.
+        minimum_lesion_share: in (0, 1].
+        shown_channel: of the images in the picture, from 0; RGB images are shown in colour.
+        seed: of the images shown and of the shuffled boxes.
+
+    Raises:
+        ValueError: a share out of range.
+        DatasetError: a channel that the images have not.
+        CheckpointError: weights that know a held-out patient, or do not say whom they were trained on.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: ComparedSlices,
+        description: Dataset,
+        fold: int | None,
+        output_dir: str | Path,
+        segmenter: nn.Module,
+        segmenter_file: str | Path,
+        minimum_lesion_share: float = 0.1,
+        shown_channel: int = 0,
+        seed: int = 0,
+    ) -> None:
+        if not 0 < minimum_lesion_share <= 1:
+            raise ValueError(
+                f"minimum_lesion_share is {minimum_lesion_share}, expected a share of the box above 0 and up to 1."
+            )
+        if not 0 <= shown_channel < description.channel_count:
+            raise DatasetError(
+                f"shown_channel is {shown_channel}, expected 0..{description.channel_count - 1} "
+                f"({', '.join(description.modality)}). Pass --shown_channel with one of these."
+            )
+        read_trained_on(segmenter_file)
+        check_patients(segmenter_file, description, fold)
+        self.segmenter = freeze(segmenter)
+        self.segmenter_file = Path(segmenter_file)
+        self.folder = Path(output_dir)
+        self.minimum_share = minimum_lesion_share
+        self.modality = description.modality
+        self.shown_channel = shown_channel
+        self.others = _boxes_of_others(dataset, seed)
+        count = min(SHOWN, len(self.others))
+        self.shown = set(np.random.default_rng(seed).choice(len(self.others), count, replace=False).tolist())
+        self.rows: dict[str, list[Row]] = {}
+        self.columns: list[list[np.ndarray]] = []
+        self.titles: list[str] = []
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
+
+    def _start(self, engine: Engine) -> None:
+        self.rows = {part: [] for part in ("training", "held_out", "synthetic", SHUFFLED)}
+        self.columns, self.titles = [], []
+
+    @torch.no_grad()
+    def _add(self, engine: Any) -> None:
+        images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
+        logits = self.segmenter(images.to(engine.state.device))  # (B, K, S, S)
+        for element, each in zip(engine.state.batch, logits, strict=True):
+            lesion = to_label_map(each)[0].cpu().numpy() > 0  # (S, S)
+            boxes = np.asarray(element["boxes"].cpu())[np.asarray(element["box_classes"].cpu()) >= 0]  # (n, 4)
+            place = len(self.rows["synthetic"])
+            self._measure(element["part"], element["source_patient"], lesion, boxes)
+            if element["part"] == "synthetic":
+                if place in self.shown:
+                    self._draw(np.asarray(element["image"].cpu()), lesion, boxes)
+                if len(self.others) > 1:
+                    self._measure(SHUFFLED, element["source_patient"], lesion, self.others[place])
+
+    def _measure(self, part: str, patient: str, lesion: np.ndarray, boxes: np.ndarray) -> None:
+        shares = lesion_shares(lesion, boxes)
+        self.rows[part].append({"patient": patient, "shares": shares, "area_inside": area_inside(lesion, boxes)})
+
+    def _draw(self, image: np.ndarray, lesion: np.ndarray, boxes: np.ndarray) -> None:
+        pictures = image_pictures(image, self.modality)
+        picture = pictures[self.shown_channel if len(pictures) > 1 else 0]
+        self.columns.append([picture, outline_lesion(picture, boxes, lesion.T, side=SIDE)])
+        found = int((lesion_shares(lesion, boxes) >= self.minimum_share).sum())
+        inside = f"{100 * area_inside(lesion, boxes):.0f}% inside" if lesion.any() else "no lesion"
+        self.titles.append(f"{found} of {len(boxes)} boxes, {inside}")
+
+    def _finish(self, engine: Engine) -> None:
+        titles = {"row_titles": ["made", "with boxes"], "column_titles": self.titles}
+        write_grid(self.columns, self.folder / "placement.png", **titles, cell_size=SIDE)
+        said = {
+            "segmenter": self.segmenter_file.name,
+            "minimum_lesion_share": self.minimum_share,
+            "parts": {part: self._summarise(rows) for part, rows in self.rows.items()},
+        }
+        write_json(self.folder / "placement.json", without_nan(said))
+
+    def _summarise(self, rows: Sequence[Row]) -> dict[str, Any]:
+        shares = np.concatenate([np.zeros(0), *(row["shares"] for row in rows)])
+        with_lesion = np.where(np.isnan(shares), np.nan, shares >= self.minimum_share)
+        owners = [row["patient"] for row in rows for _ in row["shares"]]
+        return {
+            "boxes": len(shares),
+            "with_lesion": mean_by_patient(owners, with_lesion),
+            "area_inside": mean_by_patient([row["patient"] for row in rows], [row["area_inside"] for row in rows]),
+        }
+
+
+def _boxes_of_others(dataset: ComparedSlices, seed: int) -> list[np.ndarray]:
+    """For each synthetic image, in the order of the data set, the boxes (n, 4) of another one."""
+    slices = dataset.parts["synthetic"]
+    assert isinstance(slices, BoxedSlices)
+    places = [n for n, (part, _) in enumerate(dataset.places) if part == "synthetic"]
+    partners = pair_with_others([source_patient(dataset.item(n)) for n in places], seed)
+    return [slices.boxes_of(dataset.places[places[partner]][1])[0] for partner in partners]
