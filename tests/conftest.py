@@ -74,3 +74,39 @@ def write_series() -> Callable[..., list[Path]]:
         return files
 
     return write
+
+
+@pytest.fixture
+def write_features() -> Callable[..., Path]:
+    """A function that writes a feature set of the classes HGG and LGG, whose even channels differ in mean.
+
+    Its arguments: folder, rows as {split: "HHHLLL..."}, every three of which are a patient's, the first "tr0" in the
+    training split; then by name: `synthetic`, and keys of `FeatureDescription` to replace.
+    """
+
+    def write(folder: Path, rows: Mapping[str, str], *, synthetic: bool = False, **replaced: object) -> Path:
+        from scripts.data.feature_format import FeatureDescription
+        from scripts.data.feature_writer import FeatureWriter
+
+        content = {"level": "bottleneck", "feature_shape": (4, 3, 3), "network_sha256": "a" * 64, "dataset": "phantom"}
+        content |= {"network_file": "model.pt", "trained_on": ["tr0"], "classes": ["HGG", "LGG"], "dtype": "float32"}
+        content |= {"image_size": 48, "image_channels": ["FLAIR"], **replaced}
+        description = FeatureDescription(**content)  # type: ignore[arg-type]
+        rng = np.random.default_rng(len(rows) + synthetic)
+        with FeatureWriter(folder, description, sum(map(len, rows.values()))) as writer:
+            for split, letters in rows.items():
+                for n, letter in enumerate(letters):
+                    shift = np.zeros(description.feature_shape)
+                    shift[::2] = 1 if letter == "H" else -1
+                    item = {
+                        "source": f"{folder.name}_{split}{n}",
+                        "patient": None if synthetic else f"{split[:2]}{n // 3}",
+                        "class": {"H": "HGG", "L": "LGG"}[letter],
+                        "split": split,
+                        "synthetic": {"system": "feature_acgan"} if synthetic else None,
+                    }
+                    writer.append((rng.normal(size=shift.shape) + shift)[None], [item])
+            writer.finish()
+        return folder
+
+    return write

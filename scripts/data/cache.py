@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -78,8 +79,8 @@ class VolumeCache:
 def describe(thing: Any) -> Any:
     """A JSON description of a transform and its settings that is the same in every process.
 
-    Objects become their class and attributes; random states are left out, and unknown things raise TypeError rather
-    than share a key by accident.
+    Objects become their class and attributes; random states are left out, as is what MONAI's transforms keep per thread
+    from their first call on, and unknown things raise TypeError rather than share a key by accident.
     """
     if thing is None or isinstance(thing, (bool, int, float, str)):
         return thing
@@ -106,7 +107,7 @@ def describe(thing: Any) -> Any:
             )
         return f"{thing.__module__}.{thing.__qualname__}"
     if hasattr(thing, "__dict__"):
-        settings = {key: value for key, value in vars(thing).items() if key != "R"}
+        settings = {k: v for k, v in vars(thing).items() if k != "R" and not isinstance(v, threading.local)}
         return {"class": f"{type(thing).__module__}.{type(thing).__qualname__}", "settings": describe(settings)}
     raise TypeError(f"Cannot describe {thing!r} for the cache key; use plain settings in cached transforms.")
 

@@ -21,6 +21,7 @@ from scripts.data.layouts.decathlon import read_decathlon
 from scripts.data.layouts.isic2018 import read_isic2018
 from scripts.data.layouts.lgg import read_lgg
 from scripts.data.layouts.nnunet_raw import read_nnunet_raw
+from scripts.data.layouts.patient_folders import read_patient_folders
 from scripts.data.layouts.table import read_table
 from scripts.data.layouts.voc import read_voc
 from scripts.data.layouts.wbc import read_wbc
@@ -38,6 +39,7 @@ LAYOUTS: dict[str, Callable[..., Dataset]] = {
     "colour_masks": read_colour_masks,
     "decathlon": read_decathlon,
     "nnunet_raw": read_nnunet_raw,
+    "patient_folders": read_patient_folders,
     "table": read_table,
     "yolo": read_yolo,
     "voc": read_voc,
@@ -66,11 +68,12 @@ def prepare(
     `--patient_pattern`, `--modality`, `--intensity_range` (colour_masks); `--labels`,
     `--label_values`, `--modality`, `--intensity_range` (decathlon without dataset.json, table);
     `--patient_pattern` (decathlon); `--patient_pattern`, `--modality`, `--intensity_range` (yolo, voc, coco);
-    `--labels` (yolo, voc).
+    `--labels` (yolo, voc); `--images`, `--label`, `--metadata`, `--patient_column`, `--class_column`, `--class_names`,
+    `--labels`, `--label_values`, `--intensity_range` (patient_folders).
 
     Args:
         layout: lgg, wbc, isic2018, brats, brats2015_sample, covid_ct, ct_ich, colour_masks, decathlon, nnunet_raw,
-            table, yolo, voc or coco.
+            patient_folders, table, yolo, voc or coco.
         source: the folder as downloaded; for `table` the CSV file.
         output: the folder to write dataset.json to; by default that of the source.
         folds: cross-validation folds, 3 or more.

@@ -48,25 +48,27 @@ class EpochAverages:
         if self.file is None or bool(getattr(engine.state, "rank", 0)):
             return
         seconds = engine.state.times.get(Events.EPOCH_COMPLETED.name) or 0.0
-        rows = [row for row in self._rows() if int(row["epoch"]) < engine.state.epoch]
-        rows.append({"epoch": engine.state.epoch, "seconds": round(seconds, 3), **means})
-        self._write(rows)
+        _add_row(self.file, {"epoch": engine.state.epoch, "seconds": round(seconds, 3), **means})
 
-    def _rows(self) -> list[dict[str, Any]]:
-        if self.file is None or not self.file.exists():
-            return []
-        with open(self.file, newline="", encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
 
-    def _write(self, rows: list[dict[str, Any]]) -> None:
-        assert self.file is not None
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.file.with_name(f".{self.file.name}.tmp")
-        with open(temporary, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, fieldnames=list(rows[-1]), extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, self.file)
+class EpochScores:
+    """Attached to a validator: adds its metrics of each epoch to a CSV file, as `EpochAverages` does for the training.
+
+    Put it after the handlers that set the metrics.
+
+    Args:
+        file: the CSV (columns: epoch, then the metrics, in the order they were set).
+    """
+
+    def __init__(self, file: str | Path) -> None:
+        self.file = Path(file)
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        if not getattr(engine.state, "rank", 0):
+            _add_row(self.file, {"epoch": engine.state.epoch, **engine.state.metrics})
 
 
 class Progress(ProgressBar):
@@ -107,3 +109,18 @@ def scalars(output: Any) -> dict[str, float]:
     """The numbers among what a step returned, a dictionary, or among a trainer's output, a list of one."""
     values = output[0] if isinstance(output, list) else output
     return {name: value for name, value in values.items() if isinstance(value, (int, float))}
+
+
+def _add_row(file: Path, row: dict[str, Any]) -> None:
+    """Puts an epoch's row at the end of the CSV file, in place of those from this epoch on."""
+    rows: list[dict[str, Any]] = []
+    if file.exists():
+        with open(file, newline="", encoding="utf-8") as stream:
+            rows = [earlier for earlier in csv.DictReader(stream) if int(earlier["epoch"]) < row["epoch"]]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.tmp")
+    with open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(row), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows([*rows, row])
+    os.replace(temporary, file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,22 @@ class KeepBest:
         metric: name in `engine.state.metrics`, higher is better; a run's first value counts even where it is NaN, so
             that a file of an earlier run never passes for this one's.
         trained_on: patients that the network learns from, written beside it, see `write_trained_on`; None for no file.
+        about: what else that file says.
     """
 
     def __init__(
-        self, network: nn.Module, file: str | Path, metric: str, trained_on: Sequence[str] | None = None
+        self,
+        network: nn.Module,
+        file: str | Path,
+        metric: str,
+        trained_on: Sequence[str] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self.network = network
         self.file = Path(file)
         self.metric = metric
         self.trained_on = trained_on
+        self.about = about
         self.best: float | None = None
         self.weights: dict[str, torch.Tensor] = {}
 
@@ -67,7 +74,7 @@ class KeepBest:
 
     def _write(self) -> None:
         if self.trained_on is not None:
-            write_trained_on(self.file, self.trained_on)
+            write_trained_on(self.file, self.trained_on, self.about)
         save_atomically(self.weights, self.file)
 
 
@@ -81,15 +88,22 @@ class ExportWeights:
         file: the `model.pt`.
         interval: epochs between exports; the last epoch is always exported.
         trained_on: patients that the network learns from, written beside it, see `write_trained_on`; None for no file.
+        about: what else that file says.
     """
 
     def __init__(
-        self, network: nn.Module, file: str | Path, interval: int = 1, trained_on: Sequence[str] | None = None
+        self,
+        network: nn.Module,
+        file: str | Path,
+        interval: int = 1,
+        trained_on: Sequence[str] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self.network = network
         self.file = Path(file)
         self.interval = interval
         self.trained_on = trained_on
+        self.about = about
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
@@ -103,7 +117,7 @@ class ExportWeights:
         last = engine.state.epoch == engine.state.max_epochs
         if not getattr(engine.state, "rank", 0) and (last or engine.state.epoch % self.interval == 0):
             if self.trained_on is not None:
-                write_trained_on(self.file, self.trained_on)
+                write_trained_on(self.file, self.trained_on, self.about)
             save_atomically(unwrap(self.network).state_dict(), self.file)
 
 
@@ -158,12 +172,12 @@ def last_epoch(epochs: Sequence[int]) -> int:
     return max(epochs)
 
 
-def write_trained_on(file: Path, patients: Sequence[str]) -> None:
+def write_trained_on(file: Path, patients: Sequence[str], about: Mapping[str, Any] | None = None) -> None:
     """Writes `<name>.json` beside a network's weights: the patients that it learns from.
 
     Synthetic images carry these names on, so that nobody tests on a patient whose images their generator has seen.
     """
-    write_json(file.with_suffix(".json"), {"trained_on": sorted(patients)})
+    write_json(file.with_suffix(".json"), {"trained_on": sorted(patients), **(about or {})})
 
 
 def read_trained_on(file: str | Path) -> list[str]:

@@ -20,7 +20,8 @@ COLUMNS = ("patient", "class", "label", "dice", "iou", "hd95_mm", "volume_error_
 class PatientScores:
     """Attached to an evaluator: Dice, IoU, HD95 and volume error of every patient and label.
 
-    `engine.state.metrics["mean_dice"]` is the mean over patients of their mean Dice over labels. The elements of
+    `engine.state.metrics["mean_dice"]` is the mean over patients of their mean Dice over labels; `dice_<label>` and
+    `iou_<label>` are the means of a label over the patients in whom reference or prediction hold it. The elements of
     `engine.state.output` hold `pred` and `label`, label maps (1, X, Y[, Z]); those of `engine.state.batch` hold
     `patient` and, for the table, `class`.
 
@@ -57,12 +58,10 @@ class PatientScores:
             self.classes[patient] = str(element.get("class") or "")
 
     def _finish(self, engine: Engine) -> None:
-        means = [overlap.mean_dice() for overlap in self.patients.values()]
-        known = [mean for mean in means if not math.isnan(mean)]
-        engine.state.metrics["mean_dice"] = float(np.mean(known)) if known else math.nan
+        engine.state.metrics["mean_dice"] = _mean([overlap.mean_dice() for overlap in self.patients.values()])
         for k, name in enumerate(self.labels):
-            values = [d for d in (overlap.dice(k) for overlap in self.patients.values()) if not math.isnan(d)]
-            engine.state.metrics[f"dice_{name}"] = float(np.mean(values)) if values else math.nan
+            engine.state.metrics[f"dice_{name}"] = _mean([overlap.dice(k) for overlap in self.patients.values()])
+            engine.state.metrics[f"iou_{name}"] = _mean([overlap.iou(k) for overlap in self.patients.values()])
         if self.file is not None and not getattr(engine.state, "rank", 0):
             write_table(self.file, COLUMNS, self._rows())
 
@@ -71,6 +70,12 @@ class PatientScores:
             for k, name in enumerate(self.labels):
                 scores = (overlap.dice(k), overlap.iou(k), overlap.hausdorff95(k), overlap.volume_ml[k])
                 yield [patient, self.classes[patient], name, *(f"{score:.6g}" for score in scores)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean of what is known; NaN where nothing is."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def _spacing(label: Any) -> list[float] | None:

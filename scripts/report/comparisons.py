@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from scripts.metrics import box_intervals
+from scripts.metrics.box_detection import Measure, average
 from scripts.metrics.statistics import Floats, bootstrap_interval, holm, sign_flip_test
 from scripts.report.results import Arm, Results
 
@@ -26,7 +28,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paired difference in Dice, `arm` minus `other`, over the patients of a class (None: all).
+    """Paired difference in Dice or another measure, `arm` minus `other`, over the patients of a class (None: all).
 
     Dice is that of one `label`, or the mean over labels (None). `p` is the two-sided sign-flip p and `p_adjusted` what
     a correction for several tests made of it, both None where patients are fewer than `MINIMUM_PATIENTS`.
@@ -88,6 +90,19 @@ def compare_all(results: Results) -> tuple[list[Comparison], list[Comparison]]:
     """Overall and per-class comparisons, each of the two families with its own Holm correction."""
     per_class = [c for name in scored_classes(results) for c in compare_arms(results, name)]
     return correct(compare_arms(results)), correct(per_class)
+
+
+def estimate_trainings(trainings: Sequence[Measure]) -> Estimate:
+    """Mean over the trainings (seeds) of a measure, with its 95% interval over patients."""
+    score = box_intervals.estimate(average(trainings))
+    return Estimate(score.value, score.low, score.high, score.patients)
+
+
+def compare_trainings(arm: Arm, other: Arm, first: Sequence[Measure], second: Sequence[Measure]) -> Comparison:
+    """One arm against another in the mean over trainings of a measure of the same patients; not yet corrected."""
+    found = box_intervals.compare(average(first), average(second))
+    difference = Estimate(found.difference, found.low, found.high, found.patients)
+    return Comparison(arm, other, None, difference, found.p if found.patients >= MINIMUM_PATIENTS else None)
 
 
 def correct(comparisons: Sequence[Comparison], adjust: Callable[..., Floats] = holm) -> list[Comparison]:

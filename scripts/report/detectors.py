@@ -11,19 +11,17 @@ from typing import Any
 import numpy as np
 
 from scripts.handlers.box_tables import IOUS, read_matches
-from scripts.metrics import box_intervals
 from scripts.metrics.box_detection import (
     Froc,
     Measure,
-    average,
     false_positives_per_slice,
     mean_average_precision,
     sensitivity,
 )
 from scripts.metrics.box_matching import Matches, join_matches
-from scripts.report.comparisons import MINIMUM_PATIENTS, Comparison, Estimate, correct
+from scripts.report.comparisons import Comparison, compare_trainings, correct
 from scripts.report.files import ResultsError, read_json
-from scripts.report.results import OPTIONAL, OPTIONAL_OF_DATASET, REQUIRED, Arm, _check_captions, _read_arms
+from scripts.report.results import Arm, HasArms, check_captions, check_nearest, is_number, read_arms, read_experiment
 
 MEASURES = ("mAP", "sensitivity", "false_positives_per_slice")
 INTERVAL = ("value", "low", "high", "n")
@@ -32,11 +30,10 @@ KEYS = {
     "presence": ("criterion", "threshold", "images", "kept", "parts"),
     "placement": ("parts",),
 }
-OF_NEAREST = ("images", "median", "least")
 
 
 @dataclass(frozen=True)
-class Detectors:
+class Detectors(HasArms):
     """A checked results folder: what was run, and every training's matches.
 
     Attributes:
@@ -52,10 +49,6 @@ class Detectors:
     matches: dict[tuple[str, float], list[Matches]]
     curves: list[Path]
     pictures: list[Path]
-
-    @property
-    def baseline(self) -> Arm:
-        return next(arm for arm in self.arms if arm.kind == "baseline")
 
     @property
     def detectors(self) -> dict[str, Any]:
@@ -108,15 +101,11 @@ def read_detectors(results_dir: str | Path) -> Detectors:
     """
     folder = Path(results_dir)
     file = folder / "experiment.json"
-    experiment = read_json(file)
-    if missing := [key for key in (*REQUIRED, "detectors") if key not in experiment]:
-        raise ResultsError(f"{file} lacks {missing}; expected the keys {[*REQUIRED, 'detectors']}.")
-    experiment = dict.fromkeys(OPTIONAL) | experiment
-    experiment["dataset"] = dict.fromkeys(OPTIONAL_OF_DATASET) | experiment["dataset"]
+    experiment = read_experiment(file, "detectors")
     experiment["detectors"] = _read_description(experiment["detectors"], file)
-    arms = _read_arms(experiment, file)
+    arms = read_arms(experiment, file)
     pictures = sorted((folder / "pictures").glob("*.png"))
-    _check_captions(experiment["captions"], pictures, file)
+    check_captions(experiment["captions"], pictures, file)
     matches = {(arm.name, iou): _read_trainings(folder, experiment, arm, iou) for arm in arms for iou in IOUS}
     _check_truths(matches, folder)
     return Detectors(experiment, arms, matches, sorted((folder / "curves").glob("*.csv")), pictures)
@@ -132,12 +121,6 @@ def measure_arm(results: Detectors, arm: Arm, iou: float) -> dict[str, list[Meas
     }
 
 
-def estimate(trainings: Sequence[Measure]) -> Estimate:
-    """Mean over the trainings (seeds), with its 95% interval over patients."""
-    score = box_intervals.estimate(average(trainings))
-    return Estimate(score.value, score.low, score.high, score.patients)
-
-
 def compare_detectors(results: Detectors, iou: float = 0.5) -> list[Compared]:
     """Every arm against the baseline in mAP and in sensitivity at equally many false positives; Holm over all.
 
@@ -147,7 +130,7 @@ def compare_detectors(results: Detectors, iou: float = 0.5) -> list[Compared]:
     baseline, found = results.baseline, []
     for arm in (arm for arm in results.arms if arm.kind != "baseline"):
         first, second = (measure_arm(results, each, iou)["mAP"] for each in (arm, baseline))
-        found.append(Compared("mAP", _compare(arm, baseline, first, second)))
+        found.append(Compared("mAP", compare_trainings(arm, baseline, first, second)))
         frocs = list(zip(results.frocs[arm.name, iou], results.frocs[baseline.name, iou], strict=True))
         first, second = (
             [
@@ -160,32 +143,24 @@ def compare_detectors(results: Detectors, iou: float = 0.5) -> list[Compared]:
             min(false_positives_per_slice(each.matches, threshold=results.threshold).value for each in pair)
             for pair in frocs
         ]
-        found.append(Compared("sensitivity", _compare(arm, baseline, first, second), float(np.mean(rates))))
+        found.append(Compared("sensitivity", compare_trainings(arm, baseline, first, second), float(np.mean(rates))))
     corrected = correct([each.result for each in found])
     return [replace(each, result=result) for each, result in zip(found, corrected, strict=True)]
-
-
-def _compare(arm: Arm, other: Arm, first: Sequence[Measure], second: Sequence[Measure]) -> Comparison:
-    found = box_intervals.compare(average(first), average(second))
-    difference = Estimate(found.difference, found.low, found.high, found.patients)
-    return Comparison(arm, other, None, difference, found.p if found.patients >= MINIMUM_PATIENTS else None)
 
 
 def _read_description(entry: Any, file: Path) -> dict[str, Any]:
     """The checked `detectors` of an experiment."""
     threshold = entry.get("detection_threshold") if isinstance(entry, dict) else None
-    if not _is_number(threshold) or not entry.get("classes"):
+    if not is_number(threshold) or not entry.get("classes"):
         raise ResultsError(
             f"{file}: detectors is {entry!r}; expected an object with classes (names) and detection_threshold, such as "
             '{"classes": ["lesion"], "detection_threshold": 0.001}.'
         )
     optional = {key: entry.get(key) for key in (*PARTS, "nearest")}
+    check_nearest(optional["nearest"], file)
     for name, shares in PARTS.items():
         if optional[name] is not None:
             _check_parts(name, optional[name], shares, file)
-    for part, numbers in (optional["nearest"] or {}).items():
-        if not isinstance(numbers, dict) or not all(_is_number(numbers.get(key)) for key in OF_NEAREST):
-            raise ResultsError(f"{file}: nearest of {part!r} is {numbers!r}; expected the numbers {list(OF_NEAREST)}.")
     published = entry.get("published") or {}
     _check_published(published, file)
     return {**entry, **optional, "published": published}
@@ -212,15 +187,11 @@ def _check_published(published: Any, file: Path) -> None:
     for table in tables:
         arms: list[Any] = list(table.values()) if isinstance(table, dict) else [None]
         fits = all(isinstance(figures, dict) and set(figures) <= set(MEASURES) for figures in arms)
-        if not fits or not all(_is_number(value) for figures in arms for value in figures.values()):
+        if not fits or not all(is_number(value) for figures in arms for value in figures.values()):
             raise ResultsError(
                 f"{file}: detectors.published is {published!r}; expected figures of "
                 f"{list(MEASURES)} by IoU ({sorted(known)}) and arm, such as {example}."
             )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def _read_trainings(folder: Path, experiment: Mapping[str, Any], arm: Arm, iou: float) -> list[Matches]:

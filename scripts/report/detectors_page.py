@@ -12,8 +12,8 @@ from markupsafe import Markup
 from scripts.handlers.box_tables import IOUS
 from scripts.metrics.box_detection import FROC_RATES, average, sensitivity, split_by_size
 from scripts.report import figures, parts
-from scripts.report.comparisons import MINIMUM_PATIENTS, Comparison, Estimate
-from scripts.report.detectors import MEASURES, Compared, Detectors, compare_detectors, estimate, measure_arm
+from scripts.report.comparisons import MINIMUM_PATIENTS, Comparison, Estimate, estimate_trainings
+from scripts.report.detectors import MEASURES, Compared, Detectors, compare_detectors, measure_arm
 from scripts.report.froc import FrocLine, draw_froc
 from scripts.report.results import Arm
 from scripts.report.verdict import format_difference, format_estimate, format_number, format_p
@@ -53,8 +53,8 @@ def render_detectors(results: Detectors) -> str:
         sizes=_size_table(results),
         presence=None if described["presence"] is None else _presence(described["presence"]),
         placement=None if described["placement"] is None else _placement(described["placement"]),
-        nearest=_nearest(described["nearest"]) if described["nearest"] else None,
-        pictures=_pictures(results),
+        nearest=parts.nearest_rows(described["nearest"]) if described["nearest"] else None,
+        pictures=parts.picture_entries(results.pictures, results.experiment["captions"]),
         curves=[
             (path.stem, *figures.draw_loss_curve(path, width=CURVE, name=f"c{index}"))
             for index, path in enumerate(results.curves)
@@ -129,7 +129,8 @@ def _score_table(results: Detectors) -> Texts:
             {
                 **parts.legend_entry(results.arms, arm),
                 "cells": [
-                    _score_cell(results, arm, iou, *measured) for measured in measure_arm(results, arm, iou).items()
+                    parts.measured_cell(trainings, DIGITS[name], results.published(arm, iou, name))
+                    for name, trainings in measure_arm(results, arm, iou).items()
                 ],
             }
             for arm in results.arms
@@ -143,16 +144,6 @@ def _score_table(results: Detectors) -> Texts:
         "trainings": len(results.experiment["seeds"]) if any(cell["spread"] for cell in cells) else 0,
         "published": any(cell["published"] for cell in cells),
         "added": "; ".join(f"{count:,} in \u201c{title}\u201d" for title, count in added.items() if count),
-    }
-
-
-def _score_cell(results: Detectors, arm: Arm, iou: float, name: str, trainings: Sequence[Any]) -> Texts:
-    digits, published = DIGITS[name], results.published(arm, iou, name)
-    values = [training.value for training in trainings]
-    return {
-        "value": format_estimate(estimate(trainings), digits),
-        "spread": f"\u00b1 {format_number(float(np.std(values, ddof=1)), digits)}" if len(values) > 1 else "",
-        "published": "" if published is None else format_number(published, 2),
     }
 
 
@@ -186,7 +177,7 @@ def _froc_line(results: Detectors, arm: Arm, iou: float) -> FrocLine:
     rates = np.geomspace(FROC_RATES[0], max(FROC_RATES[-1], rate), CURVE_POINTS).tolist()
     return FrocLine(
         [(at, average([froc.sensitivity(at) for froc in frocs]).value) for at in rates],
-        [(at, estimate([froc.sensitivity(at) for froc in frocs])) for at in FROC_RATES],
+        [(at, estimate_trainings([froc.sensitivity(at) for froc in frocs])) for at in FROC_RATES],
         (rate, found) if rate >= FROC_RATES[0] / 2 else None,
     )
 
@@ -203,7 +194,7 @@ def _size_table(results: Detectors) -> Texts:
                 [sensitivity(m, threshold=results.threshold, chosen=members) for m in results.matches[arm.name, iou]]
                 for members in chosen.values()
             ]
-            cells = [format_estimate(estimate(trainings)) for trainings in measured]
+            cells = [format_estimate(estimate_trainings(trainings)) for trainings in measured]
             rows.append({**parts.legend_entry(results.arms, arm), "cells": cells})
         groups.append({"title": _iou_title(iou), "size": "", "rows": rows})
     sizes = zip(chosen, limits, chosen.values(), strict=True)
@@ -236,7 +227,7 @@ def _placement(entry: Mapping[str, Any]) -> Texts:
 def _part_rows(found: Mapping[str, Mapping[str, Any]], shares: Sequence[str]) -> list[Texts]:
     return [
         {
-            "title": _part_title(name),
+            "title": parts.plain_title(name),
             "boxes": f"{part['boxes']:,}",
             "patients": part[shares[0]]["n"],
             "cells": [format_estimate(_known(part[share]), 2) for share in shares],
@@ -245,40 +236,9 @@ def _part_rows(found: Mapping[str, Mapping[str, Any]], shares: Sequence[str]) ->
     ]
 
 
-def _nearest(found: Mapping[str, Mapping[str, Any]]) -> list[Texts]:
-    return [
-        {
-            "title": _part_title(name),
-            "images": f"{part['images']:,}",
-            "median": format_number(part["median"]),
-            "least": format_number(part["least"]),
-        }
-        for name, part in found.items()
-    ]
-
-
-def _pictures(results: Detectors) -> list[Texts]:
-    """In the captions' order, then those without one."""
-    captions = results.experiment["captions"] or {}
-    order = {name: place for place, name in enumerate(captions)}
-    return [
-        {
-            "name": path.stem,
-            "source": parts.embed_picture(path),
-            "caption": captions.get(path.stem, _part_title(path.stem)),
-        }
-        for path in sorted(results.pictures, key=lambda path: (order.get(path.stem, len(order)), path.stem))
-    ]
-
-
 def _known(share: Mapping[str, Any]) -> Estimate:
     value, low, high = (math.nan if share[key] is None else share[key] for key in ("value", "low", "high"))
     return Estimate(value, low, high, share["n"])
-
-
-def _part_title(name: str) -> str:
-    text = name.replace("_", " ")
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _iou_title(iou: float) -> str:

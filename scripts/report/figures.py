@@ -17,7 +17,7 @@ from scripts.report.results import Arm, Results, read_curve
 LOSS_ROLES = ("warm1", "cool1", "cool2", "warm2", "cool3", "warm3", "muted", "baseline")
 MARKERS = {
     "baseline": (("o", "\u25cf"),),
-    "alternative": (("s", "\u25a0"),),
+    "alternative": (("s", "\u25a0"), ("P", "\u271a")),
     "gan": (("D", "\u25c6"), ("^", "\u25b2"), ("v", "\u25bc")),
 }
 CURVE_POINTS = 240
@@ -26,7 +26,7 @@ CURVE_POINTS = 240
 def arm_style(arms: Sequence[Arm], arm: Arm) -> tuple[str, str, str]:
     """Colour role, matplotlib marker and text marker of an arm: grey baseline, cool alternatives, warm GAN arms.
 
-    Every three GAN arms have the three colours and a marker of their own.
+    Every three alternatives or GAN arms have the three colours and a marker of their own.
     """
     place = [other.name for other in arms if other.kind == arm.kind].index(arm.name)
     markers = MARKERS[arm.kind]

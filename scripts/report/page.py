@@ -25,6 +25,8 @@ from scripts.report.detectors import has_detectors, read_detectors
 from scripts.report.detectors_page import render_detectors
 from scripts.report.ensemble_page import ensemble_section
 from scripts.report.files import ResultsError
+from scripts.report.grading import has_grading, read_grading
+from scripts.report.grading_page import render_grading
 from scripts.report.results import Arm, Results, read_results
 from scripts.report.study import STUDY_FILE, read_study
 from scripts.report.study_page import render_study
@@ -47,8 +49,8 @@ def write_report(results_dir: str | Path, output: str | Path | None = None) -> P
 
     Args:
         results_dir: folder as `scripts.report.results.read_results` takes it, or with a `study.json`, as
-            `scripts.report.study.read_study` does, or with `detectors` in its experiment.json, as
-            `scripts.report.detectors.read_detectors` does.
+            `scripts.report.study.read_study` does, or with `detectors` or `grading` in its experiment.json, as
+            `scripts.report.detectors.read_detectors` and `scripts.report.grading.read_grading` do.
         output: the HTML file; `report.html` in the results folder by default.
 
     Returns:
@@ -63,6 +65,8 @@ def write_report(results_dir: str | Path, output: str | Path | None = None) -> P
         html = render_study(read_study(folder))
     elif has_detectors(folder):
         html = render_detectors(read_detectors(folder))
+    elif has_grading(folder):
+        html = render_grading(read_grading(folder))
     else:
         html = render_report(read_results(folder))
     parts.write_page(target, html)

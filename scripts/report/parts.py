@@ -7,18 +7,20 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
+from scripts.metrics.box_detection import Measure
 from scripts.report import figures
-from scripts.report.comparisons import Comparison
+from scripts.report.comparisons import Comparison, estimate_trainings
 from scripts.report.files import ResultsError
 from scripts.report.results import Arm
-from scripts.report.verdict import format_difference, format_p
+from scripts.report.verdict import format_difference, format_estimate, format_number, format_p
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDE, NARROW = 820, 350  # widths of figures in CSS pixels: desktop, phone
@@ -99,6 +101,16 @@ def comparison_row(role: str, comparison: Comparison, title: str, axis: tuple[fl
     }
 
 
+def measured_cell(trainings: Sequence[Measure], digits: int = 3, published: float | None = None) -> dict[str, str]:
+    """A table cell of a measure: mean over trainings and interval, their standard deviation, and the paper's figure."""
+    values = [training.value for training in trainings]
+    return {
+        "value": format_estimate(estimate_trainings(trainings), digits),
+        "spread": f"\u00b1 {format_number(float(np.std(values, ddof=1)), digits)}" if len(values) > 1 else "",
+        "published": "" if published is None else format_number(published, 2),
+    }
+
+
 def embed_picture(path: Path) -> str:
     """A PNG as a data URL.
 
@@ -111,6 +123,35 @@ def embed_picture(path: Path) -> str:
             f"{path} is not a PNG image; the job that draws it failed: remove the file and run it again."
         )
     return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def picture_entries(pictures: Iterable[Path], captions: Mapping[str, str] | None) -> list[dict[str, str]]:
+    """Name, data URL and caption of PNGs: in the captions' order, then those without one, which their name captions."""
+    captions = captions or {}
+    order = {name: place for place, name in enumerate(captions)}
+    return [
+        {"name": path.stem, "source": embed_picture(path), "caption": captions.get(path.stem, plain_title(path.stem))}
+        for path in sorted(pictures, key=lambda path: (order.get(path.stem, len(order)), path.stem))
+    ]
+
+
+def nearest_rows(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Table rows of the distances to the nearest training sample, by part."""
+    return [
+        {
+            "title": plain_title(name),
+            "number": f"{part['images']:,}",
+            "median": format_number(part["median"]),
+            "least": format_number(part["least"]),
+        }
+        for name, part in found.items()
+    ]
+
+
+def plain_title(name: str) -> str:
+    """A name of files as a title: "held_out" as "Held out"."""
+    text = name.replace("_", " ")
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def provenance(experiment: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ COLUMNS = ("patient", "class", "label", *METRICS)
 REQUIRED = ("title", "dataset", "arms", "baseline", "folds", "seeds")
 OPTIONAL = ("image_size", "command", "commit", "hardware", "seconds", "versions", "published", "captions", "ensemble")
 OPTIONAL_OF_DATASET = ("path", "patients", "slices", "classes")
+OF_NEAREST = ("images", "median", "least")
 EXAMPLE = '{"name": "gan", "title": "Real and synthetic", "kind": "gan", "synthetic": {"A": 10}}'
 Key = tuple[str, int | None, int, str]  # patient, fold (None: the data set's own split), seed, label
 
@@ -71,8 +72,21 @@ class Scores:
         return list(dict.fromkeys(key[3] for key in self.keys))
 
 
+class HasArms:
+    """What was found of several arms, of which one is the baseline."""
+
+    arms: list[Arm]
+
+    @property
+    def baseline(self) -> Arm:
+        return next(arm for arm in self.arms if arm.kind == "baseline")
+
+    def of_kind(self, kind: str) -> list[Arm]:
+        return [arm for arm in self.arms if arm.kind == kind]
+
+
 @dataclass(frozen=True)
-class Results:
+class Results(HasArms):
     """A checked results folder: its JSON files, missing optional keys of `experiment` as None, and its other files."""
 
     folder: Path
@@ -83,13 +97,6 @@ class Results:
     curves: list[Path]
     pictures: list[Path]
     ensemble: Ensemble | None = None
-
-    @property
-    def baseline(self) -> Arm:
-        return next(arm for arm in self.arms if arm.kind == "baseline")
-
-    def of_kind(self, kind: str) -> list[Arm]:
-        return [arm for arm in self.arms if arm.kind == kind]
 
     @property
     def class_names(self) -> list[str]:
@@ -109,24 +116,17 @@ def read_results(results_dir: str | Path) -> Results:
         ResultsError: a file is missing, malformed, or disagrees with another one.
     """
     folder = Path(results_dir)
-    experiment = read_json(folder / "experiment.json")
-    missing = [key for key in REQUIRED if key not in experiment]
-    if missing or "name" not in experiment["dataset"]:
-        raise ResultsError(
-            f"{folder / 'experiment.json'} lacks {missing or ['dataset.name']}; expected the keys {list(REQUIRED)}."
-        )
-    experiment = dict.fromkeys(OPTIONAL) | experiment
-    experiment["dataset"] = dict.fromkeys(OPTIONAL_OF_DATASET) | experiment["dataset"]
+    experiment = read_experiment(folder / "experiment.json")
     for name, counts in (experiment["dataset"]["classes"] or {}).items():
         if "slices" not in counts:
             raise ResultsError(f"{folder / 'experiment.json'}: class {name!r} has no 'slices', its number of images.")
-    arms = _read_arms(experiment, folder / "experiment.json")
+    arms = read_arms(experiment, folder / "experiment.json")
     ensemble = None
     if experiment["ensemble"] is not None:
         names = [arm.name for arm in arms if arm.kind != "baseline"]
         ensemble = read_ensemble(experiment["ensemble"], names, folder / "experiment.json")
     pictures = sorted((folder / "pictures").glob("*.png"))
-    _check_captions(experiment["captions"], pictures, folder / "experiment.json")
+    check_captions(experiment["captions"], pictures, folder / "experiment.json")
     quality = read_json(folder / "quality.json") if (folder / "quality.json").exists() else {}
     return Results(
         folder=folder,
@@ -138,6 +138,17 @@ def read_results(results_dir: str | Path) -> Results:
         pictures=pictures,
         ensemble=ensemble,
     )
+
+
+def read_experiment(file: Path, *further: str) -> dict[str, Any]:
+    """The JSON object of an experiment with the required and `further` keys, optional ones that are missing as None."""
+    required = [*REQUIRED, *further]
+    experiment = read_json(file)
+    missing = [key for key in required if key not in experiment]
+    if missing or "name" not in experiment["dataset"]:
+        raise ResultsError(f"{file} lacks {missing or ['dataset.name']}; expected the keys {required}.")
+    dataset = dict.fromkeys(OPTIONAL_OF_DATASET) | experiment["dataset"]
+    return {**dict.fromkeys(OPTIONAL), **experiment, "dataset": dataset}
 
 
 def read_curve(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
@@ -158,7 +169,8 @@ def read_curve(path: Path) -> tuple[str, dict[str, NDArray[np.float64]]]:
     return columns[0], table
 
 
-def _read_arms(experiment: dict[str, Any], path: Path) -> list[Arm]:
+def read_arms(experiment: dict[str, Any], path: Path) -> list[Arm]:
+    """The arms of an experiment read from a file, with exactly one baseline, the one it names."""
     arms = []
     for entry in experiment["arms"]:
         if not {"name", "kind"} <= set(entry) or entry["kind"] not in KINDS:
@@ -176,7 +188,8 @@ def _read_arms(experiment: dict[str, Any], path: Path) -> list[Arm]:
     return arms
 
 
-def _check_captions(captions: Any, pictures: list[Path], path: Path) -> None:
+def check_captions(captions: Any, pictures: list[Path], path: Path) -> None:
+    """Refuses captions in a file that are no texts or that no picture goes with."""
     if captions is None:
         return
     if not isinstance(captions, dict) or not all(isinstance(text, str) and text for text in captions.values()):
@@ -187,6 +200,18 @@ def _check_captions(captions: Any, pictures: list[Path], path: Path) -> None:
             f"{path}: captions for {unknown}, but the pictures are {[picture.stem for picture in pictures]}; name a "
             "picture's file without .png, or run the job that draws it."
         )
+
+
+def check_nearest(nearest: Any, path: Path) -> None:
+    """Refuses distances to the nearest training sample, in a file by part, that lack a number; None is allowed."""
+    for part, numbers in (nearest or {}).items():
+        if not isinstance(numbers, dict) or not all(is_number(numbers.get(key)) for key in OF_NEAREST):
+            raise ResultsError(f"{path}: nearest of {part!r} is {numbers!r}; expected the numbers {list(OF_NEAREST)}.")
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a JSON number from 0 on."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def run_files(folder: Path, folds: list[int | None], seeds: list[int]) -> Iterator[tuple[int | None, int, Path]]:

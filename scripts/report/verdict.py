@@ -6,13 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 
 from scripts.report.comparisons import MINIMUM_PATIENTS, SIGNIFICANT, Comparison, Estimate
-from scripts.report.results import Arm, Results
+from scripts.report.results import Arm, HasArms
 
 MINUS = "\u2212"
 
 
-def headline(results: Results, overall: Sequence[Comparison]) -> tuple[str, str]:
+def headline(
+    results: HasArms, overall: Sequence[Comparison], *, measure: str = "Dice", made: str = "images"
+) -> tuple[str, str]:
     """The answer to "did synthetic images help?" over all GAN arms.
+
+    Args:
+        results: whose arms are judged.
+        overall: every other arm against the baseline, and GAN arms against the cheap alternatives.
+        measure: what was compared.
+        made: what is synthetic.
 
     Returns:
         The finding that colours it ("raised", "lowered", "cannot tell" or "too few"), and one sentence.
@@ -21,7 +29,7 @@ def headline(results: Results, overall: Sequence[Comparison]) -> tuple[str, str]
     for arm in results.of_kind("gan"):
         by_verdict.setdefault(judge_arm(arm, overall), []).append(arm.title)
     if not by_verdict:
-        return "cannot tell", "No arm with GAN images was run, so there is nothing to judge."
+        return "cannot tell", f"No arm with GAN {made} was run, so there is nothing to judge."
     baseline = results.baseline.title
     if "best" in by_verdict:
         return "raised", f"Yes: {_join(by_verdict['best'])} beat {baseline} and every cheap alternative."
@@ -34,8 +42,8 @@ def headline(results: Results, overall: Sequence[Comparison]) -> tuple[str, str]
         n = next(c.difference.n for c in overall)
         return "too few", f"Too few patients to tell: {n}, and the test needs {MINIMUM_PATIENTS} or more."
     if set(by_verdict) == {"lowered"}:
-        return "lowered", f"No: {_join(by_verdict['lowered'])} lowered Dice against {baseline}."
-    return "cannot tell", "Cannot tell: no reliable gain from synthetic images was measured."
+        return "lowered", f"No: {_join(by_verdict['lowered'])} lowered {measure} against {baseline}."
+    return "cannot tell", f"Cannot tell: no reliable gain from synthetic {made} was measured."
 
 
 def headline_over_fractions(added: Mapping[str, Comparison]) -> tuple[str, str]:

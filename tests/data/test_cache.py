@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureTyped, RandFlipd
 
 from scripts.data.cache import VolumeCache, describe
@@ -161,6 +162,13 @@ def test_settings_tell_descriptions_apart():
 def test_random_states_do_not_count():
     flips = [RandFlipd("image", 0.5).set_random_state(seed) for seed in (1, 2)]
     assert describe(flips[0]) == describe(flips[1])
+
+
+def test_a_transform_that_was_used_is_described_as_before():
+    transform = Compose([CanonicalOrientationd("image"), FitInPlaned("image", 8)])
+    before = describe(transform)
+    transform({"image": MetaTensor(torch.zeros(1, 9, 9, 2), affine=torch.eye(4))})
+    assert describe(transform) == before
 
 
 def test_what_cannot_be_told_apart_is_refused():

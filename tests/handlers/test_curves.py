@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ignite.engine import Engine, Events
 
-from scripts.handlers.curves import EpochAverages, EvaluationProgress, Progress, scalars
+from scripts.handlers.curves import EpochAverages, EpochScores, EvaluationProgress, Progress, scalars
 
 
 def run(file: Path | None, epochs: int, *, start: int = 0, scale: float = 1.0, handlers: tuple = ()) -> Engine:
@@ -36,6 +36,21 @@ def test_a_resumed_run_drops_the_rows_after_its_checkpoint(tmp_path):
     run(tmp_path / "curves.csv", 4, scale=100.0)
     run(tmp_path / "curves.csv", 3, start=1)  # resumed after epoch 1
     assert rows(tmp_path / "curves.csv") == [(1, 300.0), (2, 6.0), (3, 9.0)]
+
+
+def test_a_validator_s_scores_follow_the_training_s_epochs(tmp_path):
+    validator = Engine(lambda engine, batch: None)
+    EpochScores(tmp_path / "new" / "validation.csv").attach(validator)
+
+    def validate(epoch: int, dice: float) -> None:  # as MONAI's Evaluator.run(epoch) does
+        validator.add_event_handler(Events.STARTED, lambda: setattr(validator.state, "epoch", epoch - 1))
+        validator.add_event_handler(Events.EPOCH_COMPLETED, lambda e: e.state.metrics.update(dice=dice))
+        validator.run([0], max_epochs=epoch)
+
+    for epoch, dice in ((2, 0.25), (4, 0.5), (4, 0.75)):  # every second epoch, the last one twice after a restart
+        validate(epoch, dice)
+    with open(tmp_path / "new" / "validation.csv", newline="") as stream:
+        assert list(csv.DictReader(stream)) == [{"epoch": "2", "dice": "0.25"}, {"epoch": "4", "dice": "0.75"}]
 
 
 def test_without_a_file_only_the_metrics_are_set():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -143,3 +144,9 @@ def test_whom_a_network_learned_from_lies_beside_it(tmp_path):
     assert [read_trained_on(tmp_path / f"{name}.pt") for name in ("generator", "model")] == [["p2"], ["p3"]]
     ExportWeights(one, tmp_path / "plain.pt")(engine)
     assert not (tmp_path / "plain.json").exists()
+
+
+def test_the_best_says_what_it_is_of(tmp_path):
+    keeper = KeepBest(network(), tmp_path / "model.pt", "dice", trained_on=["b", "a"], about={"level": "bottleneck"})
+    show(keeper, [0.1])
+    assert json.loads((tmp_path / "model.json").read_text()) == {"trained_on": ["a", "b"], "level": "bottleneck"}

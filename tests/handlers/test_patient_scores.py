@@ -41,6 +41,8 @@ def test_slices_of_one_patient_are_summed_and_patients_averaged():
     assert metrics["dice_core"] == pytest.approx(2 / 6)
     assert metrics["dice_oedema"] == pytest.approx(2 / 3)
     assert metrics["mean_dice"] == pytest.approx((2 / 6 + 2 / 3) / 2)
+    assert metrics["iou_core"] == pytest.approx(1 / 5)
+    assert metrics["iou_oedema"] == pytest.approx(1 / 2)
 
 
 def test_each_run_starts_anew():

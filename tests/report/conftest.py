@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from scripts.handlers.box_tables import IOUS, write_box_tables
+from scripts.handlers.class_tables import write_scores
 from scripts.metrics.box_matching import SliceBoxes, check_slice, match_slices
+from scripts.metrics.classification import ClassScores
 
 ARMS = (
     ("real", "Real only", "baseline", 0.0),
@@ -377,5 +379,79 @@ def make_detectors(tmp_path: Path) -> Callable[..., Path]:
             for place, (name, skill) in enumerate((skills or {"real": 0.5, "gan": 0.9}).items())
         }
         return write_detectors(tmp_path / "detectors", runs or made, **choices)
+
+    return make
+
+
+GRADING_ARMS = {  # title, kind, synthetic features
+    "real": ("Real features only", "baseline", 0),
+    "class_weights": ("Real only, <class weights>", "alternative", 0),
+    "smote": ("Real only, SMOTE", "alternative", 0),
+    "features_600": ("Real + 600 generated features", "gan", 600),
+    "features_1200": ("Real + 1,200 generated features", "gan", 1200),
+    "images_1200": ("Real + 1,200 features of generated images", "gan", 1200),
+}
+
+
+def make_class_scores(skill: float, seed: int, *, patients: int) -> ClassScores:
+    """Five slices of each patient, 3 in 5 HGG, whose logits lie `skill` towards the true class."""
+    luck, spread = np.random.default_rng([seed, 1]), np.random.default_rng(2).normal(0, 0.7, patients)
+    truths = np.array([0 if number % 5 < 3 else 1 for number in range(patients)])
+    owners = np.repeat(np.arange(patients), 5)
+    logits = skill * (2 * truths[owners] - 1) + spread[owners] + luck.normal(0, 1, len(owners)) - 0.3
+    probability = 1 / (1 + np.exp(-logits))
+    sources = [f"s{number:03d}" for number in range(len(owners))]
+    names = [f"p{owner:02d}" for owner in owners]
+    return ClassScores(["HGG", "LGG"], sources, names, truths[owners], np.stack([1 - probability, probability], axis=1))
+
+
+def write_grading(
+    folder: Path, runs: dict[str, list[ClassScores]], *, folds: int = 1, captions: Any = None, **described: Any
+) -> Path:
+    """Write the results of a grading experiment from the probabilities of every arm and seed; real is the baseline."""
+    classes = runs["real"][0].classes
+    arms = {name: GRADING_ARMS[name] for name in runs}
+    experiment = {
+        "title": "Do synthetic <features> help to grade tumours?",
+        "dataset": {"name": "TCGA-LGG, grades", "path": "lgg_mri", "patients": 40, "slices": 900},
+        "arms": [
+            {"name": name, "title": title, "kind": kind, "synthetic": {"": count} if count else {}}
+            for name, (title, kind, count) in arms.items()
+        ],
+        "baseline": "real",
+        "folds": list(range(folds)),
+        "seeds": list(range(len(runs["real"]))),
+        "captions": captions,
+        "command": "snakemake -s scripts/experiments/feature_acgan.smk --cores 2",
+        "seconds": {"gan fold 0": 5000.0},
+        "grading": {"classes": classes, "level": "bottleneck", "feature_shape": [1024, 15, 15], **described},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "experiment.json").write_text(json.dumps(experiment))
+    for name, trainings in runs.items():
+        for seed, scores in enumerate(trainings):
+            place = {patient: n % folds for n, patient in enumerate(dict.fromkeys(scores.patients))}
+            for fold in range(folds):
+                rows = [n for n, patient in enumerate(scores.patients) if place[patient] == fold]
+                sources, patients = ([names[n] for n in rows] for names in (scores.sources, scores.patients))
+                mine = ClassScores(classes, sources, patients, scores.truths[rows], scores.probabilities[rows])
+                run = folder / "arms" / name / f"fold{fold}_seed{seed}"
+                write_scores(run / "scores.csv", mine)
+                (run / "classification.json").write_text(json.dumps({"classes": classes, "vote": "mean"}))
+    return folder
+
+
+@pytest.fixture
+def make_grading(tmp_path: Path) -> Callable[..., Path]:
+    """Writes results of grading: `skills` of the arms, or `runs`, the probabilities of every arm and seed."""
+
+    def make(
+        *, skills: dict[str, float] | None = None, seeds: int = 2, patients: int = 20, runs: Any = None, **choices: Any
+    ) -> Path:
+        made = {
+            name: [make_class_scores(skill, 10 * seed + place, patients=patients) for seed in range(seeds)]
+            for place, (name, skill) in enumerate((skills or {"real": 0.2, "features_1200": 2.0}).items())
+        }
+        return write_grading(tmp_path / "grading", runs or made, **choices)
 
     return make

@@ -10,7 +10,8 @@ import pytest
 
 from scripts.metrics.box_matching import SliceBoxes, check_slice
 from scripts.metrics.statistics import holm
-from scripts.report.detectors import Detectors, compare_detectors, estimate, has_detectors, measure_arm, read_detectors
+from scripts.report.comparisons import estimate_trainings
+from scripts.report.detectors import Detectors, compare_detectors, has_detectors, measure_arm, read_detectors
 from scripts.report.files import ResultsError
 
 Make = Callable[..., Path]
@@ -35,7 +36,7 @@ def by_hand(missing: bool = False) -> dict[str, list[list[SliceBoxes]]]:
 
 def values(results: Detectors, name: str) -> dict[str, float]:
     arm = next(arm for arm in results.arms if arm.name == name)
-    return {key: estimate(trainings).mean for key, trainings in measure_arm(results, arm, 0.5).items()}
+    return {key: estimate_trainings(trainings).mean for key, trainings in measure_arm(results, arm, 0.5).items()}
 
 
 @pytest.mark.parametrize("folds", [1, 2])

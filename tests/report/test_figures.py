@@ -92,9 +92,10 @@ def test_colours_tell_arms_of_a_kind_apart(make_results: Callable[..., Path], ki
     assert len([role for role in roles if role.startswith(kind)]) == len({r for r in roles if r.startswith(kind)}) > 1
 
 
-def test_nine_gan_arms_look_different() -> None:
-    arms = [Arm(f"gan{n}", "GAN", "gan", {}) for n in range(9)]
-    assert len({figures.arm_style(arms, arm)[::2] for arm in arms}) == 9
+@pytest.mark.parametrize(("kind", "count"), [("gan", 9), ("alternative", 6)])
+def test_many_arms_of_a_kind_look_different(kind: str, count: int) -> None:
+    arms = [Arm(f"arm{n}", "Arm", kind, {}) for n in range(count)]
+    assert len({figures.arm_style(arms, arm)[::2] for arm in arms}) == count
 
 
 def test_images_of_no_class_are_no_plan(make_results: Callable[..., Path]) -> None:

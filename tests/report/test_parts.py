@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from scripts.report import parts
 from scripts.report.comparisons import Comparison, Estimate
@@ -49,3 +51,11 @@ def test_splits_as_text(folds: list, seeds: list[int], short: str, full: str) ->
 )
 def test_format_seconds(seconds: float, text: str) -> None:
     assert parts.format_seconds(seconds) == text
+
+
+def test_pictures_stand_in_the_order_of_their_captions(tmp_path: Path) -> None:
+    for name in ("held_out", "maps", "tsne"):
+        Image.new("L", (2, 2)).save(tmp_path / f"{name}.png")
+    entries = parts.picture_entries(tmp_path.glob("*.png"), {"tsne": "By t-SNE.", "maps": "Maps."})
+    assert [entry["caption"] for entry in entries] == ["By t-SNE.", "Maps.", "Held out"]
+    assert all(entry["source"].startswith("data:image/png;base64,") for entry in entries)

@@ -1,4 +1,4 @@
-"""BraTS 2018 to 2021 folders: four sequences and a segmentation per case, centre from the name or a mapping file."""
+"""BraTS 2017 to 2021 folders: four sequences and a segmentation per case, centre from the name or a mapping file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from scripts.data.contract import Dataset, DatasetError, Item
+from scripts.data.layouts.classes import leave_out_unclassed
 from scripts.data.layouts.files import read_rows
 
 SEQUENCES = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
@@ -21,17 +22,19 @@ def read_brats(
 ) -> Dataset:
     """Case folders anywhere below the source; a case without segmentation (the official validation) is unlabelled.
 
-    The item keys `centre` and `grade` keep both; `grade` is the parent folder HGG or LGG, or the mapping file's.
+    The item keys `centre` and `grade` keep both; `grade` is the parent folder HGG or LGG (2017 to 2019), or the mapping
+    file's (2019, 2020).
 
     Args:
         source: the folder that holds the case folders, directly or in HGG and LGG.
-        class_from: 'centre' or 'grade'.
+        class_from: 'centre', or 'grade'; a labelled case without grade is then left out, with a warning.
         centre_pattern: regular expression with one group, searched in the case name; the group is the centre.
         mapping: CSV file with columns case and centre, or the challenge's `name_mapping.csv`, whose
             `BraTS_<year>_subject_ID` columns are searched for the case and then with the pattern.
 
     Raises:
-        DatasetError: no case, a case without a sequence, a case the pattern or mapping file says nothing of.
+        DatasetError: no case, a case without a sequence, a case the pattern or mapping file says nothing of, no grade
+            though it is asked for.
     """
     if class_from not in ("centre", "grade"):
         raise DatasetError(f"class_from is {class_from!r}, expected 'centre' or 'grade'.")
@@ -52,6 +55,9 @@ def read_brats(
         items.append({**item, "class": item.get(class_from)})
     if not items:
         raise DatasetError(f"{source} has no files such as <case>/<case>_flair.nii.gz at any depth.")
+    if class_from == "grade":
+        remedy = "Name the folder above HGG and LGG, or a CSV file with a column Grade with --mapping."
+        items = leave_out_unclassed(items, "grade", remedy)
     classes = sorted({item["class"] for item in items if item["class"]})
     channels = list(SEQUENCES.values())
     return Dataset(source, "BraTS", channels, LABELS, classes, {4: 3}, splits={"training": items})

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from scripts.data.contract import Dataset, DatasetError, Item
+from scripts.data.layouts.classes import leave_out_unclassed
 from scripts.data.layouts.files import read_rows
 
 RANGE = [0.0, 160.0]  # of 8 bits: 99.5% of the published pixels lie below 160; the rest is fat and clips
@@ -21,7 +22,7 @@ def read_lgg(source: Path, *, class_from: str = "centre") -> Dataset:
     Args:
         source: the folder of patient folders (or its parent), with `patients.csv` or Kaggle's `data.csv` for grades.
         class_from: 'centre', the tissue source site in the name, or 'grade', the code in the CSV file; a patient
-            with a blank grade has no class.
+            with a blank grade is then left out, with a warning.
 
     Raises:
         DatasetError: no slice, a slice without mask, no CSV file or no row for a patient when grades are asked for.
@@ -38,6 +39,8 @@ def read_lgg(source: Path, *, class_from: str = "centre") -> Dataset:
             items.append(_read_slice(image, match, grades, class_from))
     if not items:
         raise DatasetError(f"{source} has no slices such as TCGA_CS_4942_19970222/TCGA_CS_4942_19970222_10.tif.")
+    if class_from == "grade":
+        items = leave_out_unclassed(items, "grade", "Fill in the CSV file.")
     items.sort(key=lambda item: (item["patient"], item["image"].rpartition("_")[0], item["slice"]))
     classes = sorted({item["class"] for item in items if item["class"]})
     labels = ["background", "tumour"]

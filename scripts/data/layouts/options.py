@@ -49,3 +49,16 @@ def parse_label_values(value: Any) -> dict[int, int]:
         return {parse_value(key.strip(" '\"")): int(label.strip(" '\"")) for key, label in pairs}
     except ValueError:
         raise DatasetError(f"--label_values is {value!r}, expected value:label pairs such as 255:1,128:2.") from None
+
+
+def parse_pairs(value: Any, option: str) -> dict[str, str]:
+    """Texts by name, in order, from `FLAIR:*flair*,T1:*t1*` or a dictionary.
+
+    Raises:
+        DatasetError: anything but pairs of different names and texts.
+    """
+    text = ",".join(f"{key}:{part}" for key, part in value.items()) if isinstance(value, Mapping) else str(value)
+    pairs = [[part.strip() for part in pair.split(":")] for pair in text.split(",")]
+    if not all(len(pair) == 2 and all(pair) for pair in pairs) or len({pair[0] for pair in pairs}) < len(pairs):
+        raise DatasetError(f'--{option} is {value!r}, expected name:text pairs such as "FLAIR:*flair*,T1:*t1*".')
+    return dict(pairs)

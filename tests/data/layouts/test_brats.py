@@ -1,4 +1,4 @@
-"""BraTS 2019 to 2021."""
+"""BraTS 2017 to 2021."""
 
 from __future__ import annotations
 
@@ -35,6 +35,37 @@ def test_2019_gives_centre_and_grade(tmp_path: Path) -> None:
     assert read_brats(tmp_path, class_from="grade").classes == ["HGG", "LGG"]
 
 
+@pytest.mark.parametrize("year", ["17", "18"])
+def test_older_years_are_graded_by_their_folder(tmp_path: Path, year: str) -> None:
+    make_case(tmp_path / "HGG", f"Brats{year}_CBICA_AAB_1")
+    make_case(tmp_path / "LGG", f"Brats{year}_TCIA10_109_1")
+    items = read_brats(tmp_path, class_from="grade").splits["training"]
+    assert [(item["patient"], item["class"], item["centre"]) for item in items] == [
+        (f"Brats{year}_CBICA_AAB", "HGG", "CBICA"),
+        (f"Brats{year}_TCIA10_109", "LGG", "TCIA10"),
+    ]
+
+
+def test_a_labelled_case_without_grade_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for case in ("001", "002"):
+        make_case(tmp_path, f"BraTS20_Training_{case}")
+    make_case(tmp_path, "BraTS20_Validation_001", label=None)
+    mapping = tmp_path / "grades.csv"
+    mapping.write_text(
+        "case,centre,grade\nBraTS20_Training_001,,HGG\nBraTS20_Training_002,,\nBraTS20_Validation_001,,\n"
+    )
+    dataset = read_brats(tmp_path, class_from="grade", mapping=str(mapping))
+    items = dataset.splits["training"]
+    assert [item["patient"] for item in items] == ["BraTS20_Training_001", "BraTS20_Validation_001"]
+    assert dataset.classes == ["HGG"]
+    assert caplog.messages == ["Left out for want of a grade: BraTS20_Training_002."]
+
+
+def test_grades_that_nothing_tells_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"No image has a grade.*column Grade with --mapping"):
+        read_brats(make_case(tmp_path, "BraTS2021_00000"), class_from="grade")
+
+
 def test_channels_are_in_the_order_of_the_modality(tmp_path: Path) -> None:
     dataset = read_brats(make_case(tmp_path, "BraTS2021_00000"))
     (item,) = dataset.splits["training"]
@@ -60,6 +91,7 @@ def test_2020_with_the_challenges_mapping(tmp_path: Path) -> None:
     assert (first["class"], first["grade"]) == ("CBICA", "HGG")
     assert (second["class"], second["grade"]) == ("TMC", "LGG")
     assert second["label"].endswith("Segm.nii")
+    assert read_brats(tmp_path, mapping=str(mapping), class_from="grade").classes == ["HGG", "LGG"]
 
 
 def test_a_plain_mapping_of_case_and_centre(tmp_path: Path) -> None:

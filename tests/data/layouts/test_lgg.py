@@ -37,10 +37,13 @@ def test_the_original_tiff_layout(tmp_path: Path) -> None:
     assert (dataset.classes, dataset.label_values, dataset.channel_count) == (["CS", "HT"], {255: 1}, 3)
 
 
-def test_a_blank_grade_is_no_class(tmp_path: Path) -> None:
+def test_a_patient_with_a_blank_grade_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     dataset = read_lgg(make_kaggle(tmp_path), class_from="grade")
-    assert [item["class"] for item in dataset.splits["training"]] == ["grade_2", "grade_2", None]
+    assert [(item["patient"], item["class"]) for item in dataset.splits["training"]] == [
+        ("TCGA_CS_4941", "grade_2")
+    ] * 2
     assert dataset.classes == ["grade_2"]
+    assert caplog.messages == ["Left out for want of a grade: TCGA_HT_A616."]
 
 
 def test_missing_pieces_are_named(tmp_path: Path) -> None:
@@ -69,4 +72,5 @@ def test_the_shared_slices(real_data: Path) -> None:
     assert len(items) == 1109
     assert Counter(centre.values()) == {"DU": 29, "HT": 23, "CS": 10, "FG": 9, "EZ": 1}
     grades = read_lgg(real_data / "lgg_mri", class_from="grade").splits["training"]
-    assert len({item["patient"] for item in grades if item["class"] is None}) == 1
+    assert len({item["patient"] for item in items} - {item["patient"] for item in grades}) == 1  # one has a blank grade
+    assert {item["class"] for item in grades} == {"grade_1", "grade_2"}

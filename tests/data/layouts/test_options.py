@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.data.contract import DatasetError
-from scripts.data.layouts.options import parse_label_values, parse_names, parse_range
+from scripts.data.layouts.options import parse_label_values, parse_names, parse_pairs, parse_range
 
 
 @pytest.mark.parametrize("value", ["background, oedema core", ("background", "oedema core")])
@@ -50,3 +50,14 @@ def test_wrong_ranges_are_refused(value: Any) -> None:
 def test_empty_and_repeated_names_are_refused(value: str) -> None:
     with pytest.raises(DatasetError, match="--labels is"):
         parse_names(value, "labels")
+
+
+@pytest.mark.parametrize("value", ["FLAIR:*flair*, T1:*t1*", {"FLAIR": "*flair*", "T1": "*t1*"}])
+def test_pairs_keep_their_order(value: Any) -> None:
+    assert list(parse_pairs(value, "images").items()) == [("FLAIR", "*flair*"), ("T1", "*t1*")]
+
+
+@pytest.mark.parametrize("value", ["FLAIR", "FLAIR:", "a:b,a:c", "a:b:c", "a:b,", 5])
+def test_wrong_pairs_are_refused(value: Any) -> None:
+    with pytest.raises(DatasetError, match="--images is"):
+        parse_pairs(value, "images")

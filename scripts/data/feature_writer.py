@@ -1,0 +1,278 @@
+"""A feature set written batch by batch: memory stays constant, and a killed run goes on after its last batch."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from scripts.data.contract import SPLITS, DatasetError, Item, write_json
+from scripts.data.feature_format import ChannelMoments, FeatureDescription
+from scripts.data.features import ARRAY, MANIFEST, FeatureSet, hidden_name
+
+ITEMS, PROGRESS = "items.jsonl", "progress.json"
+FLUSH_BYTES = 64 * 2**20  # after so many the disk is waited for, and the pages are given back
+
+
+class FeatureWriter:
+    """Writes a feature set in a hidden folder beside its place, and moves it there when it is whole.
+
+    Numbers go through an ordinary file handle: a memory map of the whole file would keep all that is written in the
+    process's memory. A set of other settings in the same place stays until the new one is whole, then it is replaced.
+
+        with FeatureWriter(folder, description, count) as writer:
+            for batch, items in batches[writer.rows :]:
+                writer.append(batch, items)
+            writer.finish()
+
+    Args:
+        folder: of the set.
+        description: what its manifest says.
+        count: rows that it will have, or at most.
+        settings: name -> plain value of what else must be the same when a killed run goes on.
+
+    Attributes:
+        rows: that are there already: those of the run that was killed, or all where the set is whole.
+
+    Raises:
+        DatasetError: on entering, if the folder holds something else, cannot be written, or the disk has not the room.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        description: FeatureDescription,
+        count: int,
+        *,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        if count < 1:
+            raise DatasetError(f"The number of features to write is {count}, expected 1 or more.")
+        self.folder = Path(folder).expanduser().absolute()
+        self.description = description
+        self.count = count
+        content = {"description": description.to_json(), "count": count, "settings": dict(settings or {})}
+        self.recipe = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        self.moments = ChannelMoments(description.feature_shape[0])
+        self.hidden = self.folder.parent / hidden_name(self.folder)
+        self.header = _make_header(description, count)
+        self._streams = contextlib.ExitStack()
+        self._array: IO[bytes] | None = None
+        self._items: IO[bytes] | None = None
+        self._waiting = 0  # bytes written since the disk was waited for
+        whole = self._find_whole()
+        self.complete = whole is not None
+        self.rows = self._find_progress() if whole is None else len(whole)
+
+    def __enter__(self) -> FeatureWriter:
+        if self.complete:
+            return self
+        with self._explain():
+            self._check_place()
+            self._check_disk()
+            self.hidden.mkdir(parents=True, exist_ok=True)
+            mode = "r+b" if self.rows else "w+b"
+            self._items = self._streams.enter_context(open(self.hidden / ITEMS, mode))
+            self._array = self._streams.enter_context(open(self.hidden / ARRAY, mode))
+            for _ in range(self.rows):
+                self._items.readline()
+            self._items.truncate()
+            self._array.write(self.header)
+            self._array.truncate(len(self.header) + self.rows * self.description.row_bytes)
+            self._array.seek(0, os.SEEK_END)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def append(self, features: np.ndarray | torch.Tensor, items: Sequence[Item]) -> None:
+        """Writes the next rows.
+
+        Args:
+            features: (B, C, H, W), any floating dtype and device.
+            items: B of them, with `source`, `patient`, `class`, `split` and `synthetic`.
+
+        Raises:
+            DatasetError: NaN, infinity or what the dtype cannot hold, a value below the minimum of the level, a row too
+                many, a synthetic row outside the training split, or a full disk.
+        """
+        assert self._array is not None, "the writer must be entered"
+        assert self._items is not None
+        stored = self._convert(features)  # (B, C, H, W)
+        rows = [_check_item(item) for item in items]
+        if len(rows) != len(stored) or self.rows + len(rows) > self.count:
+            raise DatasetError(f"{len(stored)} features of {len(rows)} items after {self.rows} of {self.count} rows.")
+        for feature, row in zip(stored, rows, strict=True):
+            if row["split"] == "training":
+                self.moments.add(feature)
+        with self._explain():
+            self._array.write(stored.data)
+            self._array.flush()
+            self._items.writelines(json.dumps(row).encode() + b"\n" for row in rows)
+            self._items.flush()
+            self.rows += len(rows)
+            progress = {"recipe": self.recipe, "rows": self.rows, "moments": self.moments.to_json()}
+            write_json(self.hidden / PROGRESS, progress)
+            self._waiting += stored.nbytes
+            if self._waiting >= FLUSH_BYTES:
+                self._drop_pages()
+
+    def finish(self, extra: Mapping[str, Any] | None = None) -> FeatureSet:
+        """Completes the set with the rows that were written and moves it to its place.
+
+        Args:
+            extra: further keys of the manifest.
+
+        Raises:
+            DatasetError: no row, no training row to take mean and std from, or a full disk.
+        """
+        if self.complete:
+            return FeatureSet(self.folder)
+        assert self._array is not None, "the writer must be entered"
+        if not self.moments.count:
+            raise DatasetError(f"None of the {self.rows} features for {self.folder} is a training one. Write some.")
+        with self._explain():
+            self._array.seek(0)
+            self._array.write(_make_header(self.description, self.rows))
+            self._array.flush()
+            self._drop_pages()
+            self._close()
+            lines = (self.hidden / ITEMS).read_text(encoding="utf-8").splitlines()
+            manifest = {
+                **self.description.to_json(),
+                **(extra or {}),
+                "recipe": self.recipe,
+                "mean": self.moments.mean.tolist(),
+                "std": self.moments.compute_std().tolist(),
+                "items": [json.loads(line) for line in lines],
+            }
+            write_json(self.hidden / MANIFEST, manifest)
+            self._publish()
+        self.complete = True
+        return FeatureSet(self.folder)
+
+    def _convert(self, features: np.ndarray | torch.Tensor) -> np.ndarray:
+        """The features as they are stored, (B, C, H, W) in C order."""
+        tensor = torch.as_tensor(features).detach()
+        if tuple(tensor.shape[1:]) != self.description.feature_shape:
+            raise DatasetError(f"Features are {tuple(tensor.shape[1:])}, expected {self.description.feature_shape}.")
+        stored = tensor.to(getattr(torch, self.description.dtype)).cpu().contiguous().numpy()
+        if not np.isfinite(stored).all():
+            largest = float(tensor.float().abs().max())
+            raise DatasetError(
+                f"A feature's largest value is {largest:g}, which {self.description.dtype} cannot hold. "
+                + ("Pass --feature_dtype float32." if np.isfinite(largest) else "Mend or retrain the network.")
+            )
+        minimum = self.description.minimum
+        if minimum is not None and stored.size and stored.min() < minimum:
+            raise DatasetError(f"A feature is {stored.min():g}, expected at least {minimum:g}. Describe no minimum.")
+        return stored
+
+    def _close(self) -> None:
+        self._streams.close()
+        self._array = self._items = None
+
+    def _find_whole(self) -> FeatureSet | None:
+        try:
+            features = FeatureSet(self.folder)
+        except DatasetError:  # not there, or broken: it is made anew
+            return None
+        return features if features.manifest.get("recipe") == self.recipe else None
+
+    def _find_progress(self) -> int:
+        """Rows that a killed run of the same settings has left; takes over its moments."""
+        try:
+            progress = json.loads((self.hidden / PROGRESS).read_text(encoding="utf-8"))
+            rows, moments = int(progress["rows"]), ChannelMoments.from_json(progress["moments"])
+            size = (self.hidden / ARRAY).stat().st_size
+            with open(self.hidden / ITEMS, "rb") as stream:
+                lines = sum(line.endswith(b"\n") for line in stream)
+        except (OSError, ValueError, KeyError, TypeError):  # none, or unreadable: begin anew
+            return 0
+        whole = len(self.header) + rows * self.description.row_bytes
+        if progress["recipe"] != self.recipe or size < whole or lines < rows:
+            return 0
+        self.moments = moments
+        return rows
+
+    def _check_place(self) -> None:
+        known = {ARRAY, MANIFEST, ITEMS, PROGRESS}
+        foreign = [] if not self.folder.exists() else sorted({entry.name for entry in self.folder.iterdir()} - known)
+        if foreign:
+            raise DatasetError(
+                f"{self.folder} holds {foreign[0]}, expected nothing or features. Name another --output_dir."
+            )
+
+    def _check_disk(self) -> None:
+        place = next(parent for parent in self.folder.parents if parent.exists())
+        begun = (self.hidden / ARRAY).stat().st_size if (self.hidden / ARRAY).exists() else 0
+        needed = max(0, self.count * self.description.row_bytes - begun)
+        free = shutil.disk_usage(place).free
+        if needed > free:
+            raise DatasetError(
+                f"{self.count} features {self.description.feature_shape} need {needed / 1e9:.1f} GB, {place} has "
+                f"{free / 1e9:.1f} GB free. Free space, name another --output_dir, or take a level with fewer values."
+            )
+
+    @contextlib.contextmanager
+    def _explain(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = f"the disk is full after {self.rows} of {self.count} features" if full else error.strerror
+            raise DatasetError(
+                f"Cannot write {self.hidden}: {reason}. Free space and start again, which goes on from there, or name "
+                "another --output_dir."
+            ) from error
+
+    def _drop_pages(self) -> None:
+        """Waits until the disk has all, and tells the system that nobody will read it soon."""
+        assert self._array is not None
+        os.fsync(self._array.fileno())
+        if hasattr(os, "posix_fadvise"):  # Linux
+            os.posix_fadvise(self._array.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        self._waiting = 0
+
+    def _publish(self) -> None:
+        old = self.folder.parent / f".{self.folder.name}.old"
+        shutil.rmtree(old, ignore_errors=True)
+        if self.folder.exists():
+            os.rename(self.folder, old)
+        os.rename(self.hidden, self.folder)
+        shutil.rmtree(old, ignore_errors=True)
+        for name in (ITEMS, PROGRESS):
+            (self.folder / name).unlink(missing_ok=True)
+
+
+def _make_header(description: FeatureDescription, rows: int) -> bytes:
+    """Of an npy file; NumPy makes it equally long for any number of rows."""
+    shape = (rows, *description.feature_shape)
+    fields = {"descr": np.dtype(description.dtype).str, "fortran_order": False, "shape": shape}
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, fields)
+    return stream.getvalue()
+
+
+def _check_item(item: Mapping[str, Any]) -> Item:
+    row = {key: item[key] for key in ("source", "patient", "class", "split")}
+    row["synthetic"] = item.get("synthetic") or None
+    if row["split"] not in SPLITS or (row["synthetic"] and row["split"] != "training"):
+        raise DatasetError(
+            f"{row['source']} is of the split {row['split']!r}, expected one of {', '.join(SPLITS)}, and training for "
+            "synthetic features."
+        )
+    return row

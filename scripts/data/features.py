@@ -1,0 +1,282 @@
+"""Feature sets: read and checked, standardised for training, and written in constant memory.
+
+A feature set is a folder with `features.npy` (N, C, H, W), which `np.load(mmap_mode="r")` reads too, and
+`manifest.json`: what `FeatureDescription` lists, `mean` and `std` per channel over the training rows, and `items`, one
+per row: `source` (a slice's "image file#slice"), `patient`, `class`, `split` and `synthetic` (provenance, or null).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from scripts.data.contract import SPLITS, DatasetError, Item
+from scripts.data.feature_format import FeatureDescription
+
+ARRAY, MANIFEST = "features.npy", "manifest.json"
+REMEDY = (
+    "Extract again with configs/feature_acgan_features.json, and generate again what was made from the old features."
+)
+
+
+class FeatureSet:
+    """A feature set, checked when it is opened; features are read one by one and never kept.
+
+    Args:
+        folder: of `features.npy` and `manifest.json`.
+
+    Attributes:
+        description: see `FeatureDescription`.
+        items: one per row.
+        mean: (C,) float32, over the training rows.
+        std: (C,) float32.
+        manifest: all that the file holds.
+
+    Raises:
+        DatasetError: a file is missing, malformed or truncated, or the two disagree.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).expanduser().absolute()
+        self.file = self.folder / ARRAY
+        self.manifest = self._read_manifest()
+        try:
+            self.description = FeatureDescription.from_json(self.manifest)
+            self.items: list[Item] = self.manifest["items"]
+            self.mean, self.std = (np.array(self.manifest[name], dtype=np.float32) for name in ("mean", "std"))
+        except (KeyError, TypeError) as error:
+            raise DatasetError(f"{self.folder / MANIFEST} lacks or misstates {error}. {REMEDY}") from None
+        self._offset = self._check_array()
+
+    def _read_manifest(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            begun = (self.folder.parent / hidden_name(self.folder)).exists()
+            state = "its extraction was begun and not finished" if begun else "there are no features"
+            raise DatasetError(
+                f"No {self.folder / MANIFEST}: {state}. Run configs/feature_acgan_features.json with this --output_dir."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"Cannot read {self.folder / MANIFEST} ({error}). {REMEDY}") from None
+
+    def _check_array(self) -> int:
+        """Where the numbers begin, in bytes, once the file is known to be whole."""
+        wanted = ((len(self.items), *self.description.feature_shape), np.dtype(self.description.dtype))
+        try:
+            with open(self.file, "rb") as stream:
+                np.lib.format.read_magic(stream)
+                shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+                offset = stream.tell()
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"Cannot read {self.file} ({error}). {REMEDY}") from None
+        if (shape, dtype) != wanted:
+            raise DatasetError(
+                f"{self.file} holds {shape} {dtype}, its manifest says {wanted[0]} {wanted[1]}. {REMEDY}"
+            )
+        size, whole = self.file.stat().st_size, offset + len(self.items) * self.description.row_bytes
+        if size != whole:
+            raise DatasetError(f"{self.file} has {size} bytes, expected {whole}: it was cut or changed. {REMEDY}")
+        return offset
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def features(self) -> np.ndarray:
+        """(N, C, H, W), memory-mapped anew at each call, so that pages that were read do not pile up."""
+        return np.load(self.file, mmap_mode="r")
+
+    @property
+    def floor(self) -> list[float] | None:
+        """Per channel the standardised value of the level's minimum; None where the level has none."""
+        minimum = self.description.minimum
+        return None if minimum is None else ((minimum - self.mean) / self.std).tolist()
+
+    def read(self, row: int) -> np.ndarray:
+        """One feature (C, H, W) in the stored dtype, by one call to the system."""
+        feature = np.empty(self.description.feature_shape, self.description.dtype)
+        with open(self.file, "rb", buffering=0) as stream:
+            stream.seek(self._offset + row * self.description.row_bytes)
+            found = stream.readinto(feature.data)
+        if found != feature.nbytes:
+            raise DatasetError(f"{self.file} ends within row {row}: it was cut or changed. {REMEDY}")
+        return feature
+
+    def standardise(self, features: torch.Tensor) -> torch.Tensor:
+        """(..., C, H, W), any dtype, to mean 0 and standard deviation 1 per channel of the training rows, float32."""
+        mean, std = (torch.from_numpy(values)[:, None, None].to(features.device) for values in (self.mean, self.std))
+        return (features.float() - mean) / std
+
+    def restore(self, standardised: torch.Tensor) -> torch.Tensor:
+        """The inverse of `standardise`, not below the level's minimum."""
+        return restore_features(standardised, self.mean, self.std, minimum=self.description.minimum)
+
+    def expect(
+        self,
+        *,
+        network_sha256: str | None = None,
+        level: str | None = None,
+        feature_shape: Sequence[int] | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> FeatureSet:
+        """The set itself, once it is known to be of this network, level, shape and classes; None is not compared.
+
+        Raises:
+            DatasetError: it is of another; the message names both values.
+        """
+        shape = None if feature_shape is None else tuple(feature_shape)
+        names = None if classes is None else list(classes)
+        wanted = {"network_sha256": network_sha256, "level": level, "feature_shape": shape, "classes": names}
+        for name, value in wanted.items():
+            own = getattr(self.description, name)
+            if value is not None and own != value:
+                raise DatasetError(f"{self.folder}: {name} is {own}, expected {value}. {REMEDY}")
+        return self
+
+
+class FeatureDataset(Dataset):
+    """Real and synthetic features of some splits, standardised alike.
+
+    Each element is a dictionary: `feature` float32 (C, H, W), `class` int, `patient`, `source`, `synthetic` bool.
+
+    Args:
+        feature_sets: a set, or several; the first is the real one, whose mean and std standardise all.
+        splits: "training", "validation", "test", or several of them. Synthetic rows are training rows.
+        class_names: in the order of the indices; None for those of the real set.
+        most_synthetic: how many of the synthetic rows to use; None for all. With one seed fewer lie within more.
+        seed: of their choice.
+
+    Raises:
+        DatasetError: sets of different networks, levels, shapes or classes; synthetic features whose generator knows
+            patients of the real set's validation or test split; a class that no training row has; a row without class
+            or with another; no row at all; more synthetic rows asked for than there are.
+    """
+
+    def __init__(
+        self,
+        feature_sets: FeatureSet | Sequence[FeatureSet],
+        splits: str | Sequence[str] = "training",
+        *,
+        class_names: Sequence[str] | None = None,
+        most_synthetic: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.feature_sets = [feature_sets] if isinstance(feature_sets, FeatureSet) else list(feature_sets)
+        self.real = self.feature_sets[0]
+        self.class_names = list(self.real.description.classes if class_names is None else class_names)
+        wanted = [splits] if isinstance(splits, str) else list(splits)
+        if not wanted or not set(wanted) <= set(SPLITS):
+            raise DatasetError(f"splits is {splits!r}, expected one or several of {', '.join(SPLITS)}.")
+        self._check_sets()
+        rows = [
+            (k, row)
+            for k, features in enumerate(self.feature_sets)
+            for row, item in enumerate(features.items)
+            if item["split"] in wanted
+        ]
+        synthetic = [place for place in rows if self._item(place)["synthetic"]]
+        kept = set(synthetic if most_synthetic is None else _choose(synthetic, most_synthetic, seed))
+        self.rows = [place for place in rows if not self._item(place)["synthetic"] or place in kept]
+        if not self.rows:
+            raise DatasetError(f"{self.real.folder} has no row of {', '.join(wanted)}. Choose another split or fold.")
+        self._check_classes()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        k, row = self.rows[position]
+        item = self.feature_sets[k].items[row]
+        return {
+            "feature": self.real.standardise(torch.from_numpy(self.feature_sets[k].read(row))),  # (C, H, W)
+            "class": self.class_names.index(item["class"]),
+            "patient": item["patient"],
+            "source": item["source"],
+            "synthetic": bool(item["synthetic"]),
+        }
+
+    @property
+    def items(self) -> list[Item]:
+        """What the manifests say of each row."""
+        return [self._item(place) for place in self.rows]
+
+    @property
+    def class_indices(self) -> np.ndarray:
+        """Class of each row, (N,) int64."""
+        return np.array([self.class_names.index(item["class"]) for item in self.items])
+
+    def _item(self, place: tuple[int, int]) -> Item:
+        return self.feature_sets[place[0]].items[place[1]]
+
+    def _check_sets(self) -> None:
+        if any(item["synthetic"] for item in self.real.items):
+            raise DatasetError(f"{self.real.folder} holds synthetic features. Name the set of real ones first.")
+        own = self.real.description
+        held_out = {item["patient"]: item["split"] for item in self.real.items if item["split"] != "training"}
+        for other in self.feature_sets[1:]:
+            other.expect(
+                network_sha256=own.network_sha256,
+                level=own.level,
+                feature_shape=own.feature_shape,
+                classes=own.classes,
+            )
+            if not other.description.trained_on:
+                raise DatasetError(f"{other.folder} does not say whom its generator was trained on. Generate it again.")
+            for patient in other.description.trained_on:
+                if patient in held_out:
+                    raise DatasetError(
+                        f"{other.folder}: its generator was trained on patient {patient!r} of the {held_out[patient]} "
+                        "split. Train a generator on this fold's training features."
+                    )
+
+    def _check_classes(self) -> None:
+        trained = {item["class"] for item in self.real.items if item["split"] == "training"}
+        missing = [name for name in self.class_names if name not in trained]
+        if missing:
+            raise DatasetError(
+                f"{self.real.folder}: no training row has class {missing[0]!r}; there are {sorted(map(str, trained))}. "
+                "Choose another fold or class_key, and extract again."
+            )
+        for item in self.items:
+            if item["class"] not in self.class_names:
+                raise DatasetError(
+                    f"Patient {item['patient']!r} has class {item['class']!r}, expected one of {self.class_names}. "
+                    "Give the patient's items one in dataset.json, or leave them out, and extract again."
+                )
+
+
+def restore_features(
+    standardised: torch.Tensor, mean: np.ndarray, std: np.ndarray, *, minimum: float | None
+) -> torch.Tensor:
+    """Standardised features (..., C, H, W) in their own scale, float32.
+
+    Args:
+        standardised: of mean 0 and standard deviation 1 per channel.
+        mean: (C,) float32.
+        std: (C,) float32.
+        minimum: the least value they can have; None where there is none.
+    """
+    scale, shift = (torch.from_numpy(values)[:, None, None].to(standardised.device) for values in (std, mean))
+    features = standardised.float() * scale + shift
+    return features if minimum is None else features.clamp_min(minimum)
+
+
+def hidden_name(folder: Path) -> str:
+    """Name of the folder beside it in which a set is made."""
+    return f".{folder.name}.making"
+
+
+def _choose(places: Sequence[tuple[int, int]], most: int, seed: int) -> list[tuple[int, int]]:
+    if not 0 <= most <= len(places):
+        raise DatasetError(
+            f"most_synthetic is {most}, expected 0 to {len(places)}, the number of synthetic features. Generate more."
+        )
+    order = np.random.default_rng(seed).permutation(len(places))
+    return [places[n] for n in order[:most]]

@@ -1,0 +1,120 @@
+"""Scores of a classifier of slices: as an engine's metrics, as tables, and with intervals over patients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+
+from scripts.data.contract import write_json
+from scripts.handlers.class_tables import PATIENTS, SLICES, SUMMARY, write_patients, write_scores
+from scripts.metrics.box_detection import Measure
+from scripts.metrics.box_intervals import RESAMPLES, estimate
+from scripts.metrics.classification import MEASURES, ClassScores, check_vote, class_accuracy, vote
+
+
+class ClassificationScores:
+    """Attached to an evaluator: accuracy, balanced accuracy, AUC and MCC per slice and per patient.
+
+    The elements of `engine.state.output`, one slice each, hold `pred`, probabilities (K,), and `label`, a class index;
+    those of `engine.state.batch` hold `patient` and `source`, the slice's name. A patient's slices vote.
+
+    `engine.state.metrics` get `accuracy`, `balanced_accuracy`, `AUC`, `MCC` and `accuracy_<class>` of the slices, and
+    the same of the patients with `patient_` before them; NaN where undefined.
+
+    Args:
+        classes: names of the classes 0..K-1.
+        folder: for `scores.csv`, `patients.csv` and `classification.json`; None writes nothing and computes no
+            intervals.
+        vote_rule: "mean" of the slices' probabilities, or "majority".
+        resamples: of the patients, for the 95% intervals.
+        about: name -> plain value of what else `classification.json` is to say.
+    """
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        folder: str | Path | None = None,
+        *,
+        vote_rule: str = "mean",
+        resamples: int = RESAMPLES,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        check_vote(vote_rule)
+        self.classes = list(classes)
+        self.folder = None if folder is None else Path(folder)
+        self.vote_rule = vote_rule
+        self.resamples = resamples
+        self.about = dict(about or {})
+        self.rows: list[tuple[str, str, int, np.ndarray]] = []
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
+
+    def _start(self, engine: Engine) -> None:
+        self.rows = []
+
+    def _add(self, engine: Any) -> None:
+        for element, output in zip(engine.state.batch, engine.state.output, strict=True):
+            probabilities = torch.as_tensor(output["pred"]).detach().cpu().double().numpy()  # (K,)
+            self.rows.append((element["patient"], element["source"], int(output["label"]), probabilities))
+
+    def _finish(self, engine: Any) -> None:
+        rows = sorted(self.rows, key=lambda row: row[:2])
+        slices = ClassScores(
+            self.classes,
+            [source for _, source, _, _ in rows],
+            [patient for patient, _, _, _ in rows],
+            np.array([truth for _, _, truth, _ in rows], dtype=np.intp),
+            np.stack([probabilities for _, _, _, probabilities in rows]),
+        )
+        patients = vote(slices, self.vote_rule)
+        for start, scores in (("", slices), ("patient_", patients)):
+            for name, measure in _measures(scores).items():
+                engine.state.metrics[start + name] = measure.value
+        if self.folder is not None and not getattr(engine.state, "rank", 0):
+            write_scores(self.folder / SLICES, slices)
+            write_patients(self.folder / PATIENTS, slices, patients)
+            write_json(self.folder / SUMMARY, self._summarise(slices, patients))
+
+    def _summarise(self, slices: ClassScores, patients: ClassScores) -> dict[str, Any]:
+        return {
+            "classes": self.classes,
+            **self.about,
+            "vote": self.vote_rule,
+            "resamples": self.resamples,
+            "slices": self._score(slices),
+            "patients": self._score(patients),
+        }
+
+    def _score(self, scores: ClassScores) -> dict[str, Any]:
+        """Each measure with its interval and n, the patients it rests on, and the confusion matrix."""
+        measures = {name: self._estimate(measure) for name, measure in _measures(scores).items()}
+        return {"count": len(scores.sources), **measures, "confusion": scores.confusion.tolist()}
+
+    def _estimate(self, measure: Measure) -> dict[str, float | int | None]:
+        score = estimate(measure, resamples=self.resamples)
+        return {
+            "value": _known(score.value),
+            "low": _known(score.low),
+            "high": _known(score.high),
+            "n": score.patients,
+        }
+
+
+def _measures(scores: ClassScores) -> dict[str, Measure]:
+    measures = {name: build(scores) for name, build in MEASURES.items()}
+    per_class = {f"accuracy_{name}": class_accuracy(scores, n) for n, name in enumerate(scores.classes)}
+    return {**measures, **per_class}
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,245 @@
+"""Synthetic features of asked classes, of which those are kept that the discriminator takes for their class."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from scripts.data.contract import DatasetError, Item, write_json
+from scripts.data.feature_format import hash_file
+from scripts.data.feature_writer import FeatureWriter
+from scripts.data.features import FeatureSet
+from scripts.handlers.feature_source import FeatureSource
+from scripts.handlers.image_encoder import ImageEncoder
+from scripts.handlers.training_state import CheckpointError
+from scripts.inferers.class_features import ClassFeatureInferer
+
+logger = logging.getLogger(__name__)
+
+MOST_DRAWS = 50  # per feature that is kept
+LEAST_KEPT = 20  # so many would have been kept at that rate before a class is given up
+SYSTEM = "feature_acgan"
+
+
+@dataclass
+class ClassCount:
+    """What became of the features asked of one class.
+
+    Attributes:
+        asked: how many were to be kept.
+        generated: how many were made for that.
+        accepted: how many of these the discriminator took for their class.
+        kept: how many were written.
+    """
+
+    asked: int
+    generated: int = 0
+    accepted: int = 0
+    kept: int = 0
+
+    @property
+    def acceptance_rate(self) -> float:
+        return self.accepted / max(self.generated, 1)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "acceptance_rate": self.acceptance_rate}
+
+
+class FeatureSynthesis:
+    """Makes features class by class until as many are accepted as were asked for (Mehra et al., section 4.2.4).
+
+    A feature is accepted where the asked class is the discriminator's most probable one. The seed and a feature's place
+    among its class's draws decide its noise, so one seed makes the same features again, fewer within more.
+
+    Deviation: the paper generates 4,800 and uses those of them that are accepted; here so many are accepted.
+
+    Args:
+        generator: latents and classes to standardised features.
+        inferer: with the discriminator.
+        source: of the two.
+        device: where they are.
+        encoder: turns what is made into other features, see `ImageEncoder`; None for none.
+        feature_count: features to keep in all, shared equally by the classes; or class name -> number.
+        batch_size: features made at once.
+        keep_all: keep those of other classes, too; they are counted all the same.
+        seed: of the noise.
+
+    Attributes:
+        description: of the features.
+        counts: class name -> what became of its features so far.
+
+    Raises:
+        DatasetError: a class that the generator does not know, or numbers that cannot be asked for.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        inferer: ClassFeatureInferer,
+        source: FeatureSource,
+        *,
+        device: torch.device,
+        encoder: ImageEncoder | None = None,
+        feature_count: int | Mapping[str, int] = 4800,
+        batch_size: int = 64,
+        keep_all: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.generator = generator
+        self.inferer = inferer
+        self.source = source
+        self.device = device
+        self.encoder = encoder
+        self.description = source.description if encoder is None else encoder.description
+        self.classes = source.description.classes
+        self.batch_size = batch_size
+        self.keep_all = keep_all
+        self.seed = seed
+        quotas = share_count(feature_count, self.classes)
+        self.counts = {name: ClassCount(asked) for name, asked in quotas.items()}
+
+    def batches(self) -> Iterator[tuple[torch.Tensor, list[Item]]]:
+        """Features (n, C, H, W) in the scale of the real ones, n >= 1, and their items.
+
+        Raises:
+            CheckpointError: hardly any feature of a class is accepted.
+        """
+        for name, count in self.counts.items():
+            while count.kept < count.asked:
+                yield from self._draw(name, count)
+                self._check_rate(name, count)
+
+    def _draw(self, name: str, count: ClassCount) -> Iterator[tuple[torch.Tensor, list[Item]]]:
+        """One batch of a class: what is kept of it, nothing where none is."""
+        asked = self.classes.index(name)
+        draws = range(count.generated, count.generated + self.batch_size)
+        seeds = [int(np.random.SeedSequence([self.seed, asked, n]).generate_state(1)[0]) for n in draws]
+        features, probabilities = self.inferer(
+            torch.tensor(seeds, device=self.device),
+            self.generator,
+            class_index=torch.full((len(seeds),), asked, device=self.device),
+        )  # (B, C, H, W), (B, K)
+        accepted = (probabilities.argmax(dim=1) == asked).cpu().numpy()  # (B,)
+        kept = np.flatnonzero(accepted | self.keep_all)[: count.asked - count.kept]
+        full = count.kept + len(kept) == count.asked
+        used = kept[-1] + 1 if full else len(draws)  # what was made after the last one asked for does not count
+        count.generated += int(used)
+        count.accepted += int(accepted[:used].sum())
+        count.kept += len(kept)
+        if len(kept):
+            certain = probabilities[:, asked].tolist()
+            items = [self._describe(name, draws[n], bool(accepted[n]), certain[n]) for n in kept]
+            restored = self.source.restore(features[torch.from_numpy(kept).to(features.device)])
+            yield restored if self.encoder is None else self.encoder(restored, items), items
+
+    def _describe(self, name: str, draw: int, accepted: bool, probability: float) -> Item:
+        own = f"synthetic-{name}-{draw:06d}"
+        synthetic = {
+            "system": SYSTEM,
+            "seed": self.seed,
+            "asked_class": name,
+            "draw": draw,
+            "accepted": accepted,
+            "class_probability": round(probability, 6),
+        }
+        return {"source": own, "patient": own, "class": name, "split": "training", "synthetic": synthetic}
+
+    def _check_rate(self, name: str, count: ClassCount) -> None:
+        drawn_enough = count.generated >= MOST_DRAWS * min(count.asked, LEAST_KEPT)
+        if count.kept < count.asked and drawn_enough and count.kept * MOST_DRAWS < count.generated:
+            raise CheckpointError(
+                f"The discriminator accepts {count.accepted} of {count.generated} features asked of class {name!r} "
+                f"({count.acceptance_rate:.2%}), expected at least 1 in {MOST_DRAWS}. Train longer or with a larger "
+                f"--class_weight, ask for none of {name!r} in --feature_count, or pass --keep_all True."
+            )
+
+
+def share_count(feature_count: int | Mapping[str, int], classes: Sequence[str]) -> dict[str, int]:
+    """Class name -> features to make; a total is shared equally, the first classes have one more where it must be.
+
+    Raises:
+        DatasetError: an unknown class, a number below 0 or that is not whole, or none to make.
+    """
+    if isinstance(feature_count, int):
+        share, rest = divmod(feature_count, len(classes))
+        feature_count = {name: share + (n < rest) for n, name in enumerate(classes)}
+    valid = isinstance(feature_count, Mapping) and all(
+        name in classes and isinstance(count, int) and count >= 0 for name, count in feature_count.items()
+    )
+    if not valid or not sum(feature_count.values()):
+        raise DatasetError(
+            f"feature_count is {feature_count}, expected a total of 1 or more, or numbers by class, such as "
+            f"{{'{classes[0]}': 100}}; the generator knows {', '.join(classes)}."
+        )
+    return {str(name): count for name, count in feature_count.items() if count}
+
+
+def write_synthetic_features(
+    synthesis: FeatureSynthesis,
+    output_dir: str | Path,
+    *,
+    generator_file: str | Path,
+    discriminator_file: str | Path,
+) -> FeatureSet:
+    """Writes what a synthesis keeps as a feature set, and `<output_dir>_counts.json` beside it.
+
+    Of generated images that an encoder turned into features, `<output_dir>_images.png` shows some.
+
+    A set that is there already is left as it is. A killed run makes the features again and writes those that are
+    missing: they are the same where the settings are.
+
+    Args:
+        synthesis: not begun yet.
+        output_dir: the set's folder.
+        generator_file: whose hash goes into the manifest.
+        discriminator_file: the same.
+
+    Raises:
+        DatasetError: the folder holds something else, or the disk is full.
+        CheckpointError: hardly any feature of a class is accepted; nothing is left at `output_dir`.
+    """
+    networks = {
+        "generator": Path(generator_file).name,
+        "generator_sha256": hash_file(generator_file),
+        "discriminator_sha256": hash_file(discriminator_file),
+    }
+    asked = {name: count.asked for name, count in synthesis.counts.items()}
+    settings = {
+        **networks,
+        "asked": asked,
+        "seed": synthesis.seed,
+        "keep_all": synthesis.keep_all,
+        "batch_size": synthesis.batch_size,
+    }
+    with FeatureWriter(output_dir, synthesis.description, sum(asked.values()), settings=settings) as writer:
+        if not writer.complete:
+            _append_missing(writer, synthesis)
+        counts = {name: count.to_json() for name, count in synthesis.counts.items()}
+        features = writer.finish({**networks, "keep_all": synthesis.keep_all, "counts": counts})
+    counts = features.manifest["counts"]
+    for name, count in counts.items():
+        logger.info(
+            f"{name}: {count['asked']} asked, {count['generated']} generated, {count['accepted']} accepted "
+            f"({count['acceptance_rate']:.1%}), {count['kept']} kept"
+        )
+    write_json(features.folder.with_name(f"{features.folder.name}_counts.json"), counts)
+    if synthesis.encoder is not None:
+        synthesis.encoder.write_picture(features.folder.with_name(f"{features.folder.name}_images.png"))
+    logger.info(f"{len(features)} synthetic features in {features.folder}")
+    return features
+
+
+def _append_missing(writer: FeatureWriter, synthesis: FeatureSynthesis) -> None:
+    position, there = 0, writer.rows
+    for features, items in synthesis.batches():
+        first = min(max(there - position, 0), len(items))
+        position += len(items)
+        if first < len(items):
+            writer.append(features[first:], items[first:])

@@ -1,0 +1,85 @@
+"""Generated images as a U-Net's features, so that they serve the classifier that generated features serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from scripts.data.contract import DatasetError, Item
+from scripts.data.feature_format import hash_file
+from scripts.handlers.export import read_trained_on
+from scripts.handlers.feature_source import FeatureSource
+from scripts.inferers.features import FeatureInferer
+from scripts.networks.feature_unet import IMAGE, FeatureUNet, level_minimum
+from scripts.report.grids import image_pictures, write_grid
+
+SHOWN = 8  # images of a class
+
+
+class ImageEncoder:
+    """Images that an AC-GAN made, through the U-Net whose features the classifier takes.
+
+    That is the baseline that Mehra, Soliman and Sahoo name as future work (section 5), in the same protocol.
+
+    Args:
+        network: the U-Net, with its weights.
+        network_file: these.
+        source: of the generator; its features are images, extracted with `--level image`.
+        inferer: takes the features.
+
+    Attributes:
+        description: of the features; `trained_on` lists the generator's and the U-Net's patients.
+
+    Raises:
+        DatasetError: the generator does not make images, or the file is unreadable.
+        CheckpointError: nothing says whom the U-Net was trained on.
+        ValueError: an unknown level.
+    """
+
+    def __init__(
+        self, network: FeatureUNet, network_file: str | Path, source: FeatureSource, inferer: FeatureInferer
+    ) -> None:
+        made = source.description
+        if made.level != IMAGE:
+            raise DatasetError(
+                f"The generator makes features of level {made.level!r}, expected {IMAGE!r} where unet_file is given. "
+                "Leave unet_file out, or train a generator on what --level image extracts."
+            )
+        self.network = network.eval()
+        self.inferer = inferer
+        self.shown: dict[str, list[np.ndarray]] = {name: [] for name in made.classes}
+        self.modality = made.image_channels
+        self.description = replace(
+            made,
+            level=inferer.level,
+            feature_shape=inferer.feature_shape(network, made.image_size),
+            network_sha256=hash_file(network_file),
+            network_file=Path(network_file).name,
+            trained_on=sorted({*made.trained_on, *read_trained_on(network_file)}),
+            minimum=level_minimum(inferer.level),
+        )
+
+    @torch.no_grad()
+    def __call__(self, images: torch.Tensor, items: Sequence[Item]) -> torch.Tensor:
+        """Images (B, C, S, S), cut to [-1, 1], and their items to features (B, C', S', S')."""
+        images = images.clamp(-1, 1)
+        for image, item in zip(images, items, strict=True):
+            if len(self.shown[item["class"]]) < SHOWN:
+                self.shown[item["class"]].append(image.cpu().numpy())
+        return self.inferer(images, self.network)
+
+    def write_picture(self, file: str | Path) -> None:
+        """Writes the first images of each class as a PNG, a row for each class and channel."""
+        shown = {name: images for name, images in self.shown.items() if images}
+        if not shown:
+            return
+        count = min(map(len, shown.values()))
+        pictures = {name: [image_pictures(image, self.modality) for image in images] for name, images in shown.items()}
+        rows = [(name, row) for name, images in pictures.items() for row in range(len(images[0]))]
+        titles = [name if len(self.modality) == 1 else f"{name} {self.modality[row]}" for name, row in rows]
+        columns = [[pictures[name][n][row] for name, row in rows] for n in range(count)]
+        write_grid(columns, file, row_titles=titles)

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from scripts.data.contract import DatasetError
+from scripts.data.features import FeatureDataset, FeatureSet
+
+
+def change_manifest(folder, **changes):
+    file = folder / "manifest.json"
+    manifest = {**json.loads(file.read_text()), **changes}
+    file.write_text(json.dumps({key: value for key, value in manifest.items() if value != "absent"}))
+
+
+def make_synthetic(make_rows, count: int = 4) -> list[dict]:
+    """Training items of a generator."""
+    items = make_rows()[:count]
+    return [{**item, "patient": "", "source": f"synthetic#{n}", "synthetic": {"n": n}} for n, item in enumerate(items)]
+
+
+def test_rows_are_read_as_they_were_written(write_set, make_features):
+    features = write_set("set")
+    wanted = make_features(12).astype(np.float16)
+    for row in (11, 0, 5):
+        np.testing.assert_array_equal(features.read(row), wanted[row])
+    np.testing.assert_array_equal(features.features, wanted)
+
+
+def test_standardised_training_features_have_mean_0_and_std_1_per_channel(write_set):
+    features = write_set("set")
+    dataset = FeatureDataset(features)
+    stacked = torch.stack([element["feature"] for element in dataset])
+    assert stacked.dtype == torch.float32
+    assert len(stacked) == 8
+    torch.testing.assert_close(stacked.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(stacked.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_restoring_undoes_standardising_and_keeps_to_the_minimum(write_set, make_features):
+    features = write_set("set", dtype="float32")
+    original = torch.from_numpy(make_features(12))
+    torch.testing.assert_close(features.restore(features.standardise(original)), original, atol=1e-5, rtol=0)
+    assert features.restore(torch.full((1, 3, 4, 5), -50.0)).unique().tolist() == [0]
+    floor = torch.tensor(features.floor)
+    torch.testing.assert_close(floor[:, None, None].expand(3, 4, 5), features.standardise(torch.zeros(3, 4, 5)))
+    unbounded = write_set("unbounded", minimum=None)
+    assert unbounded.floor is None
+    assert unbounded.restore(torch.full((1, 3, 4, 5), -50.0)).max() < 0
+
+
+def test_elements_say_class_and_patient(write_set):
+    element = FeatureDataset(write_set("set"), "validation")[1]
+    assert element["feature"].shape == (3, 4, 5)
+    assert (element["class"], element["patient"], element["source"]) == (0, "P4", "P4.nii.gz#1")
+    assert element["synthetic"] is False
+
+
+def test_splits_are_apart(write_set):
+    features = write_set("set")
+    patients = {split: {item["patient"] for item in FeatureDataset(features, split).items} for split in ("test",)}
+    assert patients == {"test": {"P5"}}
+    assert len(FeatureDataset(features, ["validation", "test"])) == 4
+    with pytest.raises(DatasetError, match="splits is 'train', expected one or several of training, validation, test"):
+        FeatureDataset(features, "train")
+
+
+def test_class_indices_follow_the_names(write_set):
+    features = write_set("set")
+    assert FeatureDataset(features).class_indices.tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
+    assert FeatureDataset(features, class_names=["low", "high"]).class_indices.tolist() == [1, 1, 0, 0, 1, 1, 0, 0]
+
+
+def test_workers_read_the_same(write_set):
+    dataset = FeatureDataset(write_set("set"))
+    loaded = [DataLoader(dataset, batch_size=8, num_workers=count) for count in (0, 1)]
+    here, there = (next(iter(loader))["feature"] for loader in loaded)
+    assert torch.equal(here, there)
+
+
+def test_synthetic_features_are_standardised_as_the_real_ones(write_set, make_rows, make_features):
+    real = write_set("real")
+    synthetic = write_set("synthetic", make_synthetic(make_rows), seed=5)
+    dataset = FeatureDataset([real, synthetic])
+    assert len(dataset) == 12
+    element = dataset[8]
+    assert element["synthetic"] is True
+    raw = torch.from_numpy(make_features(4, 5)[0].astype(np.float16))
+    torch.testing.assert_close(element["feature"], real.standardise(raw))
+    assert len(FeatureDataset([real, synthetic], "test")) == 2
+
+
+def test_fewer_synthetic_features_lie_within_more(write_set, make_rows):
+    sets = [write_set("real"), write_set("synthetic", make_synthetic(make_rows))]
+    chosen = [
+        {item["source"] for item in FeatureDataset(sets, most_synthetic=count).items if item["synthetic"]}
+        for count in (0, 1, 3, 4)
+    ]
+    assert [len(sources) for sources in chosen] == [0, 1, 3, 4]
+    assert chosen[1] < chosen[2] < chosen[3]
+    with pytest.raises(DatasetError, match="most_synthetic is 5, expected 0 to 4"):
+        FeatureDataset(sets, most_synthetic=5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network_sha256": "b" * 64}, f"network_sha256 is {'b' * 64}, expected {'a' * 64}"),
+        ({"level": "bottleneck"}, "level is bottleneck, expected decoder_3"),
+        ({"classes": ["A", "high", "low"]}, r"classes is \['A', 'high', 'low'\], expected \['high', 'low'\]"),
+    ],
+)
+def test_sets_of_another_network_level_or_classes_are_refused(write_set, make_rows, changes, message):
+    real = write_set("real")
+    other = write_set("other", make_synthetic(make_rows), **changes)
+    with pytest.raises(DatasetError, match=rf"other: {message}\. Extract again"):
+        FeatureDataset([real, other])
+
+
+def test_a_set_of_another_shape_is_refused(write_set):
+    features = write_set("set")
+    assert features.expect(feature_shape=[3, 4, 5], level="decoder_3") is features
+    with pytest.raises(DatasetError, match=r"feature_shape is \(3, 4, 5\), expected \(3, 8, 8\)"):
+        features.expect(feature_shape=(3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "message"),
+    [(["P0", "P4"], "trained on patient 'P4' of the validation split"), ([], "does not say whom its generator")],
+)
+def test_a_generator_that_knows_held_out_patients_is_refused(write_set, make_rows, trained_on, message):
+    sets = [write_set("real"), write_set("synthetic", make_synthetic(make_rows), trained_on=trained_on)]
+    with pytest.raises(DatasetError, match=message):
+        FeatureDataset(sets)
+
+
+def test_the_real_set_comes_first(write_set, make_rows):
+    sets = [write_set("synthetic", make_synthetic(make_rows)), write_set("real")]
+    with pytest.raises(DatasetError, match=r"holds synthetic features. Name the set of real ones first"):
+        FeatureDataset(sets)
+
+
+def test_a_class_without_training_rows_is_refused_for_every_split(write_set, make_rows):
+    features = write_set("set", [row for row in make_rows() if row["class"] == "high" or row["split"] != "training"])
+    for split in ("training", "test"):
+        with pytest.raises(DatasetError, match=r"no training row has class 'low'; there are \['high'\]"):
+            FeatureDataset(features, split)
+
+
+@pytest.mark.parametrize("name", [None, "medium"])
+def test_a_patient_without_class_is_refused(write_set, make_rows, name):
+    rows = [{**row, "class": name} if row["patient"] == "P5" else row for row in make_rows()]
+    with pytest.raises(DatasetError, match=rf"Patient 'P5' has class {name!r}, expected one of \['high', 'low'\]"):
+        FeatureDataset(write_set("set", rows), "test")
+
+
+def test_a_split_without_rows_is_refused(write_set, make_rows):
+    features = write_set("set", [row for row in make_rows() if row["split"] == "training"])
+    with pytest.raises(DatasetError, match="has no row of test"):
+        FeatureDataset(features, "test")
+
+
+def test_no_set_and_one_that_is_not_whole_yet(tmp_path):
+    with pytest.raises(DatasetError, match=r"No .*manifest.json: there are no features. Run configs/feature_acgan"):
+        FeatureSet(tmp_path / "set")
+    (tmp_path / ".set.making").mkdir()
+    with pytest.raises(DatasetError, match="its extraction was begun and not finished"):
+        FeatureSet(tmp_path / "set")
+
+
+def test_a_file_that_was_cut_is_refused(write_set):
+    features = write_set("set")
+    with open(features.file, "r+b") as stream:
+        stream.truncate(features.file.stat().st_size - 1)
+    with pytest.raises(DatasetError, match=r"bytes, expected \d+: it was cut or changed"):
+        FeatureSet(features.folder)
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_refused(write_set):
+    features = write_set("set")
+    with open(features.file, "r+b") as stream:
+        stream.truncate(features.file.stat().st_size - 1)
+    assert features.read(10).shape == (3, 4, 5)
+    with pytest.raises(DatasetError, match="ends within row 11: it was cut or changed"):
+        features.read(11)
+
+
+def test_numbers_that_the_manifest_does_not_describe_are_refused(write_set):
+    features = write_set("set")
+    change_manifest(features.folder, items=features.items[:3])
+    with pytest.raises(DatasetError, match=r"holds \(12, 3, 4, 5\) float16, its manifest says \(3, 3, 4, 5\) float16"):
+        FeatureSet(features.folder)
+    features.file.write_bytes(b"no array")
+    with pytest.raises(DatasetError, match=r"Cannot read .*features.npy"):
+        FeatureSet(features.folder)
+
+
+@pytest.mark.parametrize("key", ["level", "mean", "items", "trained_on"])
+def test_a_manifest_that_lacks_a_key_is_refused(write_set, key):
+    features = write_set("set")
+    change_manifest(features.folder, **{key: "absent"})
+    with pytest.raises(DatasetError, match=f"lacks or misstates '{key}'"):
+        FeatureSet(features.folder)
+
+
+def test_a_manifest_that_is_no_json_is_refused(write_set):
+    features = write_set("set")
+    (features.folder / "manifest.json").write_text("{")
+    with pytest.raises(DatasetError, match=r"Cannot read .*manifest.json"):
+        FeatureSet(features.folder)

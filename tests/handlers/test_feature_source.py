@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from scripts.data.feature_format import FeatureDescription
+from scripts.data.feature_writer import FeatureWriter
+from scripts.data.features import FeatureSet
+from scripts.handlers.export import write_trained_on
+from scripts.handlers.feature_source import FeatureSource, describe_features
+from scripts.handlers.training_state import CheckpointError
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> FeatureSet:
+    """Six rows of two channels around 1 and 20, of which five are training ones."""
+    description = FeatureDescription(
+        level="bottleneck",
+        feature_shape=(2, 3, 3),
+        network_sha256="0" * 64,
+        network_file="model.pt",
+        trained_on=["elsewhere"],
+        dataset="phantom",
+        classes=["LGG", "HGG"],
+        image_size=48,
+        image_channels=["FLAIR"],
+        dtype="float32",
+        minimum=0.0,
+    )
+    maker = torch.Generator().manual_seed(0)
+    values = torch.rand(6, 2, 3, 3, generator=maker) * torch.tensor([2.0, 40.0])[:, None, None]
+    with FeatureWriter(tmp_path / "features", description, 6) as writer:
+        for n, value in enumerate(values):
+            split = "test" if n == 5 else "training"
+            item = {"source": f"s{n}", "patient": f"p{n}", "class": "LGG", "split": split, "synthetic": None}
+            writer.append(value[None], [item])
+        return writer.finish()
+
+
+def write_pair(features: FeatureSet, folder: Path, *, patients: tuple[str, ...] = ("p0", "p1")) -> tuple[Path, Path]:
+    files = folder / "generator.pt", folder / "discriminator.pt"
+    for file in files:
+        write_trained_on(file, patients, describe_features(features))
+    return files
+
+
+def test_it_remembers_what_the_features_are_and_whom_they_show(features: FeatureSet, tmp_path: Path) -> None:
+    source = FeatureSource(*write_pair(features, tmp_path))
+    assert source.description.to_json() == {**features.description.to_json(), "trained_on": ["p0", "p1"]}
+
+
+def test_restoring_undoes_the_standardisation_of_the_set(features: FeatureSet, tmp_path: Path) -> None:
+    source = FeatureSource(*write_pair(features, tmp_path))
+    values = np.array(features.features)
+    mean, std = (f(values[:5], axis=(0, 2, 3))[:, None, None] for f in (np.mean, np.std))
+    torch.testing.assert_close(source.restore(torch.from_numpy((values - mean) / std)), torch.from_numpy(values))
+    assert source.restore(torch.full((1, 2, 3, 3), -100.0)).eq(0).all()  # not below what a ReLU leaves
+
+
+def test_bad_files(features: FeatureSet, tmp_path: Path) -> None:
+    generator, discriminator = write_pair(features, tmp_path)
+    write_trained_on(discriminator, ["p7"], describe_features(features))
+    with pytest.raises(CheckpointError, match="other features or patients"):
+        FeatureSource(generator, discriminator)
+    write_trained_on(generator, ["p0"])
+    with pytest.raises(CheckpointError, match=r"does not say of which features.*KeyError"):
+        FeatureSource(generator, discriminator)
+    write_trained_on(generator, ["p0"], {**describe_features(features), "mean": [0.0]})
+    with pytest.raises(CheckpointError, match="another number of channels"):
+        FeatureSource(generator, discriminator)
+    generator.with_suffix(".json").unlink()
+    with pytest.raises(CheckpointError, match="does not say which patients"):
+        FeatureSource(generator, discriminator)
+
+
+def test_the_account_is_plain_json(features: FeatureSet) -> None:
+    content = describe_features(features)
+    assert json.loads(json.dumps(content)) == content
