@@ -150,13 +150,11 @@ class FeatureDataset(Dataset):
         feature_sets: a set, or several; the first is the real one, whose mean and std standardise all.
         splits: "training", "validation", "test", or several of them. Synthetic rows are training rows.
         class_names: in the order of the indices; None for those of the real set.
-        most_synthetic: how many of the synthetic rows to use; None for all. With one seed fewer lie within more.
-        seed: of their choice.
 
     Raises:
         DatasetError: sets of different networks, levels, shapes or classes; synthetic features whose generator knows
             patients of the real set's validation or test split; a class that no training row has; a row without class
-            or with another; no row at all; more synthetic rows asked for than there are.
+            or with another; no row at all.
     """
 
     def __init__(
@@ -165,8 +163,6 @@ class FeatureDataset(Dataset):
         splits: str | Sequence[str] = "training",
         *,
         class_names: Sequence[str] | None = None,
-        most_synthetic: int | None = None,
-        seed: int = 0,
     ) -> None:
         self.feature_sets = [feature_sets] if isinstance(feature_sets, FeatureSet) else list(feature_sets)
         self.real = self.feature_sets[0]
@@ -175,15 +171,12 @@ class FeatureDataset(Dataset):
         if not wanted or not set(wanted) <= set(SPLITS):
             raise DatasetError(f"splits is {splits!r}, expected one or several of {', '.join(SPLITS)}.")
         self._check_sets()
-        rows = [
+        self.rows = [
             (k, row)
             for k, features in enumerate(self.feature_sets)
             for row, item in enumerate(features.items)
             if item["split"] in wanted
         ]
-        synthetic = [place for place in rows if self._item(place)["synthetic"]]
-        kept = set(synthetic if most_synthetic is None else _choose(synthetic, most_synthetic, seed))
-        self.rows = [place for place in rows if not self._item(place)["synthetic"] or place in kept]
         if not self.rows:
             raise DatasetError(f"{self.real.folder} has no row of {', '.join(wanted)}. Choose another split or fold.")
         self._check_classes()
@@ -271,12 +264,3 @@ def restore_features(
 def hidden_name(folder: Path) -> str:
     """Name of the folder beside it in which a set is made."""
     return f".{folder.name}.making"
-
-
-def _choose(places: Sequence[tuple[int, int]], most: int, seed: int) -> list[tuple[int, int]]:
-    if not 0 <= most <= len(places):
-        raise DatasetError(
-            f"most_synthetic is {most}, expected 0 to {len(places)}, the number of synthetic features. Generate more."
-        )
-    order = np.random.default_rng(seed).permutation(len(places))
-    return [places[n] for n in order[:most]]

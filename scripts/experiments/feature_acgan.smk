@@ -15,6 +15,9 @@ from scripts.experiments.feature_acgan_arms import make_arms, synthetic_count
 if "dataset_dir" not in config:
     config["dataset_dir"] = str(write_phantom(**config["phantom"]))
 
+if "pretraining" in config and "dataset_dir" not in config["pretraining"]:
+    raise WorkflowError("pretraining names no dataset_dir: expected the folder of the data set to pretrain the U-Net on.")
+
 RESULTS = config["results_dir"]
 ARMS = make_arms(config["arms"])
 SPACES = sorted({arm.generator for arm in ARMS.values() if arm.generator})  # features, and images as the paper's future work
@@ -74,7 +77,7 @@ rule pretrain:
     threads: THREADS
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
-        options=flags({**config["unet"], "cache_dir": config["cache_dir"], **config.get("pretraining", {})}),
+        options=flags({**SEEN, **config["unet"], **config.get("pretraining", {})}),
     shell:
         f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/feature_acgan_unet_train.json "
         "--output_dir {params.folder}/run --unet_file {output} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
@@ -129,7 +132,8 @@ rule gan:
         options=lambda w: flags(config[f"{w.space}_gan"]),
     shell:
         f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/feature_acgan_train.json --features_dir {{params.real}} "
-        "--output_dir {params.folder}/run --generator_file {output} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        "--output_dir {params.folder}/run --generator_file {output} "
+        "--discriminator_file {params.folder}/discriminator.pt {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 rule synthesise:

@@ -44,6 +44,9 @@ def collect(*configs: str) -> None:
     curves |= {f"classifier_{arm}": first / f"classifier_{arm}_seed{config['seeds'][0]}/run/curves.csv" for arm in arms}
     copy_curves({name: file for name, file in curves.items() if file.exists()}, results / "curves")
 
+    seconds = sum_seconds(results / "jobs", [folder.name for folder in folds.values()])
+    if "pretraining" in config:
+        seconds["pretraining"] = sum_seconds(results / "jobs", ["pretraining"])["run"]
     nearest = _join_nearest({space: first / space / "evaluation/nearest.json" for space in spaces})
     experiment = {
         "title": config["title"],
@@ -57,7 +60,7 @@ def collect(*configs: str) -> None:
         "seeds": config["seeds"],
         "image_size": config["image_size_pixels"],
         **describe_run("feature_acgan.smk", configs),
-        "seconds": sum_seconds(results / "jobs", [folder.name for folder in folds.values()]),
+        "seconds": seconds,
         "captions": _copy_pictures(first, spaces, results / "pictures"),
         "grading": {
             "classes": described.classes,

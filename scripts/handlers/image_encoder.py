@@ -13,6 +13,7 @@ from scripts.data.contract import DatasetError, Item
 from scripts.data.feature_format import hash_file
 from scripts.handlers.export import read_trained_on
 from scripts.handlers.feature_source import FeatureSource
+from scripts.handlers.training_state import load_network
 from scripts.inferers.features import FeatureInferer
 from scripts.networks.feature_unet import IMAGE, FeatureUNet, level_minimum
 from scripts.report.grids import image_pictures, write_grid
@@ -35,7 +36,7 @@ class ImageEncoder:
         description: of the features; `trained_on` lists the generator's and the U-Net's patients.
 
     Raises:
-        DatasetError: the generator does not make images, or the file is unreadable.
+        DatasetError: the generator does not make images, or makes pooled ones, or the file is unreadable.
         CheckpointError: nothing says whom the U-Net was trained on.
         ValueError: an unknown level.
     """
@@ -49,6 +50,12 @@ class ImageEncoder:
                 f"The generator makes features of level {made.level!r}, expected {IMAGE!r} where unet_file is given. "
                 "Leave unet_file out, or train a generator on what --level image extracts."
             )
+        size = (made.image_size, made.image_size)
+        if made.feature_shape[1:] != size:
+            raise DatasetError(
+                f"The generator makes images of {made.feature_shape[1:]} pixels, expected {size}, as the U-Net sees. "
+                "Extract them with --level image and without pooled_size, and train a generator on those."
+            )
         self.network = network.eval()
         self.inferer = inferer
         self.shown: dict[str, list[np.ndarray]] = {name: [] for name in made.classes}
@@ -60,6 +67,7 @@ class ImageEncoder:
             network_sha256=hash_file(network_file),
             network_file=Path(network_file).name,
             trained_on=sorted({*made.trained_on, *read_trained_on(network_file)}),
+            precision=str(inferer.precision).removeprefix("torch."),
             minimum=level_minimum(inferer.level),
         )
 
@@ -83,3 +91,24 @@ class ImageEncoder:
         titles = [name if len(self.modality) == 1 else f"{name} {self.modality[row]}" for name, row in rows]
         columns = [[pictures[name][n][row] for name, row in rows] for n in range(count)]
         write_grid(columns, file, row_titles=titles)
+
+
+def load_encoder(
+    network_file: str | Path | None,
+    source: FeatureSource,
+    inferer: FeatureInferer,
+    *,
+    widths: Sequence[int],
+    device: torch.device,
+) -> ImageEncoder | None:
+    """The encoder with a U-Net of these widths, None without a file; for configs.
+
+    Raises:
+        DatasetError, CheckpointError, ValueError: as `ImageEncoder`, or weights of other widths.
+    """
+    if network_file is None:
+        return None
+    network = FeatureUNet(len(source.description.image_channels), features=widths)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    load_network(network, network_file)
+    return ImageEncoder(network, network_file, source, inferer)

@@ -9,7 +9,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from scripts.data.contract import write_json
-from scripts.metrics.nearest import THUMBNAIL_SIZE, make_thumbnail, nearest_distances
+from scripts.metrics.nearest import THUMBNAIL_SIZE, make_thumbnail, mean_pairwise_distance, nearest_distances
 
 NAMED = 10  # images of each part, the nearest ones
 
@@ -18,7 +18,8 @@ class NearestImages:
     """Attached to an evaluator that runs through `ComparedSlices`.
 
     Written as `nearest.json`, an entry for each part but training: `images`, `median` and `least` distance from the
-    nearest training image, and `nearest`, the ten images that lie nearest, each with `name` and `distance`. Distances
+    nearest training image, `apart`, the mean distance of its own images from each other (near 0 where a generator has
+    collapsed to one), and `nearest`, the ten images that lie nearest, each with `name` and `distance`. Distances
     are mean absolute differences of 32-pixel thumbnails, in 0..2, the least over the training images and their mirror
     images along x, y and both, as the generator was shown them. Synthetic images that lie far nearer than held-out
     real ones repeat what their generator was shown.
@@ -56,11 +57,13 @@ class NearestImages:
         parts = {}
         for part, rows in self.rows.items():
             if part != "training":
-                distances = nearest_distances(np.stack([thumbnail for _, thumbnail in rows]), references)
+                samples = np.stack([thumbnail for _, thumbnail in rows])
+                distances = nearest_distances(samples, references)
                 parts[part] = {
                     "images": len(rows),
                     "median": float(np.median(distances)),
                     "least": float(distances.min()),
+                    "apart": mean_pairwise_distance(samples) if len(samples) > 1 else None,
                     "nearest": [
                         {"name": rows[n][0], "distance": float(distances[n])} for n in np.argsort(distances)[:NAMED]
                     ],

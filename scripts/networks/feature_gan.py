@@ -72,7 +72,7 @@ class FeatureGenerator(_Generator):
             brings the floor they were trained with.
 
     Raises:
-        ValueError: no (C, H, W), or a floor for another number of channels.
+        ValueError: no (C, H, W), no hidden layer, or a floor for another number of channels.
 
     Shapes: latent (B, latent_dim), class_index (B,) in 0 .. K - 1 -> (B, C, H, W) in fp32. Batches of one have no
     batch statistics where a hidden layer is 1x1: train with larger ones.
@@ -120,7 +120,7 @@ class FeatureDiscriminator(nn.Module):
         dropout: share of values set to 0 after each hidden layer; .5 in Odena's table 1.
 
     Raises:
-        ValueError: no (C, H, W).
+        ValueError: no (C, H, W), or no hidden layer.
 
     Shapes: (B, C, H, W) -> source logits (B,), real above 0, and class logits (B, K).
     """
@@ -137,6 +137,7 @@ class FeatureDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         channels, *size = _check_shape(feature_shape)
+        sizes = _halve_sizes(size, halvings)
         layers: list[nn.Module] = []
         for index in range(halvings):
             normalised = batch_norm and index > 0
@@ -146,7 +147,7 @@ class FeatureDiscriminator(nn.Module):
             layers += [nn.LeakyReLU(LEAKY_SLOPE), nn.Dropout(dropout)]
             channels = width
         self.layers = nn.Sequential(*layers, nn.Flatten())
-        length = width * math.prod(_halve_sizes(size, halvings)[-1])
+        length = width * math.prod(sizes[-1])
         self.source = nn.Linear(length, 1)
         self.classes = nn.Linear(length, class_count)
         self.apply(_init_normal)
@@ -312,6 +313,8 @@ def _check_shape(feature_shape: Sequence[int]) -> tuple[int, int, int]:
 
 def _halve_sizes(size: Sequence[int], halvings: int) -> list[tuple[int, ...]]:
     """A size and what each of so many convolutions of stride 2 leaves of it: halves, rounded up."""
+    if halvings < 1:
+        raise ValueError(f"halvings is {halvings}, expected 1 or more hidden layers: 3 for features, 5 for images.")
     sizes = [tuple(size)]
     for _ in range(halvings):
         sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))

@@ -230,7 +230,13 @@ def _read_trainings(folder: Path, experiment: Mapping[str, Any], arm: Arm) -> li
 
 
 def _read_run(run: Path, classes: Sequence[str]) -> ClassScores:
-    written = read_json(run / SUMMARY).get("classes")
+    summary = read_json(run / SUMMARY)
+    if (split := summary.get("split", "test")) != "test":
+        raise ResultsError(
+            f"{run / SUMMARY}: split is {split!r}, expected 'test': the validation split chose the classifier's epoch. "
+            "Run the evaluation without --split."
+        )
+    written = summary.get("classes")
     if written != list(classes):
         raise ResultsError(
             f"{run / SUMMARY}: classes is {written!r}, in experiment.json {list(classes)!r}; expected the same. Run "

@@ -143,6 +143,7 @@ def nearest_rows(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]
             "number": f"{part['images']:,}",
             "median": format_number(part["median"]),
             "least": format_number(part["least"]),
+            "apart": "\u2013" if part.get("apart") is None else format_number(part["apart"]),
         }
         for name, part in found.items()
     ]

@@ -35,15 +35,34 @@ CPGGAN = (
     "cpggan_detector_inference",
     "cpggan_detector_evaluate",
 )
-WORKFLOWS = ("train", "inference", "evaluate", *REDGAN, *LCGAN, *PGGAN_ENSEMBLE, *CPGGAN)
+FEATURE_ACGAN = (
+    "feature_acgan_unet_train",
+    "feature_acgan_features",
+    "feature_acgan_train",
+    "feature_acgan_inference",
+    "feature_acgan_evaluate",
+    "feature_acgan_classifier_train",
+    "feature_acgan_classifier_evaluate",
+)
+WORKFLOWS = ("train", "inference", "evaluate", *REDGAN, *LCGAN, *PGGAN_ENSEMBLE, *CPGGAN, *FEATURE_ACGAN)
 # overlay -> the workflows it is for; together they know all its keys
 OVERLAYS = {
     "smoke": WORKFLOWS,
-    "multi_gpu_train": ("train", "redgan_train", "lcgan_train", "lcgan_segmenter_train", "lcgan_classifier_train"),
+    "multi_gpu_train": (
+        "train",
+        "redgan_train",
+        "lcgan_train",
+        "lcgan_segmenter_train",
+        "lcgan_classifier_train",
+        "feature_acgan_unet_train",
+        "feature_acgan_train",
+    ),
     "redgan_spade": REDGAN,
     "redgan_no_class": REDGAN,
     "redgan_authors": ("redgan_train", "redgan_inference"),
     "redgan_corrected": ("redgan_train",),
+    "feature_acgan_wgan_gp": ("feature_acgan_train", "feature_acgan_inference"),
+    "feature_acgan_mlp": ("feature_acgan_train", "feature_acgan_inference"),
 }
 COMBINATIONS = [
     *((workflow,) for workflow in WORKFLOWS),
@@ -180,11 +199,14 @@ def test_shared_knobs_and_networks_agree() -> None:
         "filters"
     )
     cpggan = (
-        "dataset_dir only_class merge_box_classes most_boxes minimum_lesion_pixels box_class_count latent_distribution "
-        "latent_dim feature_base feature_max box_class_names width_multiplier spatial_pyramid"
+        "dataset_dir only_class only_box_class merge_box_classes most_boxes minimum_lesion_pixels strip_skull "
+        "box_class_count latent_distribution latent_dim feature_base feature_max box_class_names width_multiplier "
+        "spatial_pyramid"
     )
     segmenter = ("train", "inference", "evaluate")
     systems = {common: WORKFLOWS, redgan: (*segmenter, *REDGAN), lcgan: LCGAN, pggan: PGGAN_ENSEMBLE, cpggan: CPGGAN}
+    systems["features_dir classifier classifier_widths hidden_dim"] = FEATURE_ACGAN
+    systems["encoder_widths decoder_widths"] = (*segmenter, "cpggan_evaluate")
     for keys, names in systems.items():
         for key in keys.split():
             values = [read(name)[key] for name in names if key in read(name)]
@@ -198,16 +220,20 @@ def test_shared_knobs_and_networks_agree() -> None:
     standardise = read("pggan_ensemble_evaluate")["standardise"]["transforms"]
     assert standardise[-1] == read("pggan_ensemble_segmenter_train")["standardise"]
     segmenters = [read(name)["network_def"] for name in ("train", "inference", "evaluate", "redgan_evaluate")]
+    segmenters.append(read("cpggan_evaluate")["segmenter_def"])
     assert all(definition == read("redgan_train")["segmenter_def"] for definition in segmenters)
 
 
 def test_preprocessing_agrees() -> None:
-    steps = {name: read(name)["preprocessing"]["transforms"] for name in WORKFLOWS}
+    workflows = {name: read(name) for name in WORKFLOWS}
+    steps = {name: each["preprocessing"]["transforms"] for name, each in workflows.items() if "preprocessing" in each}
+    strip = {"_target_": "scripts.transforms.brain.StripSkulld", "_disabled_": "$not @strip_skull", "keys": "image"}
+    assert [steps[name].pop(3) for name in CPGGAN] == [strip] * len(CPGGAN)
     train = steps["train"]
     assert steps["redgan_evaluate"] == train
     assert steps["redgan_train"] == steps["redgan_inference"] == steps["lcgan_train"] == steps["lcgan_inference"]
     plain = ("lcgan_evaluate", "lcgan_segmenter_train", "lcgan_classifier_train", *PGGAN_ENSEMBLE[:-1], *CPGGAN)
-    for name in sorted({*plain} - {"cpggan_detector_inference"}):
+    for name in sorted({*plain, *FEATURE_ACGAN} & {*steps} - {"cpggan_detector_inference"}):
         assert steps[name] == train, name
     assert steps["lcgan_segmenter_evaluate"] == steps["evaluate"]
     assert steps["redgan_train"][:-1] == train

@@ -94,18 +94,6 @@ def test_synthetic_features_are_standardised_as_the_real_ones(write_set, make_ro
     assert len(FeatureDataset([real, synthetic], "test")) == 2
 
 
-def test_fewer_synthetic_features_lie_within_more(write_set, make_rows):
-    sets = [write_set("real"), write_set("synthetic", make_synthetic(make_rows))]
-    chosen = [
-        {item["source"] for item in FeatureDataset(sets, most_synthetic=count).items if item["synthetic"]}
-        for count in (0, 1, 3, 4)
-    ]
-    assert [len(sources) for sources in chosen] == [0, 1, 3, 4]
-    assert chosen[1] < chosen[2] < chosen[3]
-    with pytest.raises(DatasetError, match="most_synthetic is 5, expected 0 to 4"):
-        FeatureDataset(sets, most_synthetic=5)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -12,7 +12,7 @@ from scripts.data.contract import DatasetError
 from scripts.data.feature_format import FeatureDescription, hash_file
 from scripts.handlers.export import write_trained_on
 from scripts.handlers.feature_source import FeatureSource
-from scripts.handlers.image_encoder import ImageEncoder
+from scripts.handlers.image_encoder import ImageEncoder, load_encoder
 from scripts.inferers.features import FeatureInferer
 from scripts.networks.feature_unet import FeatureUNet
 
@@ -70,6 +70,8 @@ def test_the_features_say_whom_generator_and_unet_know(tmp_path: Path, unet) -> 
     assert (description.level, description.feature_shape, description.minimum) == ("bottleneck", (8, 2, 2), 0.0)
     assert description.trained_on == ["p1", "p2", "p7"]
     assert description.network_sha256 == hash_file(unet[1])
+    inferer = FeatureInferer("bottleneck", torch.bfloat16)
+    assert ImageEncoder(*unet, make_source(tmp_path, IMAGES), inferer).description.precision == "bfloat16"
 
 
 def test_a_picture_has_a_row_for_each_class_and_channel(tmp_path: Path, unet) -> None:
@@ -87,3 +89,18 @@ def test_a_generator_of_other_features_is_refused(tmp_path: Path, unet) -> None:
     source = make_source(tmp_path, replace(IMAGES, level="encoder_1"))
     with pytest.raises(DatasetError, match="level 'encoder_1', expected 'image' where unet_file is given"):
         ImageEncoder(*unet, source, FeatureInferer("bottleneck"))
+
+
+def test_a_generator_of_pooled_images_is_refused(tmp_path: Path, unet) -> None:
+    source = make_source(tmp_path, replace(IMAGES, feature_shape=(2, 8, 8)))
+    with pytest.raises(DatasetError, match=r"images of \(8, 8\) pixels, expected \(32, 32\), as the U-Net sees"):
+        ImageEncoder(*unet, source, FeatureInferer("bottleneck"))
+
+
+def test_the_encoder_is_there_where_a_file_is_named(tmp_path: Path, unet) -> None:
+    source, inferer = make_source(tmp_path, IMAGES), FeatureInferer("bottleneck")
+    choices = {"widths": [4, 4, 8, 8, 8], "device": torch.device("cpu")}
+    assert load_encoder(None, source, inferer, **choices) is None
+    encoder = load_encoder(unet[1], source, inferer, **choices)
+    images = torch.rand(1, 2, 32, 32)
+    torch.testing.assert_close(encoder(images, items("LGG")), unet[0].extract(images, "bottleneck"))

@@ -30,4 +30,7 @@ def test_copies_flipped_either_way_give_themselves_away(tmp_path):
     assert (said["synthetic"]["images"], said["synthetic"]["median"], said["synthetic"]["least"]) == (5, 0, 0)
     assert said["synthetic"]["nearest"][-1] == {"name": "s4", "distance": pytest.approx(0.25, rel=1e-5)}
     least = min(np.abs(other - trained[:, ::x, ::y]).mean() for x in (1, -1) for y in (1, -1))
+    assert said["held_out"]["apart"] is None
+    pairs = [np.abs(a - b).mean() for n, a in enumerate(flips) for b in flips[:n]]
+    assert said["synthetic"]["apart"] == pytest.approx(np.mean(pairs), rel=1e-5)
     assert said["held_out"]["least"] == pytest.approx(least, rel=1e-5)

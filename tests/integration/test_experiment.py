@@ -179,3 +179,30 @@ def test_detectors_with_and_without_synthetic_lesions(tmp_path: Path) -> None:
     page = (results / "report.html").read_text()
     assert all(text in page for text in ("Tiny", "mAP", "0.51", "data:image/png;base64"))
     assert "Nothing to be done" in run_workflow(config, "cpggan")
+
+
+@pytest.mark.slow
+def test_graders_with_and_without_synthetic_features(tmp_path: Path) -> None:
+    arms = ["real", "smote", "features_4", "images_4"]
+    gan = {"width": 8, "batch_size": 4, "max_epochs": 1, "samples_per_epoch": 8}
+    content = {
+        "folds": [2],  # both grades in every split
+        "arms": arms,
+        "unet": {"unet_widths": [4, 4, 8, 8, 8], "batch_size": 4, "max_epochs": 1, "samples_per_epoch": 8},
+        "features": {"class_key": "grade"},
+        "features_gan": gan,
+        "images_gan": {**gan, "halvings": 4},
+        "synthesis": {"keep_all": True},
+        "classifier": {"batch_size": 4, "max_epochs": 1, "samples_per_epoch": 8, "classifier_widths": [4, 4]},
+        "published": {"real": {"accuracy": {"HGG": 0.95, "LGG": 0.05, "all": 0.61}}},
+    }
+    config = write_config(tmp_path, slices=4, **content)
+    run_workflow(config, "feature_acgan")
+    results = tmp_path / "results"
+    experiment = json.loads((results / "experiment.json").read_text())
+    assert [arm["name"] for arm in experiment["arms"]] == arms
+    pictures = {f"{space}_{name}" for space in ("features", "images") for name in ("tsne_features", "feature_maps")}
+    assert set(experiment["captions"]) == {*pictures, "synthetic_images"}
+    page = (results / "report.html").read_text()
+    assert all(text in page for text in ("Tiny", "SMOTE", "0.61", "data:image/png;base64"))
+    assert "Nothing to be done" in run_workflow(config, "feature_acgan")

@@ -228,6 +228,18 @@ def test_sizes_that_disagree_are_refused() -> None:
         class_accuracy(scores_of("ab", [0, 1], [0.5, 0.5]), 2)
 
 
+def test_the_area_counts_pairs_within_a_fold() -> None:
+    """Each fold ranks perfectly, but one gives higher numbers: ranked together, 1 of 12 pairs is lost."""
+    low = scores_of("abc", [0, 0, 1], [0.1, 0.2, 0.3])
+    high = scores_of("defg", [0, 1, 1, 1], [0.6, 0.7, 0.8, 0.9])
+    joined = join_scores([low, high])
+    assert auc(joined).value == auc(vote(joined)).value == 1
+    together = ClassScores(joined.classes, joined.sources, joined.patients, joined.truths, joined.probabilities)
+    assert auc(together).value == pytest.approx(11 / 12)
+    reversed_low = scores_of("abc", [0, 0, 1], [0.3, 0.2, 0.1])
+    assert auc(join_scores([reversed_low, high])).value == pytest.approx(3 / 5)  # 0 of 2 pairs and 3 of 3
+
+
 def test_folds_are_joined() -> None:
     scores = random_scores(1)
     other = replace(scores, patients=[f"q{name}" for name in scores.patients])

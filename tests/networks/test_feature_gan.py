@@ -143,6 +143,8 @@ def test_bad_input() -> None:
     for build in (build_feature_generator, build_feature_discriminator):
         with pytest.raises(ValueError, match="architecture is 'unet'"):
             build("unet", (4, 8, 8), 2)
+        with pytest.raises(ValueError, match="halvings is 0, expected 1 or more hidden layers"):
+            build("convolutional", (4, 8, 8), 2, halvings=0)
 
 
 def test_images_take_five_hidden_layers() -> None:

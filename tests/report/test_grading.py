@@ -45,7 +45,8 @@ def value(results: Grading, unit: str, name: str, place: int = 0) -> float:
 @pytest.mark.parametrize("folds", [1, 2])
 def test_measures_by_hand_with_the_patients_of_all_folds_pooled(make_grading: Make, folds: int) -> None:
     results = read_grading(make_grading(runs=by_hand(), folds=folds))
-    of_patients = {"HGG": 1 / 2, "LGG": 1 / 2, "accuracy": 1 / 2, "balanced_accuracy": 1 / 2, "MCC": 0, "AUC": 3 / 4}
+    of_patients = {"HGG": 1 / 2, "LGG": 1 / 2, "accuracy": 1 / 2, "balanced_accuracy": 1 / 2, "MCC": 0}
+    of_patients["AUC"] = 3 / 4 if folds == 1 else 1  # b stands above c; with two folds a and c are one, b and d another
     assert {name: value(results, "patients", name) for name in of_patients} == pytest.approx(of_patients)
     of_slices = {"HGG": 3 / 4, "LGG": 1 / 2, "accuracy": 4 / 6, "balanced_accuracy": 5 / 8, "AUC": 6 / 8}
     assert {name: value(results, "slices", name) for name in of_slices} == pytest.approx(of_slices)
@@ -64,6 +65,14 @@ def test_the_rule_of_the_evaluation_makes_the_votes(make_grading: Make) -> None:
     assert value(read_grading(folder), "patients", "HGG") == 0.5  # b's slices draw, and the mean settles it
     file.write_text(json.dumps({"classes": ["HGG", "LGG"], "vote": "mean"}))
     with pytest.raises(ResultsError, match=r"vote by \['majority', 'mean'\]; expected one rule"):
+        read_grading(folder)
+
+
+def test_scores_of_the_validation_split_are_no_result(make_grading: Make) -> None:
+    folder = make_grading(runs=by_hand())
+    file = next(folder.glob("arms/*/*/classification.json"))
+    file.write_text(json.dumps({"classes": ["HGG", "LGG"], "vote": "mean", "split": "validation"}))
+    with pytest.raises(ResultsError, match="split is 'validation', expected 'test'"):
         read_grading(folder)
 
 
