@@ -11,6 +11,8 @@ from torch.utils.data import Sampler
 
 from scripts.data.slices import SliceDataset
 
+ALL = "all"  # a word, since the bundle runner ignores None on its command line
+
 
 class SeededSampler(Sampler[int]):
     """Draws an epoch's slices as a function of (seed, epoch) alone, so that a resumed run sees the same order.
@@ -65,7 +67,7 @@ def class_weights(class_indices: np.ndarray) -> np.ndarray:
     return 1.0 / counts[inverse] / len(values)
 
 
-def source_weights(dataset: SliceDataset, ratio: float | None = 1.0) -> np.ndarray | None:
+def source_weights(dataset: SliceDataset, ratio: float | str = 1.0) -> np.ndarray | None:
     """Weights (N,) under which synthetic slices are drawn `ratio` times as often as real ones.
 
     Larsson et al. 2022, section 3.2: "the real dataset and the synthetic dataset were sampled equally often"; Han et
@@ -73,19 +75,19 @@ def source_weights(dataset: SliceDataset, ratio: float | None = 1.0) -> np.ndarr
 
     Args:
         dataset: real and synthetic slices.
-        ratio: synthetic slices drawn per real one; None draws every slice alike, whatever it is.
+        ratio: synthetic slices drawn per real one; "all" draws every slice alike, whatever it is.
 
     Returns:
         None where all slices are drawn alike, or are of one source.
 
     Raises:
-        ValueError: a ratio that isn't positive.
+        ValueError: a ratio that isn't positive, or another word.
     """
-    if ratio is None:
+    if ratio == ALL:
         return None
-    if not ratio > 0:
+    if isinstance(ratio, str) or not ratio > 0:
         raise ValueError(
-            f"synthetic_ratio is {ratio}, expected a positive number, such as 1, or null for as many as there are. "
+            f"synthetic_ratio is {ratio!r}, expected a positive number, such as 1, or {ALL!r} for as many as there are. "
             "Leave --synthetic_dir out to train on real images alone."
         )
     synthetic = np.array([bool(dataset.data[volume].get("synthetic")) for volume, _ in dataset.index])

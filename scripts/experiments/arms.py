@@ -27,7 +27,11 @@ class Arm:
 
 
 def flags(options: dict[str, Any], target: str | None = None) -> str:
-    """Options as a command line; "{target}" becomes the target class."""
+    """Options as a command line; "{target}" becomes the target class.
+
+    None is left out: the bundle runner ignores it, so a config's default stays.
+    """
     filled = {name: value.format(target=target) if isinstance(value, str) else value for name, value in options.items()}
+    filled = {name: value for name, value in filled.items() if value is not None}
     shown = {name: json.dumps(value) if isinstance(value, list) else value for name, value in filled.items()}
     return " ".join(f"--{name} '{value}'" for name, value in shown.items())

@@ -38,6 +38,6 @@ def _make_arm(name: str) -> Arm:
             "per real one, such as gan_1 or gan_0.5. Synthetic slices without classical augmentation: gan_1_plain."
         )
     amount = "all synthetic" if found[1] == "all" else f"synthetic, 1:{found[1]}"
-    options: dict[str, Any] = {"synthetic_ratio": None if found[1] == "all" else float(found[1])}
+    options: dict[str, Any] = {"synthetic_ratio": "all" if found[1] == "all" else float(found[1])}
     options["augmented_slices"] = "real" if found[2] else "both"
     return Arm(f"Real + {amount}{', these not augmented' * bool(found[2])}", "gan", options, "cpggan")

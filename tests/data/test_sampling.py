@@ -92,9 +92,11 @@ def test_source_weights_by_hand():
 def test_synthetic_slices_are_drawn_so_many_times_as_often():
     weights = source_weights(slices(2, 3), ratio=2)
     np.testing.assert_allclose(weights[8:].sum() / weights[:8].sum(), 2)
-    assert source_weights(slices(2, 3), ratio=None) is None
+    assert source_weights(slices(2, 3), ratio="all") is None
     with pytest.raises(ValueError, match="synthetic_ratio is 0, expected a positive number"):
         source_weights(slices(2, 3), ratio=0)
+    with pytest.raises(ValueError, match="synthetic_ratio is 'each', expected a positive number"):
+        source_weights(slices(2, 3), ratio="each")
 
 
 def test_real_and_synthetic_slices_are_drawn_equally_often():

@@ -10,7 +10,7 @@ def test_names_say_how_many_synthetic_slices_and_what_is_augmented():
     assert [arm.kind for arm in arms.values()] == ["baseline", "alternative", "gan", "gan"]
     assert arms["real_plain"].options == {"augmented_slices": "none"}
     assert arms["gan_0.5"].options == {"synthetic_ratio": 0.5, "augmented_slices": "both"}
-    assert arms["gan_all_plain"].options == {"synthetic_ratio": None, "augmented_slices": "real"}
+    assert arms["gan_all_plain"].options == {"synthetic_ratio": "all", "augmented_slices": "real"}
     assert arms["real"].generator is None
     assert arms["gan_0.5"].generator
 
