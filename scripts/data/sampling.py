@@ -87,8 +87,8 @@ def source_weights(dataset: SliceDataset, ratio: float | str = 1.0) -> np.ndarra
         return None
     if isinstance(ratio, str) or not ratio > 0:
         raise ValueError(
-            f"synthetic_ratio is {ratio!r}, expected a positive number, such as 1, or {ALL!r} for as many as there are. "
-            "Leave --synthetic_dir out to train on real images alone."
+            f"synthetic_ratio is {ratio!r}, expected a positive number, such as 1, or {ALL!r} for as many as "
+            "there are. Leave --synthetic_dir out to train on real images alone."
         )
     synthetic = np.array([bool(dataset.data[volume].get("synthetic")) for volume, _ in dataset.index])
     if not 0 < synthetic.sum() < len(synthetic):
