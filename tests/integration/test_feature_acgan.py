@@ -78,7 +78,7 @@ def test_what_cannot_be_extracted_is_refused_before_slices_are_prepared(bundle, 
     assert f"{unet} was trained on patient" in line
     assert "Train the U-Net with the same --fold" in line
     line = bundle.fail("feature_acgan_features", **options, level="encoder_5")
-    assert "level is 'encoder_5', expected one of encoder_1, encoder_2" in line
+    assert "level is 'encoder_5', expected one of image, encoder_1" in line
     assert list(tmp_path.iterdir()) == []
 
 
