@@ -114,10 +114,6 @@ class FeatureSet:
         mean, std = (torch.from_numpy(values)[:, None, None].to(features.device) for values in (self.mean, self.std))
         return (features.float() - mean) / std
 
-    def restore(self, standardised: torch.Tensor) -> torch.Tensor:
-        """The inverse of `standardise`, not below the level's minimum."""
-        return restore_features(standardised, self.mean, self.std, minimum=self.description.minimum)
-
     def expect(
         self,
         *,

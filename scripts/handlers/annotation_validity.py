@@ -15,7 +15,7 @@ from scripts.data.contract import write_json
 from scripts.handlers.image_quality import without_nan
 from scripts.metrics.false_rims import rim_share
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
-from scripts.metrics.statistics import average_by_patient, bootstrap_interval
+from scripts.metrics.statistics import mean_by_patient
 
 BACKGROUND = -0.95  # channels below it are dark
 SQUARE = np.ones((3, 3), dtype=bool)
@@ -85,13 +85,14 @@ class AnnotationValidity:
     def _summarise(self, rows: Sequence[Row]) -> dict[str, Any]:
         with_lesion = [row for row in rows if row["components"]]
         shares = np.array([row["shares"] for row in with_lesion]).reshape(-1, len(self.labels))
+        units = [row["unit"] for row in with_lesion]  # patients; every synthetic image is one of its own
         summary = {
             "images": len(rows),
             "lesion_images": len(with_lesion) / len(rows),
             "label_percent": {name: _mean(100 * shares[:, n]) for n, name in enumerate(self.labels)},
             "components": _mean([row["components"] for row in with_lesion]),
-            "rim_share": _mean_by_unit(with_lesion, "rim_share"),
-            "outside_head_share": _mean_by_unit(with_lesion, "outside_head_share"),
+            "rim_share": mean_by_patient(units, [row["rim_share"] for row in with_lesion]),
+            "outside_head_share": mean_by_patient(units, [row["outside_head_share"] for row in with_lesion]),
         }
         if "nearest" in rows[0]:
             nearest = [row["nearest"] for row in rows]
@@ -123,10 +124,3 @@ def describe_annotation(image: np.ndarray, label: np.ndarray, foreground_count: 
 
 def _mean(values: Any) -> float:
     return float(np.mean(values)) if len(values) else math.nan
-
-
-def _mean_by_unit(rows: Sequence[Row], key: str) -> dict[str, float]:
-    """Mean over patients with a bootstrap interval over them; every synthetic image is a patient of its own."""
-    _, means = average_by_patient([row["unit"] for row in rows], [row[key] for row in rows])
-    low, high = bootstrap_interval(means) if len(means) else (math.nan, math.nan)
-    return {"value": _mean(means), "low": low, "high": high, "n": len(means)}

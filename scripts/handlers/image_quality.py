@@ -16,7 +16,7 @@ from scripts.metrics.class_specificity import class_specificity
 from scripts.metrics.frechet import frechet_with_floor
 from scripts.metrics.kernel_distance import kernel_with_floor
 from scripts.metrics.overlap import PatientOverlap
-from scripts.metrics.statistics import bootstrap_interval
+from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.wrapping import freeze
 
 REAL = ("training", "held_out")
@@ -97,8 +97,8 @@ class ImageQuality:
         parts = (*(self.rows[part] for part in REAL), synthetic)
         training, held_out, _ = parts
         quality: dict[str, Any] = {
-            "mask_dice": _mean_by_patient(synthetic),
-            "mask_dice_held_out_real": _mean_by_patient(held_out),
+            "mask_dice": mean_by_patient(synthetic["patient"], synthetic["overlap"]),
+            "mask_dice_held_out_real": mean_by_patient(held_out["patient"], held_out["overlap"]),
         }
         if min(len(part["features"]) for part in parts) > 1:  # one image has no covariance
             steps = [-(-len(part["features"]) // (self.most_images or len(part["features"]))) for part in parts]
@@ -135,17 +135,6 @@ def intensity_statistics(image: np.ndarray) -> np.ndarray:
         gradient = np.hypot(*np.gradient(channel)).mean()
         values += [*deciles, gradient]
     return np.array(values, dtype=np.float32)
-
-
-def _mean_by_patient(rows: dict[str, list[Any]]) -> dict[str, float]:
-    """Mean over source patients of their images' Dice, with a bootstrap interval over patients."""
-    by_patient: dict[str, list[float]] = {}
-    for patient, dice in zip(rows["patient"], rows["overlap"], strict=True):
-        if not math.isnan(dice):
-            by_patient.setdefault(patient, []).append(dice)
-    means = [float(np.mean(values)) for values in by_patient.values()]
-    low, high = bootstrap_interval(means) if means else (math.nan, math.nan)
-    return {"value": float(np.mean(means)) if means else math.nan, "low": low, "high": high, "n": len(means)}
 
 
 def without_nan(value: Any) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from scripts.data.contract import DatasetError
-from scripts.data.features import FeatureDataset, FeatureSet
+from scripts.data.features import FeatureDataset, FeatureSet, restore_features
 
 
 def change_manifest(folder, **changes):
@@ -44,13 +45,14 @@ def test_standardised_training_features_have_mean_0_and_std_1_per_channel(write_
 def test_restoring_undoes_standardising_and_keeps_to_the_minimum(write_set, make_features):
     features = write_set("set", dtype="float32")
     original = torch.from_numpy(make_features(12))
-    torch.testing.assert_close(features.restore(features.standardise(original)), original, atol=1e-5, rtol=0)
-    assert features.restore(torch.full((1, 3, 4, 5), -50.0)).unique().tolist() == [0]
+    restore = partial(restore_features, mean=features.mean, std=features.std)
+    torch.testing.assert_close(restore(features.standardise(original), minimum=0.0), original, atol=1e-5, rtol=0)
+    assert restore(torch.full((1, 3, 4, 5), -50.0), minimum=0.0).unique().tolist() == [0]
     floor = torch.tensor(features.floor)
     torch.testing.assert_close(floor[:, None, None].expand(3, 4, 5), features.standardise(torch.zeros(3, 4, 5)))
     unbounded = write_set("unbounded", minimum=None)
     assert unbounded.floor is None
-    assert unbounded.restore(torch.full((1, 3, 4, 5), -50.0)).max() < 0
+    assert restore(torch.full((1, 3, 4, 5), -50.0), minimum=None).max() < 0
 
 
 def test_elements_say_class_and_patient(write_set):

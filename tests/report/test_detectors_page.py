@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from scripts.report.detectors_page import _score_table, _size_table, describe_ar
 from scripts.report.files import ResultsError
 from scripts.report.page import write_report
 from scripts.report.results import Arm
+from tests.report.html_checker import Checker
 
 Make = Callable[..., Path]
 REAL, GAN, MORE = Arm("real", "Real", "baseline", {}), Arm("gan", "GAN", "gan", {}), Arm("more", "More", "gan", {})
@@ -38,32 +38,6 @@ EXTRAS: dict[str, Any] = {
     },
     "nearest": {"synthetic": {"images": 4000, "median": 0.1234, "least": 0.05, "nearest": []}},
 }
-
-
-class Checker(HTMLParser):
-    """Tells unbalanced tags, and notes headings."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.complaints: list[str] = []
-        self.headings: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        pass
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open.pop() != tag:
-            self.complaints.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in ("h2", "h3"):
-            self.headings.append(data)
 
 
 def result(arm: Arm, mean: float, p: float | None = 0.01) -> Comparison:

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Callable
 from html import unescape
-from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from scripts.metrics.statistics import sign_flip_test
 from scripts.report.ensemble_page import compare_members, ensemble_section
 from scripts.report.page import write_report
 from scripts.report.results import Results, read_results
+from tests.report.html_checker import Checker
 
 GAINS = {"real": 0.0, "s1": -0.14, "s3": -0.1, "s5": -0.07, "r1": 0.0, "r5": 0.0, "snap5": -0.12}
 FAMILIES = [
@@ -64,27 +64,6 @@ def make(tmp_path: Path) -> Make:
         return tmp_path
 
     return write
-
-
-class Checker(HTMLParser):
-    """Tells unbalanced tags."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.complaints: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        pass
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open.pop() != tag:
-            self.complaints.append(tag)
 
 
 def section(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from scripts.report.grading import read_grading
 from scripts.report.grading_page import _generated, _published, _score_table, describe_findings
 from scripts.report.page import write_report
 from scripts.report.results import Arm
-from tests.report.test_detectors_page import Checker
+from tests.report.html_checker import Checker
 
 Make = Callable[..., Path]
 REAL, OVER = Arm("real", "Real", "baseline", {}), Arm("over", "Oversampling", "alternative", {})
