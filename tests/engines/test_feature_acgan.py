@@ -180,6 +180,17 @@ def test_bad_input() -> None:
         FeatureACGANStep(*networks, *optimizers, class_count=2, adversarial="wgan_gp")
 
 
+def test_batch_norm_sees_real_and_generated_features_in_one_batch() -> None:
+    networks = FeatureGenerator(SHAPE, 2, latent_dim=4, width=4), FeatureDiscriminator(SHAPE, 2, width=4, dropout=0.0)
+    optimizers = [torch.optim.SGD(network.parameters(), lr=0.0) for network in networks]
+    step, seen = FeatureACGANStep(*networks, *optimizers, class_count=2, latent_dim=4), []
+    norms = [m for m in networks[1].modules() if isinstance(m, nn.BatchNorm2d)]
+    norms[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    step(ENGINE, batch(6))
+    assert [len(x) for x in seen] == [12, 12]  # one pass for either update
+    torch.testing.assert_close(seen[0], seen[1])
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_the_real_networks_learn_two_classes(precision: torch.dtype) -> None:
     torch.manual_seed(0)
@@ -190,8 +201,10 @@ def test_the_real_networks_learn_two_classes(precision: torch.dtype) -> None:
     for _ in range(150):
         classes = torch.randint(2, (16,))
         features = means[classes] + 0.3 * torch.randn(16, 2)
-        output = step(ENGINE, {"feature": features[:, :, None, None], "class": classes})
-    assert output["real_class_accuracy"] == 1
-    made = networks[0].eval()(torch.randn(100, 4), torch.arange(100) % 2).detach().flatten(1)
-    right = (made @ means[0] > 0) == (torch.arange(100) % 2 == 0)  # the side of the line between the means
+        step(ENGINE, {"feature": features[:, :, None, None], "class": classes})
+    asked = torch.arange(100) % 2
+    new = means[asked] + 0.3 * torch.randn(100, 2)
+    assert (networks[1].eval()(new[:, :, None, None])[1].argmax(1) == asked).all()
+    made = networks[0].eval()(torch.randn(100, 4), asked).detach().flatten(1)
+    right = (made @ means[0] > 0) == (asked == 0)  # the side of the line between the means
     assert right.float().mean() > 0.9
