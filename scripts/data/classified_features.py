@@ -15,6 +15,7 @@ from scripts.data.contract import DatasetError
 from scripts.data.features import FeatureDataset, FeatureSet
 from scripts.data.sampling import class_weights
 from scripts.data.smote import Interpolation, draw_interpolations
+from scripts.metrics.classification import find_contradiction
 
 BALANCING = ("none", "class_weights", "oversampling", "smote")
 SYNTHETIC_SPLITS = ("equal", "balance")
@@ -148,14 +149,14 @@ def held_out_features(
         DatasetError: no row, a lacking class, or a patient of several classes, on whose class slices cannot vote.
     """
     features = FeatureDataset(FeatureSet(features_dir), split)
-    known: dict[str, str] = {}
-    for item in features.items:
-        if known.setdefault(item["patient"], item["class"]) != item["class"]:
-            raise DatasetError(
-                f"{features_dir}: patient {item['patient']!r} has slices of the classes {known[item['patient']]!r} and "
-                f"{item['class']!r}, expected one, on which they vote. Correct dataset.json and extract again."
-            )
-    missing = sorted(set(features.class_names) - set(known.values()))
+    classes = [item["class"] for item in features.items]
+    if contradiction := find_contradiction([item["patient"] for item in features.items], classes):
+        patient, names = contradiction
+        raise DatasetError(
+            f"{features_dir}: patient {patient!r} has slices of the classes {' and '.join(map(repr, names))}, expected "
+            "one, on which they vote. Correct dataset.json and extract again."
+        )
+    missing = sorted(set(features.class_names) - set(classes))
     if every_class and missing:
         raise DatasetError(
             f"{features_dir}: no {split} row has class {missing[0]!r}, expected every class, since the balanced "

@@ -145,7 +145,6 @@ class FeatureDataset(Dataset):
     Args:
         feature_sets: a set, or several; the first is the real one, whose mean and std standardise all.
         splits: "training", "validation", "test", or several of them. Synthetic rows are training rows.
-        class_names: in the order of the indices; None for those of the real set.
 
     Raises:
         DatasetError: sets of different networks, levels, shapes or classes; synthetic features whose generator knows
@@ -157,12 +156,10 @@ class FeatureDataset(Dataset):
         self,
         feature_sets: FeatureSet | Sequence[FeatureSet],
         splits: str | Sequence[str] = "training",
-        *,
-        class_names: Sequence[str] | None = None,
     ) -> None:
         self.feature_sets = [feature_sets] if isinstance(feature_sets, FeatureSet) else list(feature_sets)
         self.real = self.feature_sets[0]
-        self.class_names = list(self.real.description.classes if class_names is None else class_names)
+        self.class_names = list(self.real.description.classes)
         wanted = [splits] if isinstance(splits, str) else list(splits)
         if not wanted or not set(wanted) <= set(SPLITS):
             raise DatasetError(f"splits is {splits!r}, expected one or several of {', '.join(SPLITS)}.")

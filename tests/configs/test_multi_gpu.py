@@ -12,7 +12,13 @@ import torch
 
 Runner = Callable[..., str]
 GAN = ["generator", "discriminator"]
-NETWORKS = {"train": ["network"], "redgan_train": GAN, "lcgan_train": GAN}
+NETWORKS = {
+    "train": ["network"],
+    "redgan_train": GAN,
+    "lcgan_train": GAN,
+    "feature_acgan_train": GAN,
+    "feature_acgan_classifier_train": ["network"],
+}
 
 
 def weights(folder: Path, name: str, rank: int) -> dict[str, torch.Tensor]:
@@ -27,7 +33,12 @@ def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 
 
 @pytest.fixture
-def train(run_bundle: Runner, tmp_path: Path) -> Callable[..., str]:
+def features(write_features: Callable[..., Path], tmp_path: Path) -> Path:
+    return write_features(tmp_path / "features", {"training": "HHHLLL" * 3, "validation": "HHHLLL"})
+
+
+@pytest.fixture
+def train(run_bundle: Runner, features: Path, tmp_path: Path) -> Callable[..., str]:
     """Trains on two ranks, each of which leaves its weights in the run's folder."""
 
     def run(workflow: str, folder: Path, *, max_epochs: int) -> str:
@@ -36,7 +47,7 @@ def train(run_bundle: Runner, tmp_path: Path) -> Callable[..., str]:
         leaving = json.loads((Path(__file__).parents[2] / "configs" / "multi_gpu_train.json").read_text())["finalize"]
         overlay = tmp_path / "finalize.json"
         overlay.write_text(json.dumps({"finalize": [*saving, *leaving]}))
-        options = {"runs_dir": folder, "max_epochs": max_epochs, "samples_per_epoch": 12}
+        options = {"runs_dir": folder, "max_epochs": max_epochs, "samples_per_epoch": 12, "features_dir": features}
         return run_bundle(workflow, "multi_gpu_train", str(overlay), ranks=2, options=options)
 
     return run
