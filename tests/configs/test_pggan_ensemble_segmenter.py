@@ -179,4 +179,5 @@ def test_evaluation_loads_and_builds_as_training_does() -> None:
     ]
     for key in ("network_def", "filters", "deep_unet_file", "output_dir", "image_size_pixels", "description"):
         assert train[key] == evaluation[key], key
-    assert train["validate"]["dataset"]["transform"] == "@standardise"
+    assert train["validate"]["dataset"]["transform"] == "@validate#preprocessing"
+    assert train["validate"]["preprocessing"] == "@standardise"

@@ -25,7 +25,7 @@ ADDED_BY_MONAI = {
     "filepath",
     "ckpt_file",
 }
-ADDED_BY_MONAI |= {"key_in_ckpt", "input_shape"}
+ADDED_BY_MONAI |= {"key_in_ckpt", "input_shape", "tracking_uri", "experiment_name", "run_name"}
 
 
 def documented_commands(start: str) -> list[tuple[str, list[str]]]:

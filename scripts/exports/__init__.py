@@ -1,0 +1,1 @@
+"""Synthetic sets in the formats of other tools."""

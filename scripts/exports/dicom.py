@@ -1,0 +1,144 @@
+"""DICOM Secondary Capture, marked as synthetic in the standard's own tags (PS3.3; recent editions for the first).
+
+- Synthetic Data (0008,001C) YES (C.12.1, SOP Common): made artificially, not a faithful image of anybody.
+- Conversion Type (0008,0064) SYN (C.8.6.1): synthetic image.
+- Image Type (0008,0008) DERIVED, SECONDARY, SYNTHETIC; Derivation Description says by which generator.
+- Patient's Name and ID, Study and Series Description begin with SYNTHETIC, for viewers that show nothing else.
+- Contributing Equipment Sequence (0018,A001): this software as processing equipment.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset as DicomDataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+from scripts.data.contract import write_json
+from scripts.exports.entries import NOTICE, Entry, Selection, show_progress
+from scripts.exports.files import BOX_COLUMNS, box_rows, write_table
+
+STEPS = 62_500  # of the stored numbers: 2 / 62500 is a short decimal, as the tag for the slope wants
+SLOPE, INTERCEPT = "0.000032", "-1"
+INTENSITIES = "16 bits: stored * Rescale Slope + Rescale Intercept is the generator's value in [-1, 1]"
+SOFTWARE = "Lesion GAN augmentation"
+LONG_STRING = 64  # characters of VR LO
+
+
+def write_dicom(folder: Path, selection: Selection) -> None:
+    """Writes a folder per image with `channel_<n>.dcm` and `label.dcm`; of sets with boxes `boxes.csv` beside them.
+
+    Each image is a patient and a study of its own, each channel and the label map a series of one instance. The same
+    image gets the same UIDs in every export.
+
+    Args:
+        folder: exists and is empty.
+        selection: with label maps or boxes.
+    """
+    boxes: list[dict[str, Any]] = []
+    for entry in show_progress(selection.entries, len(selection.entries)):
+        picture = entry.read()
+        (folder / entry.name).mkdir()
+        study = generate_uid(entropy_srcs=[_identify(entry), picture.image.tobytes().hex()])
+        for number, channel in enumerate(picture.plane):
+            stored = np.rint((channel + 1) / 2 * STEPS).astype(np.uint16)
+            instance = _make_instance(entry, stored, study, number, selection.description.modality[number])
+            instance.RescaleIntercept, instance.RescaleSlope, instance.RescaleType = INTERCEPT, SLOPE, "US"
+            instance.WindowCenter, instance.WindowWidth, instance.VOILUTFunction = "0", "2", "LINEAR_EXACT"
+            instance.save_as(folder / entry.name / f"channel_{number}.dcm", enforce_file_format=True)
+        if picture.label is None:
+            boxes += box_rows(entry.name, entry.find_boxes(picture), selection.description.labels)
+        else:
+            number = selection.description.channel_count
+            instance = _make_instance(entry, picture.label[..., 0], study, number, "label map")
+            names = ", ".join(f"{n} {name}" for n, name in enumerate(selection.description.labels))
+            instance.ImageComments = f"Label map: {names}. {NOTICE}"
+            instance.save_as(folder / entry.name / "label.dcm", enforce_file_format=True)
+    if not selection.has_masks:
+        write_table(folder / "boxes.csv", BOX_COLUMNS, boxes)
+    write_json(folder / "synthetic.json", selection.summary(INTENSITIES))
+
+
+def _make_instance(entry: Entry, stored: np.ndarray, study: str, number: int, kind: str) -> DicomDataset:
+    """A Secondary Capture instance of a plane (X, Y), uint8 or uint16, without rescale."""
+    instance = DicomDataset()
+    series = generate_uid(entropy_srcs=[study, f"series {number}"])
+    instance.SOPClassUID = SecondaryCaptureImageStorage
+    instance.SOPInstanceUID = generate_uid(entropy_srcs=[series, "1"])
+    instance.SpecificCharacterSet = "ISO_IR 192"
+    instance.SyntheticData = "YES"
+    instance.PatientName = f"SYNTHETIC^{_shorten(entry.name)}"
+    instance.PatientID = _shorten(f"SYNTHETIC {entry.name}")
+    instance.StudyInstanceUID, instance.SeriesInstanceUID = study, series
+    instance.StudyDescription = "SYNTHETIC, of no patient; for research only"
+    instance.SeriesDescription = _shorten(f"SYNTHETIC {kind}")
+    instance.SeriesNumber, instance.InstanceNumber = number + 1, 1
+    instance.Modality, instance.ConversionType = "OT", "SYN"
+    instance.ImageType = ["DERIVED", "SECONDARY", "SYNTHETIC"]
+    instance.DerivationDescription = _describe_derivation(entry)
+    instance.ImageComments = NOTICE
+    instance.BurnedInAnnotation, instance.LossyImageCompression = "NO", "00"
+    instance.Manufacturer, instance.ManufacturerModelName = SOFTWARE, _shorten(_system(entry))
+    instance.ContributingEquipmentSequence = [_describe_equipment(entry)]
+    # the standard wants these tags, and nothing is known: there is no patient, visit or direction
+    for keyword in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"):
+        setattr(instance, keyword, "")
+    instance.ReferringPhysicianName, instance.PatientOrientation = "", ""
+    bits = 8 * stored.itemsize
+    instance.SamplesPerPixel, instance.PhotometricInterpretation = 1, "MONOCHROME2"
+    instance.Columns, instance.Rows = stored.shape
+    instance.BitsAllocated, instance.BitsStored, instance.HighBit = bits, bits, bits - 1
+    instance.PixelRepresentation = 0
+    pixels = np.ascontiguousarray(stored.T).astype(stored.dtype.newbyteorder("<")).tobytes()  # (Y, X)
+    instance.PixelData = pixels + b"\0" * (len(pixels) % 2)
+    instance["PixelData"].VR = "OW" if bits == 16 else "OB"
+    instance.file_meta = FileMetaDataset()
+    instance.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return instance
+
+
+def _describe_equipment(entry: Entry) -> DicomDataset:
+    purpose = DicomDataset()
+    purpose.CodeValue, purpose.CodingSchemeDesignator = "109102", "DCM"
+    purpose.CodeMeaning = "Processing Equipment"
+    equipment = DicomDataset()
+    equipment.PurposeOfReferenceCodeSequence = [purpose]
+    equipment.Manufacturer, equipment.ManufacturerModelName = SOFTWARE, _shorten(_system(entry))
+    equipment.SoftwareVersions = _shorten(
+        f"generator {entry.item['synthetic'].get('generator_sha256', 'unknown')[:40]}"
+    )
+    equipment.ContributionDescription = NOTICE
+    return equipment
+
+
+def _describe_derivation(entry: Entry) -> str:
+    """One sentence of up to 1024 characters."""
+    known = entry.item["synthetic"]
+    parts = [f"{NOTICE} System {_system(entry)}, seed {known.get('seed', 'unknown')}"]
+    if known.get("source_patient"):
+        parts.append(f"lesions asked for as in patient {known['source_patient']}")
+    if entry.item["class"]:
+        parts.append(f"class {entry.item['class']}")
+    parts.append(f"generator SHA-256 {known.get('generator_sha256', 'unknown')}")
+    return _clean("; ".join(parts))[:1024]
+
+
+def _identify(entry: Entry) -> str:
+    return f"{entry.name} {entry.item['synthetic'].get('generator_sha256', '')}"
+
+
+def _system(entry: Entry) -> str:
+    return str(entry.item["synthetic"].get("system", "unknown"))
+
+
+def _shorten(text: str) -> str:
+    return _clean(text)[:LONG_STRING]
+
+
+def _clean(text: str) -> str:
+    """Without what separates values and components in DICOM."""
+    return re.sub(r"[\\^=\x00-\x1f]", "_", text)

@@ -1,0 +1,147 @@
+"""`export`: writes synthetic sets in the formats of other tools."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.data.contract import DatasetError
+
+FORMATS = ("decathlon", "nnunet", "coco", "yolo", "dicom", "png")
+WITH_MASKS = ("decathlon", "nnunet")
+OPTIONS = {"real": WITH_MASKS, "fold": ("decathlon",), "channels": ("coco", "yolo"), "dataset_id": ("nnunet",)}
+
+
+def export(
+    *sets: str,
+    to: str,
+    output: str,
+    real: str | None = None,
+    fold: int | None = None,
+    channels: Any = None,
+    dataset_id: int | None = None,
+) -> None:
+    """Writes one or several synthetic sets in the format of another tool; every image stays marked as synthetic.
+
+    Args:
+        sets: folders of synthetic sets; several (one per generator or fold) are written as one.
+        to: decathlon, nnunet, coco, yolo, dicom or png.
+        output: a new folder.
+        real: decathlon, nnunet: the real data set to write beside them, in training, validation and test parts in
+            which no synthetic image meets a patient that its generator knows.
+        fold: decathlon with --real: of the cross-validation, as in the generator's training.
+        channels: coco, yolo: one channel, or three for red, green and blue, such as 0,1,2; by default all.
+        dataset_id: nnunet: number of the data set, 1 to 999; by default 501.
+
+    Raises:
+        DatasetError: an unknown format or option, an existing output, sets that the format cannot take, or a leak
+            between synthetic and held-out images; nothing is left half-written.
+    """
+    given = {"real": real, "fold": fold, "channels": channels, "dataset_id": dataset_id}
+    _check_options(to, {name: value for name, value in given.items() if value is not None})
+    folder = Path(str(output)).expanduser().absolute()
+    if folder.exists():
+        raise DatasetError(f"{folder} exists, expected a new folder. Name another --output, or remove that one.")
+    from scripts.exports.entries import select_synthetic  # loads MONAI: not at --help
+
+    selection = select_synthetic(sets)
+    if to in WITH_MASKS and not selection.has_masks:
+        raise DatasetError(
+            f"{selection.sets[0].root} has boxes in place of label maps, which {to} cannot take. "
+            "Export it to coco, yolo, dicom or png."
+        )
+    write, notes = _prepare(to, selection, given)
+    start = time.perf_counter()
+    _publish(write, folder)
+    seconds = time.perf_counter() - start
+    count = len(selection.entries)
+    print(f"Wrote {count} synthetic images to {folder} ({to}) in {seconds:.1f} s.")
+    for note in notes:
+        print(note)
+
+
+def _check_options(to: str, given: dict[str, Any]) -> None:
+    if to not in FORMATS:
+        raise DatasetError(f"--to is {to!r}, expected one of {', '.join(FORMATS)}.")
+    for name, value in given.items():
+        if to not in OPTIONS[name]:
+            raise DatasetError(
+                f"--{name} is {value!r}, but {to} has no such option; it is for {', '.join(OPTIONS[name])}."
+            )
+    if "fold" in given and "real" not in given:
+        raise DatasetError("--fold says how to split real images. Name these with --real.")
+    number = given.get("dataset_id", 501)
+    if not isinstance(number, int) or not 1 <= number <= 999:
+        raise DatasetError(f"--dataset_id is {number!r}, expected a number from 1 to 999.")
+
+
+def _prepare(to: str, selection: Any, given: dict[str, Any]) -> tuple[Callable[[Path], None], list[str]]:
+    """What writes the format into an empty folder, and what to tell the user then; refuses all that it can before."""
+    if to == "decathlon":
+        from scripts.exports.decathlon import write_decathlon
+        from scripts.exports.real import split_real
+
+        real = None if given["real"] is None else split_real(given["real"], selection, fold=given["fold"])
+        counts = {} if real is None else {split: len(entries) for split, entries in real.splits.items()}
+        notes = [f"Real images: {', '.join(f'{split} {n}' for split, n in counts.items())}."] if counts else []
+        return lambda folder: write_decathlon(folder, selection, real=real), notes
+    if to == "nnunet":
+        from scripts.exports.nnunet import plan_folds, write_nnunet
+
+        folds = None if given["real"] is None else plan_folds(given["real"], selection)
+        number = given["dataset_id"] or 501
+        notes = ["No splits_final.json: there is nobody real to validate on. Export with --real, or add your own."]
+        if folds is not None:
+            made = {entry.name for entry in selection.entries}
+            notes = [
+                f"fold {n}: trains on {len(set(fold['train']) - made)} real and {len(made & set(fold['train']))} "
+                f"synthetic cases, validates {len(fold['val'])} real ones"
+                for n, fold in enumerate(folds.splits)
+            ]
+        return lambda folder: write_nnunet(folder, selection, dataset_id=number, folds=folds), notes
+    if to in ("coco", "yolo"):
+        from scripts.exports.coco import write_coco
+        from scripts.exports.files import check_channels
+        from scripts.exports.yolo import write_yolo
+
+        channels = check_channels(_parse_channels(given["channels"]), selection.description.modality)
+        write = write_coco if to == "coco" else write_yolo
+        return lambda folder: write(folder, selection, channels=channels), []
+    if to == "dicom":
+        try:
+            from scripts.exports.dicom import write_dicom
+        except ModuleNotFoundError as error:
+            raise DatasetError(f"No package {error.name!r}, which dicom needs. Run `pip install pydicom`.") from None
+        return lambda folder: write_dicom(folder, selection), []
+    from scripts.exports.png import write_png_csv
+
+    return lambda folder: write_png_csv(folder, selection), []
+
+
+def _parse_channels(channels: Any) -> Sequence[int] | None:
+    """Channels from 2, (0, 1, 2) or "0,1,2"."""
+    if channels is None or isinstance(channels, (list, tuple)):
+        return channels
+    try:
+        return [int(word) for word in str(channels).split(",")]
+    except ValueError:
+        raise DatasetError(f"--channels is {channels!r}, expected numbers such as 0 or 0,1,2.") from None
+
+
+def _publish(write: Callable[[Path], None], folder: Path) -> None:
+    """Writes into a hidden folder beside `folder` and renames it when all is there; errors leave nothing."""
+    hidden = folder.with_name(f".{folder.name}.exporting")
+    try:
+        shutil.rmtree(hidden, ignore_errors=True)  # of an export that was killed
+        hidden.mkdir(parents=True)
+        write(hidden)
+        hidden.rename(folder)
+    except OSError as error:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise DatasetError(f"Cannot write {folder}: {error.strerror}. Name a writable --output with space.") from error
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise

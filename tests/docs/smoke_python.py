@@ -1,0 +1,27 @@
+"""Stands in for `python` and `torchrun` in the documentation's commands: bundle runs get the sizes in sizes.json.
+
+`python smoke_python.py KIND WORDS...`, KIND being "python" or "torchrun": replaces itself by the real command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+RUN = ["-m", "monai.bundle", "run"]
+SIZES = "sizes.json"
+
+
+def adapt(words: list[str]) -> list[str]:
+    """The words of a command, with sizes.json behind the configs of a bundle run."""
+    if not any(words[n : n + len(RUN)] == RUN for n in range(len(words))):
+        return words
+    place = words.index("--config_file") + 1
+    files = words[place].strip("[]").replace("'", "").replace('"', "").split(",")
+    return [*words[:place], str([*files, SIZES]), *words[place + 1 :]]
+
+
+if __name__ == "__main__":
+    kind, *words = sys.argv[1:]
+    launcher = ["-m", "torch.distributed.run", "--standalone"] if kind == "torchrun" else []
+    os.execv(sys.executable, [sys.executable, *launcher, *adapt(words)])

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import csv
+
+import itk
+import numpy as np
+import pytest
+
+from scripts.exports.export import export
+from tests.exports.sets import BOXES, images_of, make_label
+
+pydicom = pytest.importorskip("pydicom")
+HALF_STEP = 0.000016
+
+
+@pytest.fixture
+def exported(masked, tmp_path):
+    export(str(masked), to="dicom", output=str(tmp_path / "out"))
+    return tmp_path / "out"
+
+
+def test_pydicom_reads_the_values_back_within_half_a_step(masked, exported):
+    for name, image in images_of(masked).items():
+        for n in range(2):
+            instance = pydicom.dcmread(exported / name / f"channel_{n}.dcm")
+            values = instance.pixel_array * float(instance.RescaleSlope) + float(instance.RescaleIntercept)  # (Y, X)
+            np.testing.assert_allclose(values.T, image[n], atol=HALF_STEP + 1e-6)
+
+
+def test_itk_reads_the_same(masked, exported):
+    for name, image in images_of(masked).items():
+        values = itk.array_from_image(itk.imread(str(exported / name / "channel_1.dcm"), itk.F)).squeeze()  # (Y, X)
+        np.testing.assert_allclose(values.T, image[1], atol=HALF_STEP + 1e-6)
+        labels = itk.array_from_image(itk.imread(str(exported / name / "label.dcm"))).squeeze()
+        np.testing.assert_array_equal(labels.T, make_label())
+
+
+def test_standard_tags_say_that_it_is_synthetic(exported):
+    for file in exported.rglob("*.dcm"):
+        instance = pydicom.dcmread(file)
+        assert instance.SOPClassUID.name == "Secondary Capture Image Storage"
+        assert instance[0x0008, 0x001C].value == "YES"
+        assert (instance.ConversionType, list(instance.ImageType)[:2]) == ("SYN", ["DERIVED", "SECONDARY"])
+        assert str(instance.PatientName).startswith("SYNTHETIC^")
+        assert instance.PatientID.startswith("SYNTHETIC")
+        assert instance.SeriesDescription.startswith("SYNTHETIC")
+        assert "redgan" in instance.DerivationDescription
+        assert instance.ContributingEquipmentSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+
+
+def test_an_image_is_a_study_of_one_series_per_channel_with_lasting_uids(masked, exported, tmp_path):
+    read = [pydicom.dcmread(file) for file in sorted(exported.rglob("*.dcm"))]
+    assert len({instance.StudyInstanceUID for instance in read}) == 3
+    assert len({instance.SeriesInstanceUID for instance in read}) == 9
+    assert len({instance.SOPInstanceUID for instance in read}) == 9
+    export(str(masked), to="dicom", output=str(tmp_path / "again"))
+    again = [pydicom.dcmread(file) for file in sorted((tmp_path / "again").rglob("*.dcm"))]
+    assert [a.SOPInstanceUID for a in again] == [r.SOPInstanceUID for r in read]
+    assert all(instance.file_meta.MediaStorageSOPInstanceUID == instance.SOPInstanceUID for instance in read)
+
+
+def test_boxes_lie_in_a_table(boxed, tmp_path):
+    export(str(boxed), to="dicom", output=str(tmp_path / "out"))
+    with open(tmp_path / "out" / "boxes.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [[int(row[key]) for key in ("x0", "y0", "x1", "y1")] for row in rows] == BOXES
+    assert [row["class"] for row in rows] == ["core", "rim"]
+    assert (tmp_path / "out" / rows[0]["image"] / "channel_0.dcm").is_file()
