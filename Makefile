@@ -1,9 +1,10 @@
-# make demo: the main job on the embedded phantom.   make test: lint, types, tests.   Both install first, into .venv.
+# make demo: the main job on the embedded phantom.   make test: lint, types, tests.   All install first, into .venv.
+# make bundle: dist/ for the Model Zoo.   make bundle-check SCHEMA=...: the zoo's checks on it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test lint clean
+.PHONY: install demo bundle bundle-check label-check test lint clean
 
 install: $(VENV)/.installed
 
@@ -22,6 +23,31 @@ demo: install
 	    --configfile scripts/experiments/redgan_demo.json --cores all --rerun-incomplete --quiet rules
 	@echo "== Report: $(CURDIR)/results/demo/report.html"
 
+# The shipped weights are the demo's segmenter, evaluated on the demo's data, or yours: make bundle MODEL=my/model.pt DATA=my_folder
+DEMO_MODEL := results/demo/jobs/fold0_seed0/segmenter_real/model.pt
+MODEL ?= $(DEMO_MODEL)
+DATA ?= $(if $(filter $(DEMO_MODEL),$(MODEL)),data/phantom_mr)
+BUNDLE := dist/lesion_gan_augmentation
+
+$(DEMO_MODEL): | install
+	@echo "== The demo's segmenter (about a minute on two cores)"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake -s scripts/experiments/redgan.smk \
+	    --configfile scripts/experiments/redgan_demo.json --cores all --rerun-incomplete --quiet rules -- $@
+
+bundle: install $(MODEL)
+	@echo "== The bundle for the Model Zoo"
+	$(BIN)/python -W ignore -m scripts bundle $(MODEL) $(if $(DATA),--dataset_dir $(DATA)) $(if $(FOLD),--fold $(FOLD)) \
+	    $(if $(WEIGHTS_URL),--weights_url $(WEIGHTS_URL))
+
+bundle-check: install
+	$(BIN)/python -W ignore -m scripts check_bundle $(BUNDLE) $(if $(SCHEMA),--schema $(SCHEMA))
+
+# In an environment of its own. Another bundle with trained weights: make label-check BUNDLE=my_folder
+label-check: $(if $(filter file,$(origin BUNDLE)),bundle)
+	PYTHON=$(PYTHON) scripts/distribution/label_environment.sh .venv-label
+	@echo "== Round trips through MONAI Label (about ten minutes on two cores)"
+	.venv-label/bin/python -W ignore -m scripts.distribution.label_check $(BUNDLE)
+
 lint: install
 	$(BIN)/ruff format --check scripts tests
 	$(BIN)/ruff check scripts tests
@@ -33,4 +59,4 @@ test: lint
 	    --cov-fail-under=85 $(PYTEST_OPTIONS)
 
 clean:
-	rm -rf results runs cache data predictions .snakemake .coverage
+	rm -rf results runs cache data predictions dist .snakemake .coverage

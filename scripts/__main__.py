@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import fire
 
@@ -14,13 +15,21 @@ COMMANDS = {
     "doctor": ("scripts.data.doctor", "doctor", "checks a data set before any training"),
     "plan": ("scripts.data.plan", "plan", "decides how many images of which class to synthesise from which masks"),
     "phantom": ("scripts.data.phantom", "write_phantom", "writes an artificial data set to try things on"),
+    "adapt": ("scripts.distribution.adaptation", "adapt_bundle", "fits an unpacked bundle to a segmenter's images"),
     "report": ("scripts.report.page", "write_report", "writes the HTML page of an experiment"),
+    "export": ("scripts.exports.export", "export", "writes synthetic sets for nnU-Net, COCO, YOLO, DICOM ..."),
     "turing": (
         "scripts.report.turing",
         "Turing",
         "makes the page on which readers tell real from synthetic images, and scores it",
     ),
+    "export_network": ("scripts.distribution.networks", "export_network", "writes a network as TorchScript and ONNX"),
+    "bundle": ("scripts.distribution.bundle", "write_bundle", "writes the bundle for the Model Zoo"),
+    "check_bundle": ("scripts.distribution.checks", "check_bundle", "runs the Model Zoo's checks on a bundle"),
 }
+# The bundle in dist/ lacks what only the repository needs.
+ROOT = Path(__file__).parents[1]
+COMMANDS = {name: entry for name, entry in COMMANDS.items() if (ROOT / f"{entry[0].replace('.', '/')}.py").is_file()}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,7 +62,7 @@ def _mendable(error: BaseException) -> BaseException | None:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<8} {purpose}" for name, (_, _, purpose) in COMMANDS.items()]
+    lines = [f"  {name:<14} {purpose}" for name, (_, _, purpose) in COMMANDS.items()]
     return "\n".join(
         ["python -m scripts <command> [arguments]", "", *lines, "", "Add --help to a command for its own."]
     )

@@ -13,9 +13,12 @@ from monai.utils import set_determinism
 logger = logging.getLogger(__name__)
 
 
-def prepare_run(*, seed: int, device: torch.device, precision: torch.dtype = torch.float32, task: str = "") -> None:
+def prepare_run(
+    *, seed: int, device: torch.device | str, precision: torch.dtype = torch.float32, task: str = ""
+) -> None:
     """Seeds everything, shortens errors that the user can mend, and says what the run uses."""
     sys.excepthook = show_error
+    device = torch.device(device)  # MONAI Label and `--device` give its name
     set_determinism(seed=seed)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     logger.info(f"{task or 'Run'} on {name}, {str(precision).removeprefix('torch.')}, seed {seed}")

@@ -78,8 +78,8 @@ def test_a_run_is_seeded_and_says_on_what_it_runs(monkeypatch, caplog):
     deterministic = torch.are_deterministic_algorithms_enabled()
     flags = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     with caplog.at_level(logging.INFO, "scripts.console"):
-        for seed in (3, 3, 4):
-            prepare_run(seed=seed, device=torch.device("cpu"), precision=torch.bfloat16, task="Training")
+        for seed, device in ((3, torch.device("cpu")), (3, "cpu"), (4, "cpu")):
+            prepare_run(seed=seed, device=device, precision=torch.bfloat16, task="Training")
             drawn.append((torch.rand(1).item(), np.random.rand()))
     assert drawn[0] == drawn[1] != drawn[2]
     assert sys.excepthook is show_error

@@ -3,7 +3,6 @@
 python docs/examples/inject_synthetic.py DATASET_DIR SYNTHETIC_DIR [STEPS]; both folders have a dataset.json.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -19,17 +18,19 @@ from monai.transforms import (
     Orientationd,
     RandFlipd,
     RandSpatialCropd,
+    Resized,
+    ResizeWithPadOrCropd,
     SqueezeDimd,
 )
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the bundle's folder
+from scripts.data.contract import read_dataset
 from scripts.transforms.injection import RandInjectSyntheticd
 
-data, synthetic, steps = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 100
-description = json.loads((data / "dataset.json").read_text())
-items = [{key: str(data / item[key]) for key in ("image", "label")} for item in description["training"]]
-held_out = {item["patient"] for split in ("validation", "test") for item in description[split]}
-keys = ("image", "label")
+data, synthetic, steps = read_dataset(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 100
+keys, side = ("image", "label"), 64  # pixels of the network's square
+items = [{key: item[key] for key in keys} for item in data.splits["training"] if item["label"]]
+held_out = {item["patient"] for split in ("validation", "test") for item in data.splits[split]}
 transforms = Compose(
     [
         LoadImaged(keys),
@@ -38,13 +39,14 @@ transforms = Compose(
         RandSpatialCropd(keys, roi_size=(-1, -1, 1), random_size=False),  # one slice of the volume
         SqueezeDimd(keys, dim=-1),  # (C, X, Y)
         RandInjectSyntheticd(keys, synthetic, prob=0.3, held_out=held_out),
+        Resized(keys, side, size_mode="longest", mode=("area", "nearest")),  # real and synthetic sizes may differ
+        ResizeWithPadOrCropd(keys, (side, side)),
         NormalizeIntensityd("image", channel_wise=True),
         RandFlipd(keys, prob=0.5, spatial_axis=0),
     ]
 )
 loader = DataLoader(CacheDataset(items, transforms, progress=False), batch_size=4, shuffle=True)
-channels, labels = len(description["modality"]), len(description["labels"])
-network = UNet(2, channels, labels, channels=(16, 32, 64), strides=(2, 2), num_res_units=1)
+network = UNet(2, data.channel_count, len(data.labels), channels=(16, 32, 64), strides=(2, 2), num_res_units=1)
 optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
 loss_function = DiceCELoss(to_onehot_y=True, softmax=True)
 step = 0

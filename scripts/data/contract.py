@@ -208,7 +208,12 @@ def _find_box_fault(box: Any, plane: Sequence[int]) -> tuple[str, str] | None:
 
 def source_patient(item: Item) -> str:
     """The patient an image, or the mask that a synthetic image was made from, comes from."""
-    return str((item.get("synthetic") or {}).get("source_patient", item.get("patient", "")))
+    return str((item.get("synthetic") or {}).get("source_patient", patient_of(item)))
+
+
+def patient_of(item: Item) -> str:
+    """The item's patient; where it names none, the image is a patient of its own, called after its first file."""
+    return str(item.get("patient") or stem(image_files(item)[0]))
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -295,7 +300,7 @@ def _read_item(item: Any, where: str, root: Path, classes: Sequence[str]) -> Ite
         **item,
         "image": paths,
         "label": None if label is None else str(root / label),
-        "patient": str(item.get("patient") or stem(image[0] if isinstance(image, list) else image)),
+        "patient": patient_of(item),
         "class": name,
         "class_index": -1 if name is None else list(classes).index(name),
     }

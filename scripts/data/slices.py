@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from scripts.data.cache import VolumeCache, describe, disk_error
-from scripts.data.contract import DatasetError, Item, source_patient
+from scripts.data.contract import DatasetError, Item, patient_of, source_patient
 
 SliceRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
 AUGMENTED_SLICES = ("both", "real", "none")
@@ -57,6 +57,8 @@ class SliceDataset(Dataset):
 
     Args:
         data: items of the contract; `{"image": ..., "label": ...}` is enough.
+        complete: what makes the items to use of `data`; None uses `data` as it is. MONAI Label puts lists of its own in
+            the place of `data`: see `scripts.data.label_server`.
         preprocessing: deterministic transforms of a whole item, cached (see `VolumeCache`).
         cache_dir: the cache's folder.
         rule: which slices to use; None for all.
@@ -75,6 +77,7 @@ class SliceDataset(Dataset):
         preprocessing: Callable[[Item], Mapping[str, Any]],
         cache_dir: str | Path,
         *,
+        complete: Callable[[list[Item]], list[Item]] | None = None,
         rule: SliceRule | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         augmented_slices: str = "both",
@@ -85,7 +88,7 @@ class SliceDataset(Dataset):
                 f"augmented_slices is {augmented_slices!r}, expected one of {', '.join(AUGMENTED_SLICES)}. Pass one of "
                 "them: which slices random transforms change."
             )
-        self.data = list(data)
+        self.data = list(data) if complete is None else complete(list(data))
         self.preprocessing = preprocessing
         self.cache_dir = cache_dir
         self.rule = rule
@@ -134,7 +137,7 @@ class SliceDataset(Dataset):
         image = item["image"] if isinstance(item["image"], str) else item["image"][0]
         return {
             "class_index": int(item.get("class_index", -1)),
-            "patient": str(item.get("patient", image)),
+            "patient": patient_of(item),
             "source": f"{image}#{z}",
         }
 

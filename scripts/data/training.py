@@ -54,7 +54,7 @@ def training_items(
     made = []
     for folder in folders:
         synthetic = read_dataset(folder)
-        _check_synthetic(synthetic, dataset, fold, boxed=boxed)
+        check_synthetic(synthetic, dataset, fold, boxed=boxed)
         if patient_fraction < 1:
             _check_fraction(
                 synthetic, patients, f"{patient_fraction:g} of the patients chosen with seed {fraction_seed}"
@@ -63,7 +63,7 @@ def training_items(
     return [*(items if use_real else []), *made]
 
 
-def _check_synthetic(synthetic: Dataset, dataset: Dataset, fold: int | None, *, boxed: bool) -> None:
+def check_synthetic(synthetic: Dataset, dataset: Dataset, fold: int | None = None, *, boxed: bool = False) -> None:
     """Raises DatasetError for a synthetic set that was not made from training items of the data set."""
     for name in ("modality", "labels", "classes"):
         ours, theirs = getattr(dataset, name), getattr(synthetic, name)

@@ -58,9 +58,9 @@ def _write(folder: Path, entry: Entry, suffix: str, grids: Grids) -> Item:
         file.parent.mkdir(exist_ok=True)
     image = np.moveaxis(picture.image, 0, -1)  # (X, Y, Z, C)
     write_nifti(files["image"], image[..., 0] if image.shape[-1] == 1 else image, affine, mark)
-    if picture.label is not None:
-        write_nifti(files["label"], picture.label, affine, mark)
-    written = {"image": str(files["image"]), "label": None if picture.label is None else str(files["label"])}
+    assert picture.label is not None, "the caller chose images with label maps"
+    write_nifti(files["label"], picture.label, affine, mark)
+    written = {key: str(file) for key, file in files.items()}
     if not synthetic:
         return {**written, "patient": entry.item["patient"], "class": entry.item["class"]}
     known = entry.provenance

@@ -26,7 +26,7 @@ STEPS = 62_500  # of the stored numbers: 2 / 62500 is a short decimal, as the ta
 SLOPE, INTERCEPT = "0.000032", "-1"
 INTENSITIES = "16 bits: stored * Rescale Slope + Rescale Intercept is the generator's value in [-1, 1]"
 SOFTWARE = "Lesion GAN augmentation"
-LONG_STRING = 64  # characters of VR LO
+LONG_STRING = 64  # characters of VR LO, and of a name in VR PN
 
 
 def write_dicom(folder: Path, selection: Selection) -> None:
@@ -71,7 +71,7 @@ def _make_instance(entry: Entry, stored: np.ndarray, study: str, number: int, ki
     instance.SOPInstanceUID = generate_uid(entropy_srcs=[series, "1"])
     instance.SpecificCharacterSet = "ISO_IR 192"
     instance.SyntheticData = "YES"
-    instance.PatientName = f"SYNTHETIC^{_shorten(entry.name)}"
+    instance.PatientName = f"SYNTHETIC^{_clean(entry.name)}"[:LONG_STRING]
     instance.PatientID = _shorten(f"SYNTHETIC {entry.name}")
     instance.StudyInstanceUID, instance.SeriesInstanceUID = study, series
     instance.StudyDescription = "SYNTHETIC, of no patient; for research only"

@@ -76,7 +76,7 @@ class Entry:
     def find_boxes(self, picture: Picture) -> Boxes:
         """The item's boxes, else those of the lesions in its label map, with their classes (k is label k + 1)."""
         if picture.label is None:
-            return list(zip(self.item["boxes"], self.item["box_classes"], strict=True))
+            return list(zip(self.item["boxes"], self.item.get("box_classes") or [], strict=True))
         boxes, classes = find_boxes(picture.label[..., 0].astype(np.int64))
         return list(zip(boxes.tolist(), classes.tolist(), strict=True))
 

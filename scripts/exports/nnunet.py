@@ -116,7 +116,7 @@ def _describe(described: Dataset, name: str, count: int, selection: Selection) -
         "name": name,
         "description": f"Cases whose names begin with synthetic_ are: {NOTICE}",
         "channel_names": {str(n): channel for n, channel in enumerate(described.modality)},
-        "labels": {label: n for n, label in enumerate(described.labels)},
+        "labels": {label: n for n, label in enumerate(["background", *described.labels[1:]])},  # nnU-Net wants this name
         "numTraining": count,
         "file_ending": ENDING,
         "trained_on": selection.trained_on,

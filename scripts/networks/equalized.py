@@ -48,6 +48,8 @@ class EqualizedConv2d(nn.Module):
         x, bias = x.to(dtype), self.bias.to(dtype)
         weight = (self.weight * self.scale).to(dtype)  # (O, I, kernel_size, kernel_size)
         y = F.conv2d(x.detach(), weight, bias, padding=self.padding)  # (B, O, X', Y')
+        if not torch.is_grad_enabled():  # TorchScript's trace takes no autograd functions
+            return y
         return _InputGradient.apply(y, x, weight, self.padding)
 
 

@@ -43,7 +43,9 @@ class SPADE(nn.Module):
         if mask.shape[-2:] != x.shape[-2:]:
             mask = F.interpolate(mask, size=x.shape[-2:], mode="nearest")  # (B, M, X, Y)
         hidden = F.relu(self.hidden(mask))  # (B, hidden, X, Y)
-        return _Modulate.apply(self.norm(x), self.modulation(hidden))  # (B, C, X, Y)
+        # TorchScript's trace takes no autograd functions
+        modulate = _Modulate.apply if torch.is_grad_enabled() else _modulate
+        return modulate(self.norm(x), self.modulation(hidden))  # (B, C, X, Y)
 
 
 class _Modulate(torch.autograd.Function):
@@ -52,8 +54,7 @@ class _Modulate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(x, modulation)
-        gamma, beta = modulation.chunk(2, dim=1)  # (B, C, X, Y) each
-        return torch.addcmul(x + beta, x, gamma)
+        return _modulate(x, modulation)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,6 +66,11 @@ class _Modulate(torch.autograd.Function):
         of_beta.copy_(gradient)
         gamma = modulation.chunk(2, dim=1)[0]
         return torch.addcmul(gradient, gradient, gamma), gradient_of_modulation
+
+
+def _modulate(x: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
+    gamma, beta = modulation.chunk(2, dim=1)  # (B, C, X, Y) each
+    return torch.addcmul(x + beta, x, gamma)
 
 
 class SPADEResnetBlock(nn.Module):

@@ -39,7 +39,7 @@ class RandInjectSyntheticd(RandomizableTransform, MapTransform):
         DatasetError: no such set, one without label maps, an unknown class, items without class where it counts, a
             held-out patient behind the set; in a call, a real image that is no loaded 2D image of as many channels,
             or a synthetic file that can't be read.
-        ValueError: more keys than two, or a probability outside [0, 1].
+        ValueError: more keys than two, a probability outside [0, 1], or text for `held_out`.
     """
 
     def __init__(
@@ -119,7 +119,9 @@ def _give_form(made: MetaTensor, real: Any, file: str) -> Any:
 
 
 def _check_held_out(synthetic: Dataset, held_out: Collection[str]) -> None:
-    """Raises DatasetError where the set or its generator knows one of these patients."""
+    """Raises DatasetError where the set or its generator knows one of these patients, ValueError for a single name."""
+    if isinstance(held_out, str):
+        raise ValueError(f"held_out is {held_out!r}, expected a collection of patients. Put the name into a list.")
     check_synthetic_sources(synthetic.items, known := _as_dataset(held_out))
     if held_out:
         check_trained_on(synthetic.trained_on, synthetic.root, known)

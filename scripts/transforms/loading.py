@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ from monai.data import ITKReader, MetaTensor
 from monai.transforms import LoadImage, MapTransform
 
 from scripts.data.contract import DatasetError, show_colour
+
+# Where pydicom is installed, MONAI says twice at every `LoadImage` that NVIDIA's decoder is not; nothing here needs it.
+logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader: nvImageCodec")
 
 RESCALE_TAGS = {"0028|1053": "RescaleSlope", "0028|1052": "RescaleIntercept"}
 
@@ -166,6 +172,8 @@ class LoadItemd(MapTransform):
             else:
                 loaded[key] = self._image(data[key])
         if "image" in self.keys and "label" in self.keys and "label" in loaded:
+            if loaded["image"].ndim == 3 and loaded["label"].ndim == 4 and loaded["label"].shape[-1] == 1:
+                loaded["label"] = loaded["label"][..., 0]  # viewers store the label of a plane image as a volume
             image, label = loaded["image"].shape[1:], loaded["label"].shape[1:]
             if image != label:
                 raise DatasetError(

@@ -40,6 +40,35 @@ class NameOutputd(MapTransform):
         return named
 
 
+class ShapeForLabelServerd(MapTransform):
+    """Gives label maps of plane images, (1, X, Y), the shape in which MONAI Label writes them on their image's grid.
+
+    It would take (1, X, Y) for a volume of one column. Pictures get (X, Y). NIfTI files get one slice, (1, X, Y, 1),
+    since Label writes no affine of fewer dimensions. Volumes (1, X, Y, Z) stay as they are. Put it after `SaveImaged`.
+
+    Args:
+        keys: label maps.
+        image_key: their image, whose `spatial_shape` Label compares with.
+    """
+
+    def __init__(
+        self, keys: KeysCollection = "pred", image_key: str = "image", allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        shaped = dict(data)
+        for key in self.key_iterator(shaped):
+            label, meta = shaped[key], shaped[self.image_key].meta
+            if label.ndim == 3 and str(meta.get("filename_or_obj", "")).endswith((".nii", ".nii.gz")):
+                shaped[key] = label[..., None]  # (1, X, Y, 1)
+                meta["spatial_shape"] = [*label.shape[1:], 1]
+            elif label.ndim == 3:
+                shaped[key] = label[0]  # (X, Y)
+        return shaped
+
+
 def to_label_map(logits: torch.Tensor) -> torch.Tensor:
     """Logits (K, ...) to labels (1, ...) of 0..K, uint8."""
     highest, channel = logits.max(dim=0, keepdim=True)

@@ -68,12 +68,12 @@ def test_network_takes_and_gives_what_the_metadata_say(weights: Path) -> None:
 
 
 def test_channels_of_the_other_networks_add_up(metadata: dict) -> None:
-    generator, discriminator = (metadata[f"{name}_data_format"]["inputs"] for name in ("generator", "discriminator"))
+    generator, discriminator = (metadata[f"redgan_{n}_data_format"]["inputs"] for n in ("generator", "discriminator"))
     image, pred = (metadata["network_data_format"][k][n] for k, n in (("inputs", "image"), ("outputs", "pred")))
     judged = generator["mask"]["num_channels"] + image["num_channels"] + pred["num_channels"]
     assert discriminator["x"]["num_channels"] == judged == len(discriminator["x"]["channel_def"])
     assert generator["mask"]["num_channels"] == len(pred["channel_def"]) + 1  # and the brain's outline
-    assert metadata["generator_data_format"]["outputs"]["image"] == image
+    assert metadata["redgan_generator_data_format"]["outputs"]["image"] == image
 
 
 def test_torchscript_gives_what_the_network_gives(network: torch.nn.Module, weights: Path, tmp_path: Path) -> None:

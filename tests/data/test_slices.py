@@ -68,7 +68,9 @@ def test_the_fingerprint_follows_pixels_and_choice_of_slices(items, tmp_path):
 
 def test_items_need_no_more_than_image_and_label(items, tmp_path):
     dataset = slices([{key: items[0][key] for key in ("image", "label")}], tmp_path)
-    assert dataset.summary(1) == {"class_index": -1, "patient": items[0]["image"], "source": f"{items[0]['image']}#1"}
+    source = f"{items[0]['image']}#1"
+    assert dataset.summary(1) == {"class_index": -1, "patient": "volume_image", "source": source}
+    assert dataset.patients == ["volume_image"]
     assert dataset.class_indices.tolist() == [-1] * 4
 
 

@@ -1,4 +1,4 @@
-"""Stands in for `python` and `torchrun` in the documentation's commands: bundle runs get the sizes in sizes.json.
+"""Stands in for `python` and `torchrun` in the documentation's commands, with tiny sizes in the bundle's configs.
 
 `python smoke_python.py KIND WORDS...`, KIND being "python" or "torchrun": replaces itself by the real command.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import sys
 
-RUN = ["-m", "monai.bundle", "run"]
+BUNDLE = ["-m", "monai.bundle"]
 SIZES = "sizes.json"
 
 
 def adapt(words: list[str]) -> list[str]:
-    """The words of a command, with sizes.json behind the configs of a bundle run."""
-    if not any(words[n : n + len(RUN)] == RUN for n in range(len(words))):
+    """The words of a command, with sizes.json behind the configs of a bundle's."""
+    bundled = any(words[n : n + len(BUNDLE)] == BUNDLE for n in range(len(words)))
+    if not bundled or "--config_file" not in words:
         return words
     place = words.index("--config_file") + 1
     files = words[place].strip("[]").replace("'", "").replace('"', "").split(",")

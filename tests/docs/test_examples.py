@@ -24,10 +24,10 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def synthetic(phantom: Path, tmp_path: Path) -> Path:
-    """A set of one image, of the phantom's channels and labels, made from a training patient."""
+    """A set of one image of the phantom's channels and labels, but smaller, made from a training patient."""
     real = read_dataset(phantom)
     source = real.splits["training"][0]["patient"]
-    for name, shape in (("image", (32, 32, 1, real.channel_count)), ("label", (32, 32, 1))):
+    for name, shape in (("image", (24, 20, 1, real.channel_count)), ("label", (24, 20, 1))):
         nib.save(nib.Nifti1Image(np.ones(shape, np.float32), np.eye(4)), tmp_path / f"{name}.nii.gz")
     item = {"image": str(tmp_path / "image.nii.gz"), "label": str(tmp_path / "label.nii.gz"), "patient": "synthetic-0"}
     item["synthetic"] = {"system": "redgan", "source_patient": source}

@@ -66,3 +66,14 @@ def test_boxes_lie_in_a_table(boxed, tmp_path):
     assert [[int(row[key]) for key in ("x0", "y0", "x1", "y1")] for row in rows] == BOXES
     assert [row["class"] for row in rows] == ["core", "rim"]
     assert (tmp_path / "out" / rows[0]["image"] / "channel_0.dcm").is_file()
+
+
+def test_a_long_name_is_cut_to_what_the_tags_hold(masked, tmp_path):
+    text = (masked / "dataset.json").read_text()
+    for file in [*masked.rglob("000000_A.nii.gz")]:
+        file.rename(file.with_name(f"{'a' * 80}.nii.gz"))
+    (masked / "dataset.json").write_text(text.replace("s/000000_A.nii.gz", f"s/{'a' * 80}.nii.gz"))
+    export(str(masked), to="dicom", output=str(tmp_path / "out"))
+    instance = pydicom.dcmread(tmp_path / "out" / f"synthetic_{'a' * 80}" / "label.dcm")
+    assert instance.PatientName == f"SYNTHETIC^synthetic_{'a' * 44}"
+    assert len(instance.PatientID) == 64

@@ -40,6 +40,13 @@ def test_the_folder_keeps_the_rules_of_the_format(masked, tmp_path):
     assert not list((tmp_path / "out").rglob("splits_final.json"))  # there is nobody real to validate on
 
 
+def test_label_0_has_the_name_that_nnunet_asks_for(masked, tmp_path):
+    change(masked, labels={"0": "Normal tissue", "1": "core", "2": "rim"})
+    export(str(masked), to="nnunet", output=str(tmp_path / "out"))
+    (file,) = (tmp_path / "out" / "nnUNet_raw").glob("*/dataset.json")
+    assert read(file)["labels"] == {"background": 0, "core": 1, "rim": 2}
+
+
 def test_channels_and_labels_share_a_grid_and_keep_their_values(masked, tmp_path):
     export(str(masked), to="nnunet", output=str(tmp_path / "out"))
     raw = tmp_path / "out" / "nnUNet_raw" / "Dataset501_brains_synthetic"

@@ -3,10 +3,13 @@ from __future__ import annotations
 import csv
 
 import numpy as np
+from monai.transforms import Compose
 from PIL import Image
 
 from scripts.data.layouts.table import read_table
 from scripts.exports.export import export
+from scripts.transforms.intensity import ToSignedRanged
+from scripts.transforms.loading import LoadItemd
 from tests.exports.sets import BOXES, images_of, make_label
 
 
@@ -38,6 +41,8 @@ def test_boxes_have_a_table_of_their_own(boxed, tmp_path):
 
 def test_the_layout_table_of_prepare_reads_it(masked, tmp_path):
     export(str(masked), to="png", output=str(tmp_path / "out"))
-    dataset = read_table(tmp_path / "out" / "images.csv", labels="background,core,rim")
+    dataset = read_table(tmp_path / "out" / "images.csv", labels="background,core,rim", intensity_range="0,65535")
     assert [item["patient"] for item in dataset.items] == [f"synthetic-{n:06d}_A" for n in range(3)]
-    assert dataset.channel_count == 2
+    load = Compose([LoadItemd("image", channel_count=2, foreground_count=2), ToSignedRanged("image", [0, 65535])])
+    for item, image in zip(dataset.items, images_of(masked).values(), strict=True):
+        np.testing.assert_allclose(load(item)["image"], image, atol=0.5 / 32767.5 + 1e-6)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import yaml
 from PIL import Image
@@ -27,6 +29,15 @@ def test_lines_give_the_boxes_back(boxed, tmp_path):
     assert [kind for kind, _ in found] == [0, 1]
     np.testing.assert_allclose([corners for _, corners in found], BOXES, atol=1e-6)
     assert parse(tmp_path / "out", "synthetic_000001_A") == []  # looked at, nothing found
+
+
+def test_an_image_without_boxes_needs_no_classes_of_them(boxed, tmp_path):
+    file = boxed / "dataset.json"
+    content = json.loads(file.read_text())
+    del content["training"][1]["box_classes"]
+    file.write_text(json.dumps(content))
+    export(str(boxed), to="yolo", output=str(tmp_path / "out"))
+    assert parse(tmp_path / "out", "synthetic_000001_A") == []
 
 
 def test_lesions_of_a_label_map_get_boxes(masked, tmp_path):

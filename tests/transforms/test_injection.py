@@ -195,6 +195,8 @@ def test_held_out_patients_are_refused(synthetic: Path, patient: str, why: str) 
     with pytest.raises(DatasetError, match=why):
         RandInjectSyntheticd(KEYS, synthetic, held_out=["p9", patient])
     RandInjectSyntheticd(KEYS, synthetic, held_out=["p9"])
+    with pytest.raises(ValueError, match="held_out is 'p0', expected a collection"):  # of which each letter would count
+        RandInjectSyntheticd(KEYS, synthetic, held_out="p0")
 
 
 def test_a_set_that_does_not_say_whom_it_knows_is_refused(tmp_path: Path) -> None:

@@ -75,6 +75,13 @@ def test_a_missing_label_is_skipped_where_allowed(item):
     assert set(loaded) == {"image"}
 
 
+def test_the_label_of_a_plane_image_may_be_a_volume_of_one_slice(tmp_path):
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    label = write_volume(tmp_path / "label.nii.gz", (values % 3)[..., None].astype(np.uint8))
+    loaded = loader()({"image": write_volume(tmp_path / "image.nii.gz", values), "label": label})
+    np.testing.assert_array_equal(loaded["label"], (values % 3)[None])
+
+
 def test_boxes_stand_for_a_label_map_without_lesion(item):
     loaded = loader()({"image": item["image"], "label": None, "boxes": []})
     np.testing.assert_array_equal(loaded["label"], np.zeros((1, 2, 3, 4)))

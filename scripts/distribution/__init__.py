@@ -1,0 +1,1 @@
+"""What leaves the repository: the bundle for the Model Zoo, and networks for other runtimes."""

@@ -1,0 +1,93 @@
+"""A bundle's configs for a segmenter of other images than the phantom's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+from torch import nn
+
+from scripts.data.contract import write_json
+from scripts.handlers.model_description import SIZES, WIDTHS, read_model
+from scripts.handlers.training_state import load_network, save_atomically
+
+CONFIGS = ("inference", "train", "evaluate")
+OTHERS = ("redgan_train", "redgan_evaluate", "cpggan_evaluate")  # load models/model.pt beside networks of their own
+
+
+def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:
+    """Puts a segmenter into a bundle's folder and fits the configs there to it, as MONAI Label reads them.
+
+    `models/model.pt` and its `.json` become copies of the given ones; inference takes its channels, labels, intensity
+    range and sizes as defaults, training and evaluation its sizes, all configs that load it its widths, and
+    `metadata.json` its names; scores of other weights go.
+
+    Args:
+        bundle_dir: an unpacked bundle, to be changed; not the one that is developed in.
+        model_file: weights that `configs/train.json` wrote, with `<name>.json` beside them.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        CheckpointError: no weights, nothing beside them that describes them, or a description that does not fit them.
+        ValueError: no bundle in the folder.
+    """
+    bundle, file = Path(bundle_dir).expanduser().absolute(), Path(model_file).expanduser().absolute()
+    configs = {name: _read(bundle / "configs" / f"{name}.json") for name in (*CONFIGS, *OTHERS, "metadata")}
+    model = read_model(file)
+    for name in (*CONFIGS, *OTHERS):
+        configs[name].update({size: model[size] for size in (SIZES if name in CONFIGS else WIDTHS)})
+    _adapt_inference(configs["inference"], model)
+    _adapt_metadata(configs["metadata"], model)
+    network = load_network(_build_network(configs["inference"]), file)
+    if file != bundle / "models" / "model.pt":
+        configs["metadata"]["eval_metrics"] = {}
+
+    for name, content in configs.items():
+        write_json(bundle / "configs" / f"{name}.json", content)
+    if file != bundle / "models" / "model.pt":
+        save_atomically(network.state_dict(), bundle / "models" / "model.pt")
+        shutil.copyfile(file.with_suffix(".json"), bundle / "models" / "model.json")
+    print(f"{bundle}: {len(model['modality'])} channels, {len(model['labels']) - 1} labels beside the background")
+    return bundle
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"Cannot read {file} ({type(error).__name__}). Name the folder of an unpacked bundle."
+        ) from None
+
+
+def _adapt_inference(config: dict[str, Any], model: Mapping[str, Any]) -> None:
+    config["image_channels"] = len(model["modality"])
+    config["label_count"] = len(model["labels"]) - 1
+    config["intensity_range"] = model["intensity_range"]
+
+
+def _build_network(config: Mapping[str, Any]) -> nn.Module:
+    parser = ConfigParser(dict(config))
+    return parser.get_parsed_content("network_def")
+
+
+def _adapt_metadata(metadata: dict[str, Any], model: Mapping[str, Any]) -> None:
+    plane = [model["image_size_pixels"]] * 2
+    channels, labels = ({str(n): name for n, name in enumerate(model[key])} for key in ("modality", "labels"))
+    block = metadata["network_data_format"]
+    block["inputs"]["image"].update(num_channels=len(channels), spatial_shape=plane, channel_def=channels)
+    block["outputs"]["pred"].update(num_channels=len(labels) - 1, spatial_shape=plane, channel_def=labels)
+    block["post_processed_outputs"]["pred"].update(
+        spatial_shape=plane, value_range=[0, len(labels) - 1], channel_def=labels
+    )
+    scaled = f"from {model['intensity_range']}" if model["intensity_range"] else "from its own minimum and maximum"
+    named = ", ".join(f"{n} {name}" for n, name in labels.items())
+    metadata["image_classes"] = f"{len(channels)} channels: {', '.join(channels.values())}, scaled {scaled} to [-1, 1]"
+    metadata["label_classes"] = f"One label map: {named}"
+    metadata["pred_classes"] = f"Network: one logit for each label but 0. After post-processing: one label map, {named}"

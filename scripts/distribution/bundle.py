@@ -1,0 +1,232 @@
+"""The bundle as its users receive it: a folder and a zip with what it needs, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.data.contract import read_dataset, write_json
+from scripts.data.training import evaluation_items
+from scripts.distribution.adaptation import adapt_bundle
+from scripts.handlers.export import read_trained_on
+from scripts.handlers.training_state import CheckpointError
+from scripts.metrics.statistics import mean_by_patient
+
+ROOT = Path(__file__).parents[2]
+NAME = "lesion_gan_augmentation"
+DOCS = ("README.md", "data.md", "data_license.txt")
+# Of these packages the bundle has only what other modules import: experiments and their pages need the repository.
+FOR_THE_REPOSITORY = ("scripts/experiments", "scripts/report", "scripts/distribution")
+KEPT = tuple(f"scripts/distribution/{name}.py" for name in ("__init__", "adaptation", "networks"))
+PERFORMANCE = re.compile(r"(?<=\n## Performance\n).*?(?=\n## )", re.DOTALL)
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
+
+
+def write_bundle(
+    model: str,
+    *,
+    output_dir: str = "dist",
+    dataset_dir: str | None = None,
+    fold: int | None = None,
+    weights_url: str | None = None,
+) -> None:
+    """Writes `lesion_gan_augmentation/` and `lesion_gan_augmentation_v<version>.zip`, the same for the same input.
+
+    Args:
+        model: weights of the segmenter, with the `.json` beside them that says what and whom they were trained on.
+        output_dir: folder of both.
+        dataset_dir: whose test split the weights are evaluated on; without one the bundle says that they were not.
+        fold: of that data set.
+        weights_url: where the weights will be published; they are left out then, and `large_files.yml` names them.
+
+    Raises:
+        CheckpointError: no weights, nothing beside them that describes them, or a description that does not fit them.
+        ValueError: an evaluation on patients that the weights were trained on, or one that failed.
+    """
+    weights = Path(model)
+    if dataset_dir is not None:
+        _check_held_out(weights, dataset_dir, fold)
+    output = Path(output_dir)
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{NAME}.", dir=output) as hidden:
+        folder = Path(hidden) / NAME
+        copy_files(folder)
+        adapt_bundle(folder, model_file=weights)
+        metrics = {} if dataset_dir is None else evaluate(folder, Path(dataset_dir), fold)
+        describe(folder, metrics, "" if dataset_dir is None else read_dataset(dataset_dir).name)
+        if weights_url is not None:
+            link_weights(folder, weights_url)
+        archive = Path(hidden) / f"{NAME}_v{read_metadata(folder)['version']}.zip"
+        write_zip(folder, archive)
+        os.replace(archive, output / archive.name)
+        shutil.rmtree(output / NAME, ignore_errors=True)
+        os.replace(folder, output / NAME)
+    print(f"Wrote {output / NAME} and {output / archive.name}.")
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """`configs/metadata.json` of a bundle."""
+    content: dict[str, Any] = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _check_held_out(weights: Path, dataset_dir: str, fold: int | None) -> None:
+    tested = {str(item.get("patient")) for item in evaluation_items(dataset_dir, "test", fold=fold)}
+    known = sorted(tested & set(read_trained_on(weights)))
+    if known:
+        raise CheckpointError(
+            f"{weights} was trained on patient {known[0]!r}, who is in the test split of {dataset_dir}, expected "
+            "patients whom it has never seen. Name the fold that it was trained on."
+        )
+
+
+def copy_files(folder: Path) -> None:
+    """Everything but the weights: configs, code, documentation, licence and pinned requirements."""
+    shutil.copytree(ROOT / "configs", folder / "configs", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for file in shipped_modules():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / file, folder / file)
+    (folder / "docs").mkdir()
+    for name in DOCS:
+        text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        (folder / "docs" / name).write_text(unlink(text), encoding="utf-8")
+    shutil.copyfile(ROOT / "LICENSE", folder / "LICENSE")
+    pins = "\n".join(pinned_requirements(read_metadata(folder)))
+    (folder / "requirements.txt").write_text(pins + "\n", encoding="utf-8")
+
+
+def shipped_modules() -> list[str]:
+    """Paths of the modules in the bundle, relative to the repository, sorted."""
+    files = {str(file.relative_to(ROOT)) for file in (ROOT / "scripts").rglob("*.py")}
+    kept = {file for file in files if not file.startswith(FOR_THE_REPOSITORY)} | set(KEPT)
+    waiting = sorted(kept)
+    while waiting:
+        new = sorted((imported_files(ROOT / waiting.pop()) & files) - kept)
+        kept.update(new)
+        waiting += new
+    return sorted(kept)
+
+
+def imported_files(file: Path) -> set[str]:
+    """Files of the modules and packages of `scripts` that a module imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    paths = [name.split(".") for name in names if name.split(".")[0] == "scripts"]
+    packages = {"/".join([*path[:n], "__init__.py"]) for path in paths for n in range(1, len(path) + 1)}
+    return packages | {"/".join(path) + ".py" for path in paths}
+
+
+def unlink(text: str) -> str:
+    """A page whose links to pages that the bundle lacks are plain text."""
+
+    def keep(match: re.Match[str]) -> str:
+        target = match[2].split("#")[0]
+        return match[0] if match[2].startswith(("http", "#")) or target in DOCS else match[1]
+
+    return re.sub(r"\[([^\]]*)\]\(([^)]+)\)", keep, text)
+
+
+def pinned_requirements(metadata: Mapping[str, Any]) -> list[str]:
+    """Lines of `requirements.txt`: exactly the versions that the metadata name, torch first."""
+    versions = {"torch": metadata["pytorch_version"], "monai": metadata["monai_version"]}
+    versions |= {"numpy": metadata["numpy_version"], **metadata["required_packages_version"]}
+    return [f"{name}=={version}" for name, version in versions.items()]
+
+
+def evaluate(folder: Path, dataset_dir: Path, fold: int | None) -> dict[str, float]:
+    """Mean Dice over the test split's patients by `configs/evaluate.json`: of all labels, and of each.
+
+    Raises:
+        ValueError: the evaluation failed.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        scores = Path(scratch) / "scores.csv"
+        command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run"]
+        command += ["--config_file", "configs/evaluate.json", "--dataset_dir", str(dataset_dir.resolve())]
+        command += ["--output_dir", scratch, "--scores_file", str(scores)]
+        command += [] if fold is None else ["--fold", str(fold)]
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
+            raise ValueError(f"The evaluation on {dataset_dir} failed: {last}. Mend that, or leave --dataset_dir out.")
+        with open(scores, newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    return mean_dice(rows)
+
+
+def mean_dice(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
+    """`mean_dice`, the mean over patients of their mean over labels, and `dice_<label>`, four digits; NaN don't count.
+
+    Args:
+        rows: of the table that `PatientScores` writes.
+    """
+    patients, dice = [row["patient"] for row in rows], [float(row["dice"]) for row in rows]
+    means = {"mean_dice": mean_by_patient(patients, dice)["value"]}
+    for label in dict.fromkeys(row["label"] for row in rows):
+        of_label = [d if row["label"] == label else math.nan for row, d in zip(rows, dice, strict=True)]
+        means[f"dice_{label.replace(' ', '_')}"] = mean_by_patient(patients, of_label)["value"]
+    return {name: round(value, 4) for name, value in means.items()}
+
+
+def describe(folder: Path, metrics: Mapping[str, float], dataset: str) -> None:
+    """Writes what is known of the shipped weights into the metadata and the README.
+
+    Args:
+        folder: the bundle.
+        metrics: as `mean_dice` has them; none for weights that were not evaluated.
+        dataset: name of the data set that they were evaluated on.
+    """
+    write_json(folder / "configs" / "metadata.json", {**read_metadata(folder), "eval_metrics": dict(metrics)})
+    page = folder / "docs" / "README.md"
+    found = PERFORMANCE.sub(lambda _: performance_text(metrics, dataset), page.read_text(encoding="utf-8"))
+    page.write_text(found, encoding="utf-8")
+
+
+def performance_text(metrics: Mapping[str, float], dataset: str) -> str:
+    """The README's section on the shipped weights."""
+    if not metrics:
+        return "The weights in this bundle were not evaluated when it was made. `configs/evaluate.json` does that.\n"
+    head = (
+        f"The weights in this bundle on the test split of {dataset}, mean over patients (`configs/evaluate.json`):\n\n"
+    )
+    rows = "".join(f"| {name} | {value:.3f} |\n" for name, value in metrics.items())
+    return f"{head}| metric | value |\n| --- | --- |\n{rows}"
+
+
+def link_weights(folder: Path, url: str) -> None:
+    """Replaces the weights by `large_files.yml`, from which `monai.bundle download_large_files` brings them back."""
+    file = folder / "models" / "model.pt"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    file.unlink()
+    lines = ["large_files:", '  - path: "models/model.pt"', f"    url: {json.dumps(url)}"]
+    lines += [f'    hash_val: "{digest}"', '    hash_type: "sha256"', ""]
+    (folder / "large_files.yml").write_text("\n".join(lines), encoding="utf-8")
+
+
+def write_zip(folder: Path, archive: Path) -> None:
+    """The folder as a zip that depends on its files' names and contents alone."""
+    with zipfile.ZipFile(archive, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(file.relative_to(folder.parent).as_posix(), date_time=ZIP_TIME)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, wherever it is made
+            entry.external_attr = 0o100644 << 16
+            packed.writestr(entry, file.read_bytes())

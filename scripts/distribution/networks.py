@@ -1,0 +1,417 @@
+"""Every network of the bundle by its name, exported with its weights to TorchScript and ONNX."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.data import save_net_with_metadata
+from monai.networks.utils import convert_to_onnx, convert_to_torchscript
+from monai.utils import optional_import
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+
+from scripts.handlers.training_state import CheckpointError, load_checkpoint, load_weights
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+FORMATS = ("torchscript", "onnx")
+BATCH = 2  # of the example; one would be taken for a constant
+TOLERANCE = 1e-4  # largest difference between formats, as a share of the largest output
+
+SPECTRAL = "the convolutions' spectral norm is a parametrisation, which TorchScript cannot script"
+GROWING = "how many levels run is chosen in Python by numbers, not tensors; the export runs all of them"
+
+
+class FullResolution(nn.Module):
+    """A progressive network at its full size, all levels faded in: tensors are its only inputs."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
+        return self.network(x, resolution=self.network.image_size, alpha=1.0, condition=condition)
+
+
+class PatchLogits(nn.Module):
+    """A multi-scale discriminator's logits per scale, finest first, without the features for feature matching."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor, class_index: torch.Tensor | None = None) -> list[torch.Tensor]:
+        return [scale[-1] for scale in self.network(x, class_index)]
+
+
+@dataclass(frozen=True)
+class Export:
+    """Where a network is defined, and what goes in and comes out, in the order of its `<name>_data_format`.
+
+    Attributes:
+        config: file in `configs/`, without its ending.
+        net_id: id of the network in it.
+        weights: id of the file of weights in it, or an expression.
+        inputs: name -> shape of one item, with references to the config; [] is a class index, None leaves the input
+            out, and a list of shapes makes as many tensors, `<name>_0`, `<name>_1` ...
+        outputs: names.
+        wrapper: makes tensors of what the network takes or gives otherwise.
+        part: of a training's checkpoint, where the weights lie in one.
+        traced: why TorchScript is a trace of the example; scripted where empty.
+        fixed_batch: why the batch has the example's size; any where empty.
+    """
+
+    config: str
+    net_id: str
+    weights: str
+    inputs: Mapping[str, Any]
+    outputs: Sequence[str]
+    wrapper: type[nn.Module] | None = None
+    part: str = ""
+    traced: str = ""
+    fixed_batch: str = ""
+
+
+def _square(channels: str) -> list[str]:
+    return [channels, "@image_size_pixels", "@image_size_pixels"]
+
+
+_CHECKPOINT = "$@output_dir + '/checkpoint.pt'"
+_JUDGE: dict[str, Any] = {"net_id": "discriminator_def", "weights": _CHECKPOINT, "part": "discriminator"}
+_DEVIATION = "the minibatch standard deviation groups the images of a batch by numbers fixed in the trace"
+
+NETWORKS = {
+    "redgan_generator": Export(
+        config="redgan_inference",
+        net_id="network_def",
+        weights="@generator_file",
+        inputs={"mask": _square("@mask_channels"), "class_index": "$[] if @class_count else None"},
+        outputs=["image"],
+        traced=SPECTRAL,
+    ),
+    "redgan_discriminator": Export(
+        config="redgan_train",
+        inputs={
+            "x": _square("@discriminator_def::in_channels"),
+            "class_index": "$[] if @discriminator_def::class_count else None",
+        },
+        outputs=["logits_scale_0", "logits_scale_1"],
+        wrapper=PatchLogits,
+        traced=SPECTRAL,
+        **_JUDGE,
+    ),
+    "lcgan_generator": Export(
+        config="lcgan_inference",
+        net_id="network_def",
+        weights="@generator_file",
+        inputs={"mask": _square("@mask_channels"), "noise": "$@network_def.dropout_shapes"},
+        outputs=["image"],
+    ),
+    "lcgan_discriminator": Export(
+        config="lcgan_train", inputs={"x": _square("@discriminator_def::in_channels")}, outputs=["logits"], **_JUDGE
+    ),
+    "lcgan_segmenter": Export(
+        config="lcgan_segmenter_evaluate",
+        net_id="network_def",
+        weights="@fcn_file",
+        inputs={"image": _square("@image_channels")},
+        outputs=["pred"],
+    ),
+    "lcgan_classifier": Export(
+        config="lcgan_classifier_train",
+        net_id="network_def",
+        weights="@classifier_file",
+        inputs={"image": _square("@image_channels")},
+        outputs=["logit"],
+    ),
+    "pggan_ensemble_generator": Export(
+        config="pggan_ensemble_inference",
+        net_id="network_def",
+        weights="$@generator_files[0]",
+        inputs={"latent": ["@latent_dim"]},
+        outputs=["image"],
+        wrapper=FullResolution,
+        traced=GROWING,
+    ),
+    "pggan_ensemble_discriminator": Export(
+        config="pggan_ensemble_train",
+        inputs={"image": _square("@all_channels")},
+        outputs=["score"],
+        wrapper=FullResolution,
+        traced=GROWING,
+        fixed_batch=_DEVIATION,
+        **_JUDGE,
+    ),
+    "pggan_ensemble_segmenter": Export(
+        config="pggan_ensemble_segmenter_evaluate",
+        net_id="network_def",
+        weights="@deep_unet_file",
+        inputs={"image": _square("@image_channels")},
+        outputs=["pred"],
+        traced="MONAI's DynUNet with deep supervision cannot be scripted",
+    ),
+    "cpggan_generator": Export(
+        config="cpggan_inference",
+        net_id="network_def",
+        weights="@generator_file",
+        inputs={"latent": ["@latent_dim"], "condition": _square("@box_class_count")},
+        outputs=["image"],
+        wrapper=FullResolution,
+        traced=GROWING,
+    ),
+    "cpggan_discriminator": Export(
+        config="cpggan_train",
+        inputs={"image": _square("@image_channels"), "condition": _square("@box_class_count")},
+        outputs=["score"],
+        wrapper=FullResolution,
+        traced=GROWING,
+        fixed_batch=_DEVIATION,
+        **_JUDGE,
+    ),
+    "cpggan_detector": Export(
+        config="cpggan_detector_inference",
+        net_id="network_def",
+        weights="@detector_file",
+        inputs={"image": _square("@image_channels")},
+        outputs=["raw_stride_8", "raw_stride_16", "raw_stride_32"],
+    ),
+    "feature_acgan_unet": Export(
+        config="feature_acgan_features",
+        net_id="network_def",
+        weights="@unet_file",
+        inputs={"image": _square("@network_def::in_channels")},
+        outputs=["pred"],
+    ),
+    "feature_acgan_generator": Export(
+        config="feature_acgan_inference",
+        net_id="network_def",
+        weights="@generator_file",
+        inputs={"latent": ["@latent_dim"], "class_index": []},
+        outputs=["features"],
+    ),
+    "feature_acgan_discriminator": Export(
+        config="feature_acgan_inference",
+        net_id="discriminator_def",
+        weights="@discriminator_file",
+        inputs={"features": "@discriminator_def::feature_shape"},
+        outputs=["source", "classes"],
+    ),
+    "feature_acgan_classifier": Export(
+        config="feature_acgan_classifier_evaluate",
+        net_id="network_def",
+        weights="@classifier_file",
+        inputs={"features": "@network_def::feature_shape"},
+        outputs=["logits"],
+    ),
+}
+
+
+def build_network(name: str, **options: Any) -> tuple[nn.Module, dict[str, Any], str]:
+    """A network as its config defines it, without weights, ready to export.
+
+    Args:
+        name: one of `NETWORKS`.
+        **options: top-level values of its config; what they leave open comes from the data set.
+
+    Returns:
+        The network in eval mode; name -> an example input of `BATCH` items, a tensor or list of tensors; the file that
+        holds its weights unless another is named.
+
+    Raises:
+        ValueError: no such network, or no such option.
+    """
+    export = _find(name)
+    parser = ConfigParser()
+    parser.read_config(str(CONFIGS / f"{export.config}.json"))
+    unknown = sorted(key for key in options if key.split("#")[0].split("::")[0] not in parser)
+    if unknown:
+        raise ValueError(
+            f"configs/{export.config}.json has no option {unknown[0]!r}, expected one of its top-level names. "
+            "Give the options that the network was trained with."
+        )
+    for key, value in options.items():
+        parser[key] = value
+    parser["_export_"] = {"inputs": dict(export.inputs), "weights": export.weights}
+    network = parser.get_parsed_content(export.net_id).eval().requires_grad_(False)
+    shapes = parser.get_parsed_content("_export_::inputs")
+    class_count = getattr(network, "class_count", 0) or _classes_of_scales(network)
+    example = {key: _draw(shape, class_count) for key, shape in shapes.items() if shape is not None}
+    return network, example, str(parser.get_parsed_content("_export_::weights"))
+
+
+def export_network(
+    name: str,
+    *,
+    weights: str | None = None,
+    output_dir: str = "exports",
+    formats: str | Sequence[str] = FORMATS,
+    **options: Any,
+) -> None:
+    """Writes `<name>.ts` and `<name>.onnx`, once they give what the network gives.
+
+    Args:
+        name: one of `NETWORKS`, such as redgan_generator.
+        weights: file of weights, or the checkpoint of a training; by default where training puts it.
+        output_dir: folder of the exports.
+        formats: torchscript, onnx, or both with a comma between.
+        **options: those that the network was trained with, as its config has them, such as `--generator_width`.
+
+    Raises:
+        ValueError: an unknown name, option or format, or an export that differs.
+        CheckpointError: no weights, or of other options.
+    """
+    wanted = formats.split(",") if isinstance(formats, str) else list(formats)
+    if not wanted or set(wanted) - set(FORMATS):
+        raise ValueError(f"formats is {formats!r}, expected {' or '.join(FORMATS)}. Choose one, or both with a comma.")
+    if weights is not None and _find(name).weights.startswith("@"):
+        options[_find(name).weights[1:]] = weights  # what lies beside the weights is read, too
+    network, example, default = build_network(name, **options)
+    file = weights or default
+    load_weights(network, _read_weights(file, _find(name).part), file)
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in wanted:
+        written, difference = write_export(name, network, example, folder, kind)
+        print(f"{written}: largest difference {difference:.1e} of the largest output")
+
+
+def write_export(
+    name: str, network: nn.Module, example: Mapping[str, Any], folder: Path, kind: str
+) -> tuple[Path, float]:
+    """Writes one format to a hidden file, compares it on the example, and gives it its name.
+
+    Returns:
+        The file, and the largest difference as a share of the network's largest output.
+
+    Raises:
+        ValueError: a difference above `TOLERANCE`.
+    """
+    file = folder / f"{name}.{'ts' if kind == 'torchscript' else 'onnx'}"
+    temporary = file.with_name(f".{os.getpid()}.{file.name}")
+    plain = prepare_network(name, network)
+    inputs = list(example.values())
+    with torch.no_grad():
+        expected = flatten(plain(*inputs))
+    try:
+        if kind == "torchscript":
+            _write_torchscript(name, plain, example, temporary)
+            with torch.no_grad():
+                given = flatten(torch.jit.load(temporary)(*inputs))
+        else:
+            _write_onnx(name, plain, example, temporary)
+            given = run_onnx(temporary, inputs)
+        difference = compare(expected, given)
+        if not difference <= TOLERANCE:
+            raise ValueError(
+                f"{file.name} gives other outputs than the network, by {difference:.1e} of the largest, expected at "
+                f"most {TOLERANCE:.0e}. Export the other format, or report it with the versions of torch and onnx."
+            )
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return file, difference
+
+
+def prepare_network(name: str, network: nn.Module) -> nn.Module:
+    """The network with tensors as its only inputs and outputs, its spectral norm merged into the weights."""
+    for module in network.modules():
+        if is_parametrized(module, "weight"):
+            remove_parametrizations(module, "weight")
+    wrapper = _find(name).wrapper
+    return network if wrapper is None else wrapper(network).eval()
+
+
+def _write_torchscript(name: str, network: nn.Module, example: Mapping[str, Any], file: Path) -> None:
+    traced = bool(_find(name).traced)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the sizes are those of the config
+        script = convert_to_torchscript(network, inputs=tuple(example.values()), use_trace=traced)
+    described = {"network": name, "inputs": list(example), "outputs": list(_find(name).outputs)}
+    with open(file, "wb") as stream:
+        save_net_with_metadata(script, stream, meta_values=described)
+
+
+def _write_onnx(name: str, network: nn.Module, example: Mapping[str, Any], file: Path) -> None:
+    if not optional_import("onnxscript")[1]:
+        raise ValueError("ONNX needs the packages onnx and onnxscript, expected them installed. Install them with pip.")
+    batch = {} if _find(name).fixed_batch else {0: torch.export.Dim("batch")}
+    inputs = tuple(example.values())
+    convert_to_onnx(
+        network,
+        inputs,
+        input_names=list(flat_names(example)),
+        output_names=list(_find(name).outputs),
+        filename=str(file),
+        dynamo=True,
+        dynamic_shapes=tuple([batch] * len(value) if isinstance(value, list) else batch for value in inputs),
+        external_data=False,
+        verbose=False,
+    )
+
+
+def run_onnx(file: Path, inputs: Sequence[Any]) -> list[torch.Tensor]:
+    """Outputs of an ONNX file on tensors, by onnxruntime on the CPU."""
+    runtime, found = optional_import("onnxruntime")
+    if not found:
+        raise ValueError("Comparing needs the package onnxruntime, expected it installed. Install it with pip.")
+    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [node.name for node in session.get_inputs()]
+    fed = {key: value.numpy() for key, value in zip(names, flatten(inputs), strict=True)}
+    return [torch.from_numpy(np.asarray(value)) for value in session.run(None, fed)]
+
+
+def flatten(values: Any) -> list[torch.Tensor]:
+    """Tensors of a tensor or nested lists, in order."""
+    return [values] if isinstance(values, torch.Tensor) else [t for value in values for t in flatten(value)]
+
+
+def flat_names(example: Mapping[str, Any]) -> list[str]:
+    """Names of the tensors in an example, `<name>_0`, `<name>_1` ... where an input is a list."""
+    return [
+        name
+        for key, value in example.items()
+        for name in ([f"{key}_{n}" for n in range(len(value))] if isinstance(value, list) else [key])
+    ]
+
+
+def compare(expected: Sequence[torch.Tensor], given: Sequence[torch.Tensor]) -> float:
+    """Largest difference of any output, as a share of its largest magnitude; infinite for other shapes."""
+    if [e.shape for e in expected] != [g.shape for g in given]:
+        return float("inf")
+    return max(float((e - g).abs().max() / e.abs().max().clamp(min=1e-6)) for e, g in zip(expected, given, strict=True))
+
+
+def _find(name: str) -> Export:
+    if name not in NETWORKS:
+        raise ValueError(f"No network {name!r}, expected one of {', '.join(NETWORKS)}. Choose one.")
+    return NETWORKS[name]
+
+
+def _classes_of_scales(network: nn.Module) -> int:
+    return max((getattr(module, "class_count", 0) for module in network.modules()), default=0)
+
+
+def _draw(shape: Any, class_count: int) -> Any:
+    """An example of shape (BATCH, *shape): values in [-1, 1], class indices, or a list of tensors."""
+    sizes = list(shape)
+    if not sizes:
+        return torch.arange(BATCH) % class_count
+    if not isinstance(sizes[0], int):
+        return [torch.rand(BATCH, *each) * 2 - 1 for each in sizes]
+    return torch.rand(BATCH, *sizes) * 2 - 1
+
+
+def _read_weights(file: str, part: str) -> Any:
+    content = load_checkpoint(file)
+    if not part:
+        return content
+    if part not in content:
+        raise CheckpointError(f"{file} holds no {part!r}, expected the checkpoint of its training. Name that file.")
+    return content[part]

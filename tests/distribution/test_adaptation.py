@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.bundle import ConfigParser, verify_net_in_out
+
+from scripts.data.contract import Dataset
+from scripts.distribution.adaptation import adapt_bundle
+from scripts.handlers.export import write_trained_on
+from scripts.handlers.model_description import describe_model
+from scripts.handlers.training_state import CheckpointError
+from scripts.networks.resnet_unet import ResNetUNet
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+WIDTHS = {"encoder_widths": [8, 8, 16, 16], "decoder_widths": [16, 8, 8, 8, 8]}
+DATA = Dataset(
+    Path("/none"), "CT", ["CT"], ["background", "IPH", "SDH"], ["a", "b"], {255: 1}, [0.0, 80.0], {}, ["ignored"]
+)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    shutil.copytree(CONFIGS, tmp_path / "bundle" / "configs")
+    return tmp_path / "bundle"
+
+
+def write_model(folder: Path, **changes: Any) -> Path:
+    network = ResNetUNet(in_channels=1, out_channels=2, **WIDTHS)
+    torch.save(network.state_dict(), folder / "mine.pt")
+    write_trained_on(folder / "mine.pt", ["p1"], {**describe_model(DATA, image_size_pixels=32, **WIDTHS), **changes})
+    return folder / "mine.pt"
+
+
+def test_the_configs_take_the_models_sizes_and_names(bundle: Path, tmp_path: Path) -> None:
+    adapt_bundle(bundle, model_file=write_model(tmp_path))
+    inference, train = ConfigParser(), ConfigParser()
+    inference.read_config(str(bundle / "configs" / "inference.json"))
+    train.read_config(str(bundle / "configs" / "train.json"))
+    assert [inference[key] for key in ("image_channels", "label_count", "intensity_range")] == [1, 2, [0.0, 80.0]]
+    assert inference["image_size_pixels"] == train["image_size_pixels"] == 32
+
+
+def test_the_network_is_what_the_metadata_say(bundle: Path, tmp_path: Path) -> None:
+    adapt_bundle(bundle, model_file=write_model(tmp_path))
+    meta, config = bundle / "configs" / "metadata.json", bundle / "configs" / "inference.json"
+    verify_net_in_out("network_def", meta_file=str(meta), config_file=str(config), device="cpu")
+    blocks = json.loads(meta.read_text(encoding="utf-8"))["network_data_format"]
+    assert blocks["outputs"]["pred"]["channel_def"] == {"0": "background", "1": "IPH", "2": "SDH"}
+    assert blocks["inputs"]["image"]["channel_def"] == {"0": "CT"}
+    assert blocks["post_processed_outputs"]["pred"]["value_range"] == [0, 2]
+
+
+def test_the_weights_and_what_is_known_of_them_lie_in_the_bundle(bundle: Path, tmp_path: Path) -> None:
+    file = write_model(tmp_path)
+    adapt_bundle(bundle, model_file=file)
+    ours, theirs = (torch.load(path, weights_only=True) for path in (file, bundle / "models" / "model.pt"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert json.loads((bundle / "models" / "model.json").read_text())["trained_on"] == ["p1"]
+    adapt_bundle(bundle, model_file=bundle / "models" / "model.pt")  # its own weights
+
+
+def test_a_refused_model_changes_nothing(bundle: Path, tmp_path: Path) -> None:
+    before = {file.name: file.read_bytes() for file in (bundle / "configs").iterdir()}
+    with pytest.raises(CheckpointError, match="of another configuration"):
+        adapt_bundle(bundle, model_file=write_model(tmp_path, labels=["background", "IPH"]))
+    (tmp_path / "mine.json").write_text('{"trained_on": ["p1"]}')
+    with pytest.raises(CheckpointError, match=r"mine\.json does not say the modality, labels"):
+        adapt_bundle(bundle, model_file=tmp_path / "mine.pt")
+    assert {file.name: file.read_bytes() for file in (bundle / "configs").iterdir()} == before
+    assert not (bundle / "models").exists()
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Name the folder of an unpacked bundle"):
+        adapt_bundle(tmp_path, model_file=write_model(tmp_path))
