@@ -12,11 +12,12 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from scripts.data.contract import write_json
-from scripts.handlers.model_description import SIZES, WIDTHS, read_model
+from scripts.handlers.model_description import SIZES, read_model
 from scripts.handlers.training_state import load_network, save_atomically
 
 CONFIGS = ("inference", "train", "evaluate")
 OTHERS = ("redgan_train", "redgan_evaluate", "cpggan_evaluate")  # load models/model.pt beside networks of their own
+WIDTHS = [size for size in SIZES if size.endswith("_widths")]
 
 
 def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:

@@ -112,11 +112,12 @@ def _write_case(raw: Path, entry: Entry, part: str, grids: Grids) -> None:
 
 
 def _describe(described: Dataset, name: str, count: int, selection: Selection) -> dict[str, Any]:
+    labels = ["background", *described.labels[1:]]  # nnU-Net refuses another name for 0
     return {
         "name": name,
         "description": f"Cases whose names begin with synthetic_ are: {NOTICE}",
         "channel_names": {str(n): channel for n, channel in enumerate(described.modality)},
-        "labels": {label: n for n, label in enumerate(["background", *described.labels[1:]])},  # nnU-Net wants this name
+        "labels": {label: n for n, label in enumerate(labels)},
         "numTraining": count,
         "file_ending": ENDING,
         "trained_on": selection.trained_on,

@@ -45,6 +45,24 @@ def test_the_configs_take_the_models_sizes_and_names(bundle: Path, tmp_path: Pat
     assert inference["image_size_pixels"] == train["image_size_pixels"] == 32
 
 
+def test_all_configs_that_load_it_take_its_widths_and_keep_their_image_size(bundle: Path, tmp_path: Path) -> None:
+    adapt_bundle(bundle, model_file=write_model(tmp_path))
+    for name in ("redgan_train", "redgan_evaluate", "cpggan_evaluate"):
+        config = json.loads((bundle / "configs" / f"{name}.json").read_text())
+        assert {key: config[key] for key in WIDTHS} == WIDTHS, name
+        assert config["image_size_pixels"] == 64, name
+
+
+def test_scores_of_other_weights_go(bundle: Path, tmp_path: Path) -> None:
+    file, scores = bundle / "configs" / "metadata.json", {"eval_metrics": {"mean_dice": 0.9}}
+    file.write_text(json.dumps(json.loads(file.read_text()) | scores))
+    adapt_bundle(bundle, model_file=write_model(tmp_path))
+    assert json.loads(file.read_text())["eval_metrics"] == {}
+    file.write_text(json.dumps(json.loads(file.read_text()) | scores))
+    adapt_bundle(bundle, model_file=bundle / "models" / "model.pt")  # its own weights
+    assert json.loads(file.read_text())["eval_metrics"] == {"mean_dice": 0.9}
+
+
 def test_the_network_is_what_the_metadata_say(bundle: Path, tmp_path: Path) -> None:
     adapt_bundle(bundle, model_file=write_model(tmp_path))
     meta, config = bundle / "configs" / "metadata.json", bundle / "configs" / "inference.json"

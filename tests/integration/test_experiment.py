@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from scripts.data.contract import read_dataset
+from scripts.data.phantom import write_phantom
 from scripts.report.results import read_results
 from scripts.report.study import read_study
 
@@ -181,6 +182,14 @@ def test_detectors_with_and_without_synthetic_lesions(tmp_path: Path) -> None:
     assert "Nothing to be done" in run_workflow(config, "cpggan")
 
 
+def write_other_patients(folder: Path) -> Path:
+    """A phantom of one channel, in place of four, of patients with names of their own."""
+    write_phantom(folder, kind="metastases", patients=6, image_size=32, slices=4)
+    file = folder / "dataset.json"
+    file.write_text(file.read_text().replace('"patient": "', '"patient": "first_'))
+    return folder
+
+
 @pytest.mark.slow
 def test_graders_with_and_without_synthetic_features(tmp_path: Path) -> None:
     arms = ["real", "smote", "features_4", "images_4"]
@@ -188,6 +197,7 @@ def test_graders_with_and_without_synthetic_features(tmp_path: Path) -> None:
     content = {
         "folds": [2],  # both grades in every split
         "arms": arms,
+        "pretraining": {"dataset_dir": str(write_other_patients(tmp_path / "first"))},
         "unet": {"unet_widths": [4, 4, 8, 8, 8], "batch_size": 4, "max_epochs": 1, "samples_per_epoch": 8},
         "features": {"class_key": "grade"},
         "features_gan": gan,
@@ -201,6 +211,8 @@ def test_graders_with_and_without_synthetic_features(tmp_path: Path) -> None:
     results = tmp_path / "results"
     experiment = json.loads((results / "experiment.json").read_text())
     assert [arm["name"] for arm in experiment["arms"]] == arms
+    known = json.loads((results / "jobs" / "fold2" / "unet" / "model.json").read_text())["trained_on"]
+    assert {name.split("_")[0] for name in known} == {"first", "phantom"}  # the U-Net was pretrained on other patients
     pictures = {f"{space}_{name}" for space in ("features", "images") for name in ("tsne_features", "feature_maps")}
     assert set(experiment["captions"]) == {*pictures, "synthetic_images"}
     page = (results / "report.html").read_text()
