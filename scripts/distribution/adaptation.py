@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from scripts.handlers.training_state import load_network, save_atomically
 
 CONFIGS = ("inference", "train", "evaluate")
 OTHERS = ("redgan_train", "redgan_evaluate", "cpggan_evaluate")  # load models/model.pt beside networks of their own
+PERFORMANCE = re.compile(r"(?<=\n## Performance\n).*?(?=\n## )", re.DOTALL)
 WIDTHS = [size for size in SIZES if size.endswith("_widths")]
 
 
@@ -46,14 +48,12 @@ def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:
     _adapt_inference(configs["inference"], model)
     _adapt_metadata(configs["metadata"], model)
     network = load_network(_build_network(configs["inference"]), file)
-    if file != bundle / "models" / "model.pt":
-        configs["metadata"]["eval_metrics"] = {}
-
     for name, content in configs.items():
         write_json(bundle / "configs" / f"{name}.json", content)
     if file != bundle / "models" / "model.pt":
         save_atomically(network.state_dict(), bundle / "models" / "model.pt")
         shutil.copyfile(file.with_suffix(".json"), bundle / "models" / "model.json")
+        write_scores(bundle, {}, "")
     print(f"{bundle}: {len(model['modality'])} channels, {len(model['labels']) - 1} labels beside the background")
     return bundle
 
@@ -92,3 +92,29 @@ def _adapt_metadata(metadata: dict[str, Any], model: Mapping[str, Any]) -> None:
     metadata["image_classes"] = f"{len(channels)} channels: {', '.join(channels.values())}, scaled {scaled} to [-1, 1]"
     metadata["label_classes"] = f"One label map: {named}"
     metadata["pred_classes"] = f"Network: one logit for each label but 0. After post-processing: one label map, {named}"
+
+
+def write_scores(folder: Path, metrics: Mapping[str, float], dataset: str) -> None:
+    """Writes what is known of the shipped weights into the metadata and the README.
+
+    Args:
+        folder: the bundle.
+        metrics: as `mean_dice` has them; none for weights that were not evaluated.
+        dataset: name of the data set that they were evaluated on.
+    """
+    metadata = folder / "configs" / "metadata.json"
+    write_json(metadata, {**_read(metadata), "eval_metrics": dict(metrics)})
+    page = folder / "docs" / "README.md"
+    found = PERFORMANCE.sub(lambda _: performance_text(metrics, dataset), page.read_text(encoding="utf-8"))
+    page.write_text(found, encoding="utf-8")
+
+
+def performance_text(metrics: Mapping[str, float], dataset: str) -> str:
+    """The README's section on the shipped weights."""
+    if not metrics:
+        return "The weights in this bundle were not evaluated when it was made. `configs/evaluate.json` does that.\n"
+    head = (
+        f"The weights in this bundle on the test split of {dataset}, mean over patients (`configs/evaluate.json`):\n\n"
+    )
+    rows = "".join(f"| {name} | {value:.3f} |\n" for name, value in metrics.items())
+    return f"{head}| metric | value |\n| --- | --- |\n{rows}"

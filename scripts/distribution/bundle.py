@@ -18,10 +18,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import read_dataset, write_json
+from scripts.data.contract import read_dataset
 from scripts.data.training import evaluation_items
-from scripts.distribution.adaptation import adapt_bundle
+from scripts.distribution.adaptation import adapt_bundle, write_scores
 from scripts.handlers.export import read_trained_on
+from scripts.handlers.model_description import read_model
 from scripts.handlers.training_state import CheckpointError
 from scripts.metrics.statistics import mean_by_patient
 
@@ -31,7 +32,6 @@ DOCS = ("README.md", "data.md", "data_license.txt")
 # Of these packages the bundle has only what other modules import: experiments and their pages need the repository.
 FOR_THE_REPOSITORY = ("scripts/experiments", "scripts/report", "scripts/distribution")
 KEPT = tuple(f"scripts/distribution/{name}.py" for name in ("__init__", "adaptation", "networks"))
-PERFORMANCE = re.compile(r"(?<=\n## Performance\n).*?(?=\n## )", re.DOTALL)
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
 
@@ -54,7 +54,8 @@ def write_bundle(
 
     Raises:
         CheckpointError: no weights, nothing beside them that describes them, or a description that does not fit them.
-        ValueError: an evaluation on patients that the weights were trained on, or one that failed.
+        ValueError: an evaluation on patients that the weights were trained on, or one that failed; an earlier bundle in
+            whose folder something else lies.
     """
     weights = Path(model)
     if dataset_dir is not None:
@@ -66,15 +67,27 @@ def write_bundle(
         copy_files(folder)
         adapt_bundle(folder, model_file=weights)
         metrics = {} if dataset_dir is None else evaluate(folder, Path(dataset_dir), fold)
-        describe(folder, metrics, "" if dataset_dir is None else read_dataset(dataset_dir).name)
+        write_scores(folder, metrics, "" if dataset_dir is None else read_dataset(dataset_dir).name)
         if weights_url is not None:
             link_weights(folder, weights_url)
+        _refuse_to_remove(output / NAME, folder)
         archive = Path(hidden) / f"{NAME}_v{read_metadata(folder)['version']}.zip"
         write_zip(folder, archive)
         os.replace(archive, output / archive.name)
         shutil.rmtree(output / NAME, ignore_errors=True)
         os.replace(folder, output / NAME)
     print(f"Wrote {output / NAME} and {output / archive.name}.")
+
+
+def _refuse_to_remove(old: Path, new: Path) -> None:
+    """Raises ValueError where the folder that is to be replaced holds what no bundle has, such as somebody's runs."""
+    own = sorted(
+        path.name for path in old.glob("*") if not (new / path.name).exists() and path.name != "large_files.yml"
+    )
+    if own:
+        raise ValueError(
+            f"{old} holds {', '.join(own)}, expected a bundle alone. Move that away, or name --output_dir."
+        )
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -85,12 +98,13 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 def _check_held_out(weights: Path, dataset_dir: str, fold: int | None) -> None:
     tested = {str(item.get("patient")) for item in evaluation_items(dataset_dir, "test", fold=fold)}
-    known = sorted(tested & set(read_trained_on(weights)))
-    if known:
-        raise CheckpointError(
-            f"{weights} was trained on patient {known[0]!r}, who is in the test split of {dataset_dir}, expected "
-            "patients whom it has never seen. Name the fold that it was trained on."
-        )
+    seen = {"trained": read_trained_on(weights), "validated": read_model(weights)["validated_on"]}
+    for use, patients in seen.items():
+        if known := sorted(tested & set(patients)):
+            raise CheckpointError(
+                f"{weights} was {use} on patient {known[0]!r}, who is in the test split of {dataset_dir}, expected "
+                "patients whom it has never seen. Name the fold that it was trained on."
+            )
 
 
 def copy_files(folder: Path) -> None:
@@ -184,31 +198,6 @@ def mean_dice(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
         of_label = [d if row["label"] == label else math.nan for row, d in zip(rows, dice, strict=True)]
         means[f"dice_{label.replace(' ', '_')}"] = mean_by_patient(patients, of_label)["value"]
     return {name: round(value, 4) for name, value in means.items()}
-
-
-def describe(folder: Path, metrics: Mapping[str, float], dataset: str) -> None:
-    """Writes what is known of the shipped weights into the metadata and the README.
-
-    Args:
-        folder: the bundle.
-        metrics: as `mean_dice` has them; none for weights that were not evaluated.
-        dataset: name of the data set that they were evaluated on.
-    """
-    write_json(folder / "configs" / "metadata.json", {**read_metadata(folder), "eval_metrics": dict(metrics)})
-    page = folder / "docs" / "README.md"
-    found = PERFORMANCE.sub(lambda _: performance_text(metrics, dataset), page.read_text(encoding="utf-8"))
-    page.write_text(found, encoding="utf-8")
-
-
-def performance_text(metrics: Mapping[str, float], dataset: str) -> str:
-    """The README's section on the shipped weights."""
-    if not metrics:
-        return "The weights in this bundle were not evaluated when it was made. `configs/evaluate.json` does that.\n"
-    head = (
-        f"The weights in this bundle on the test split of {dataset}, mean over patients (`configs/evaluate.json`):\n\n"
-    )
-    rows = "".join(f"| {name} | {value:.3f} |\n" for name, value in metrics.items())
-    return f"{head}| metric | value |\n| --- | --- |\n{rows}"
 
 
 def link_weights(folder: Path, url: str) -> None:

@@ -12,6 +12,10 @@ stamp=$environment/.complete
 wanted=$(cat "${BASH_SOURCE[0]}" "$requirements" "$root/constraints.txt" "$root/configs/metadata.json" | sha256sum)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then exit 0; fi
 
+if [ -e "$environment" ] && [ ! -f "$environment/pyvenv.cfg" ]; then
+  echo "error: $environment is no virtual environment, expected one or a new folder. Name another." >&2
+  exit 1
+fi
 echo "== Installing MONAI Label into $environment (two to five minutes)"
 rm -rf "$environment"
 "${PYTHON:-python3}" -m venv "$environment"

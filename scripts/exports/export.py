@@ -141,7 +141,9 @@ def _publish(write: Callable[[Path], None], folder: Path) -> None:
         hidden.rename(folder)
     except OSError as error:
         shutil.rmtree(hidden, ignore_errors=True)
-        raise DatasetError(f"Cannot write {folder}: {error.strerror}. Name a writable --output with space.") from error
+        raise DatasetError(
+            f"Cannot write {folder}: {error.strerror or error}. Name a writable --output with space."
+        ) from error
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise

@@ -18,11 +18,20 @@ SIZES = ("image_size_pixels", "encoder_widths", "decoder_widths")
 
 
 def describe_model(
-    description: Dataset, *, image_size_pixels: int, encoder_widths: Sequence[int], decoder_widths: Sequence[int]
+    description: Dataset,
+    *,
+    validated_on: Sequence[str],
+    image_size_pixels: int,
+    encoder_widths: Sequence[int],
+    decoder_widths: Sequence[int],
 ) -> dict[str, Any]:
-    """What a training writes, see `write_trained_on`: the names in its data set's description, and `SIZES`."""
+    """What a training writes, see `write_trained_on`: names in its data set's description, `SIZES`, `validated_on`.
+
+    The patients of `validated_on` chose the epoch, so that scores on them flatter the weights.
+    """
     sizes = (image_size_pixels, list(encoder_widths), list(decoder_widths))
-    return {name: getattr(description, name) for name in NAMES} | dict(zip(SIZES, sizes, strict=True))
+    names = {name: getattr(description, name) for name in NAMES}
+    return {"validated_on": sorted(validated_on)} | names | dict(zip(SIZES, sizes, strict=True))
 
 
 def read_model(model_file: str | Path) -> dict[str, Any]:
@@ -36,7 +45,7 @@ def read_model(model_file: str | Path) -> dict[str, Any]:
         model = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         model = {}
-    missing = [name for name in (*NAMES, *SIZES) if name not in model]
+    missing = [name for name in ("validated_on", *NAMES, *SIZES) if name not in model]
     if missing:
         raise CheckpointError(
             f"{beside} does not say the {', '.join(missing)} of {model_file}. configs/train.json writes that beside "

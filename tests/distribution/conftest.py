@@ -22,6 +22,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save(ResNetUNet(4, 3, **WIDTHS).state_dict(), file)
     about = {
         "trained_on": ["phantom_0001"],
+        "validated_on": [],
         "modality": ["FLAIR", "T1", "T1Gd", "T2"],
         "labels": ["background", "core", "oedema", "rim"],
         "classes": ["A", "B", "C", "D"],

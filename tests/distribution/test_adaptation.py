@@ -10,7 +10,7 @@ import torch
 from monai.bundle import ConfigParser, verify_net_in_out
 
 from scripts.data.contract import Dataset
-from scripts.distribution.adaptation import adapt_bundle
+from scripts.distribution.adaptation import adapt_bundle, write_scores
 from scripts.handlers.export import write_trained_on
 from scripts.handlers.model_description import describe_model
 from scripts.handlers.training_state import CheckpointError
@@ -25,14 +25,16 @@ DATA = Dataset(
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    shutil.copytree(CONFIGS, tmp_path / "bundle" / "configs")
+    for name in ("configs", "docs"):
+        shutil.copytree(CONFIGS.parent / name, tmp_path / "bundle" / name)
     return tmp_path / "bundle"
 
 
 def write_model(folder: Path, **changes: Any) -> Path:
     network = ResNetUNet(in_channels=1, out_channels=2, **WIDTHS)
     torch.save(network.state_dict(), folder / "mine.pt")
-    write_trained_on(folder / "mine.pt", ["p1"], {**describe_model(DATA, image_size_pixels=32, **WIDTHS), **changes})
+    about = describe_model(DATA, validated_on=["p2"], image_size_pixels=32, **WIDTHS)
+    write_trained_on(folder / "mine.pt", ["p1"], {**about, **changes})
     return folder / "mine.pt"
 
 
@@ -54,11 +56,15 @@ def test_all_configs_that_load_it_take_its_widths_and_keep_their_image_size(bund
 
 
 def test_scores_of_other_weights_go(bundle: Path, tmp_path: Path) -> None:
-    file, scores = bundle / "configs" / "metadata.json", {"eval_metrics": {"mean_dice": 0.9}}
-    file.write_text(json.dumps(json.loads(file.read_text()) | scores))
+    write_scores(bundle, {"mean_dice": 0.9}, "CT of others")
+    file, page = bundle / "configs" / "metadata.json", bundle / "docs" / "README.md"
+    assert json.loads(file.read_text())["eval_metrics"] == {"mean_dice": 0.9}
+    assert "| mean_dice | 0.900 |" in page.read_text()
     adapt_bundle(bundle, model_file=write_model(tmp_path))
     assert json.loads(file.read_text())["eval_metrics"] == {}
-    file.write_text(json.dumps(json.loads(file.read_text()) | scores))
+    assert "mean_dice" not in page.read_text()
+    assert "were not evaluated" in page.read_text()
+    write_scores(bundle, {"mean_dice": 0.9}, "CT of others")
     adapt_bundle(bundle, model_file=bundle / "models" / "model.pt")  # its own weights
     assert json.loads(file.read_text())["eval_metrics"] == {"mean_dice": 0.9}
 
@@ -88,7 +94,7 @@ def test_a_refused_model_changes_nothing(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="of another configuration"):
         adapt_bundle(bundle, model_file=write_model(tmp_path, labels=["background", "IPH"]))
     (tmp_path / "mine.json").write_text('{"trained_on": ["p1"]}')
-    with pytest.raises(CheckpointError, match=r"mine\.json does not say the modality, labels"):
+    with pytest.raises(CheckpointError, match=r"mine\.json does not say the validated_on, modality, labels"):
         adapt_bundle(bundle, model_file=tmp_path / "mine.pt")
     assert {file.name: file.read_bytes() for file in (bundle / "configs").iterdir()} == before
     assert not (bundle / "models").exists()

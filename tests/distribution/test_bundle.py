@@ -24,7 +24,6 @@ from scripts.distribution.bundle import (
     ROOT,
     imported_files,
     mean_dice,
-    performance_text,
     shipped_modules,
     unlink,
     write_bundle,
@@ -157,13 +156,24 @@ def test_other_weights_are_refused_before_anything_is_written(weights: Path, tmp
     assert list((tmp_path / "dist").iterdir()) == []
 
 
-def test_an_evaluation_on_known_patients_is_refused(weights: Path, tmp_path: Path) -> None:
+def test_what_somebody_put_into_its_folder_is_not_removed(weights: Path, tmp_path: Path) -> None:
+    runs = tmp_path / NAME / "runs" / "mine.txt"
+    runs.parent.mkdir(parents=True)
+    runs.write_text("mine")
+    with pytest.raises(ValueError, match="holds runs, expected a bundle alone"):
+        write_bundle(str(weights), output_dir=str(tmp_path))
+    assert runs.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("use", ["trained", "validated"])
+def test_an_evaluation_on_known_patients_is_refused(use: str, weights: Path, tmp_path: Path) -> None:
     phantom = write_phantom(tmp_path / "phantom", patients=6, image_size=32, slices=2)
     known = str(read_dataset(phantom).splits["test"][0]["patient"])
     shutil.copyfile(weights, tmp_path / "mine.pt")
-    about = json.loads(weights.with_suffix(".json").read_text()) | {"trained_on": [known]}
+    about = json.loads(weights.with_suffix(".json").read_text()) | {f"{use}_on": [known]}
     (tmp_path / "mine.json").write_text(json.dumps(about))
-    with pytest.raises(CheckpointError, match=f"was trained on patient '{known}', who is in the test split"):
+    with pytest.raises(CheckpointError, match=f"was {use} on patient '{known}', who is in the test split"):
         write_bundle(str(tmp_path / "mine.pt"), output_dir=str(tmp_path / "dist"), dataset_dir=str(phantom))
 
 
@@ -171,10 +181,6 @@ def test_mean_dice_is_over_patients() -> None:
     cells = [("p", "core", 0.5), ("p", "oedema", 0.7), ("q", "core", float("nan")), ("q", "oedema", 0.9)]
     rows = [{"patient": patient, "label": label, "dice": str(dice)} for patient, label, dice in cells]
     assert mean_dice(rows) == {"mean_dice": 0.75, "dice_core": 0.5, "dice_oedema": 0.8}
-
-
-def test_performance_is_a_table() -> None:
-    assert "| mean_dice | 0.751 |" in performance_text({"mean_dice": 0.7512}, "my set")
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ BARE = {"image": "scan.nii.gz", "label": "mask.nii.gz"}
 
 @pytest.fixture
 def model_file(tmp_path: Path) -> Path:
-    write_trained_on(tmp_path / "model.pt", ["p1"], describe_model(DATA, **SIZES))
+    write_trained_on(tmp_path / "model.pt", ["p1"], describe_model(DATA, validated_on=["p2"], **SIZES))
     (tmp_path / "model.pt").touch()
     return tmp_path / "model.pt"
 
@@ -40,7 +40,7 @@ def test_what_is_written_is_read(model_file: Path) -> None:
 
 def test_weights_that_nothing_describes(tmp_path: Path) -> None:
     write_trained_on(tmp_path / "old.pt", ["p1"], {"labels": ["background", "a"]})
-    with pytest.raises(CheckpointError, match=r"old\.json does not say the modality, classes, .*train again"):
+    with pytest.raises(CheckpointError, match=r"old\.json does not say the validated_on, modality, classes, .*train again"):
         read_model(tmp_path / "old.pt")
 
 
