@@ -40,7 +40,7 @@ def test_what_is_written_is_read(model_file: Path) -> None:
 
 def test_weights_that_nothing_describes(tmp_path: Path) -> None:
     write_trained_on(tmp_path / "old.pt", ["p1"], {"labels": ["background", "a"]})
-    with pytest.raises(CheckpointError, match=r"old\.json does not say the validated_on, modality, classes, .*train again"):
+    with pytest.raises(CheckpointError, match=r"old\.json does not say the validated_on, modality, .*train again"):
         read_model(tmp_path / "old.pt")
 
 
