@@ -30,7 +30,7 @@ class FeatureACGANStep:
 
     The discriminator sees real and generated features in one batch, in both updates. In batches of their own, as in the
     implementation that the paper follows, its batch norm takes away the very levels and spreads in which they differ:
-    on TCGA-LGG the generated ones then lay 27 times as far from real ones as held-out ones did, now 5 times.
+    on TCGA-LGG the generated ones then lay 26 times as far from real ones as held-out ones did, now 5 times.
 
     The accuracies of the output are the discriminator's on this batch before its update, in training mode.
 
