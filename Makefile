@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo bundle bundle-check label-check test lint clean
+.PHONY: install demo bundle bundle-check label-check test docs-check lint clean
 
 install: $(VENV)/.installed
 
@@ -56,7 +56,11 @@ lint: install
 test: lint
 	@echo "== Tests (about seven minutes on two cores)"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered \
-	    --cov-fail-under=85 $(PYTEST_OPTIONS)
+	    --cov-fail-under=85 -m "not documentation" $(PYTEST_OPTIONS)
+
+docs-check: install
+	@echo "== The commands of the documentation's pages (about ten minutes on two cores)"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m documentation tests/docs
 
 clean:
 	rm -rf results runs cache data predictions dist .snakemake .coverage

@@ -41,6 +41,7 @@ SMALLER: dict[str, dict[str, str]] = {
     "docs/systems/cpggan.md": {},
     "docs/systems/feature_acgan.md": {"--synthetic_count 1200": "--synthetic_count 6"},
 }
+QUICK = ("README.md", "docs/README.md", "docs/own_data.md")  # in `make test`; the others in `make docs-check`
 
 
 def documented_blocks(page: str) -> list[str]:
@@ -108,7 +109,9 @@ def write_table(file: Path, phantom: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", SMALLER)
+@pytest.mark.parametrize(
+    "page", [page if page in QUICK else pytest.param(page, marks=pytest.mark.documentation) for page in SMALLER]
+)
 def test_commands_of_a_page_run_in_their_order(page: str, newcomer: Path) -> None:
     script = "\n".join(documented_blocks(page))
     for large, small in SMALLER[page].items():
