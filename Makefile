@@ -54,7 +54,7 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	@echo "== Tests (about seven minutes on two cores)"
+	@echo "== Tests (about twenty minutes on two slow cores)"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered \
 	    --cov-fail-under=85 -m "not documentation" $(PYTEST_OPTIONS)
 
