@@ -225,27 +225,10 @@ def test_shared_knobs_and_networks_agree() -> None:
     assert all(definition == read("redgan_train")["segmenter_def"] for definition in segmenters)
 
 
-def test_preprocessing_agrees() -> None:
-    workflows = {name: read(name) for name in WORKFLOWS}
-    steps = {name: each["preprocessing"]["transforms"] for name, each in workflows.items() if "preprocessing" in each}
-    strip = {"_target_": "scripts.transforms.brain.StripSkulld", "_disabled_": "$not @strip_skull", "keys": "image"}
-    assert [steps[name].pop(3) for name in CPGGAN] == [strip] * len(CPGGAN)
-    train = steps["train"]
-    assert steps["redgan_evaluate"] == train
-    assert steps["redgan_train"] == steps["redgan_inference"] == steps["lcgan_train"] == steps["lcgan_inference"]
-    plain = ("lcgan_evaluate", "lcgan_segmenter_train", "lcgan_classifier_train", *PGGAN_ENSEMBLE[:-1], *CPGGAN)
-    for name in sorted({*plain, *FEATURE_ACGAN} & {*steps} - {"cpggan_detector_inference"}):
-        assert steps[name] == train, name
-    assert steps["lcgan_segmenter_evaluate"] == steps["evaluate"]
-    assert steps["redgan_train"][:-1] == train
-    assert steps["redgan_train"][-1]["_target_"].endswith("AddOutlineClassd")
-    # on whole images the label stays as its file has it
-    assert steps["evaluate"] == [train[0], *({**step, "keys": "image"} for step in train[1:])]
-    loading = {key: train[0][key] for key in train[0] if key != "label_values"}
-    unlabelled = [{**loading, "keys": "image"}, *steps["evaluate"][1:]]
-    assert steps["cpggan_detector_inference"] == unlabelled
-    unlabelled[2] = {**unlabelled[2], "intensity_range": "@intensity_range"}
-    assert steps["inference"] == unlabelled
+def test_preprocessing_is_the_shared_one() -> None:
+    for name in {*WORKFLOWS} - {"inference"}:
+        steps = read(name).get("preprocessing", {"_target_": "scripts.transforms.preprocessing.slice_preprocessing"})
+        assert steps["_target_"] == "scripts.transforms.preprocessing.slice_preprocessing", name
 
 
 def test_inference_needs_no_data_for_its_network() -> None:
