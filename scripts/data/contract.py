@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SPLITS = ("training", "validation", "test")
+SLICE_AXES = ("sagittal", "coronal", "axial")  # of LPS axes 0, 1 and 2
 Item = dict[str, Any]
 
 
@@ -28,6 +29,10 @@ class Dataset:
     and 1 where they have a fixed meaning (RGB, Hounsfield units); None: each channel's own minimum and maximum.
     `trained_on`, of a synthetic set, are the patients that its generator learned from.
 
+    How files are read: `slice_axis` says across which patient axis volumes are cut, None: that of the largest spacing;
+    `ignore_geometry` trusts the arrays where the headers of image and label disagree; `threshold_masks` takes values of
+    a mask that stand for no label, such as JPEG leaves, to the nearest one that does.
+
     An item holds `image` (a path, or a list with one path per channel), `label` (a path or None), `patient`,
     `class` (a name of `classes` or None), `class_index` (its place there, -1 for None), and whatever else the
     file gives it (`fold`, `boxes`, `box_classes`, `synthetic` ...).
@@ -42,6 +47,9 @@ class Dataset:
     intensity_range: list[float] | None = None
     splits: dict[str, list[Item]] = field(default_factory=dict)
     trained_on: list[str] = field(default_factory=list)
+    slice_axis: str | None = None
+    ignore_geometry: bool = False
+    threshold_masks: bool = False
 
     @property
     def channel_count(self) -> int:
@@ -90,7 +98,8 @@ def read_dataset(dataset_dir: str | Path) -> Dataset:
     if not isinstance(trained_on, list):
         raise DatasetError(f"{file}: 'trained_on' is {trained_on!r}, expected a list of patients. Synthesise again.")
     patients = [str(patient) for patient in trained_on]
-    return Dataset(root, name, modality, labels, classes, label_values, intensity_range, splits, patients)
+    reading = _reading(raw, file)
+    return Dataset(root, name, modality, labels, classes, label_values, intensity_range, splits, patients, **reading)
 
 
 def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Path:
@@ -110,6 +119,9 @@ def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Pa
         content["label_values"] = _written_label_values(dataset.label_values)
     if dataset.intensity_range:
         content["intensity_range"] = dataset.intensity_range
+    for key in ("slice_axis", "ignore_geometry", "threshold_masks"):
+        if getattr(dataset, key):
+            content[key] = getattr(dataset, key)
     if dataset.classes:
         content["classes"] = dataset.classes
     if dataset.trained_on:
@@ -279,6 +291,19 @@ def _intensity_range(value: Any, file: Path) -> list[float] | None:
     if not numbers or not value[0] < value[1]:
         raise DatasetError(f"{file}: 'intensity_range' is {value!r}, expected [low, high] such as [0, 255] for RGB.")
     return [float(v) for v in value]
+
+
+def _reading(raw: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The keys that say how files are read, checked."""
+    axis = raw.get("slice_axis")
+    if axis is not None and axis not in SLICE_AXES:
+        raise DatasetError(f"{file}: 'slice_axis' is {axis!r}, expected one of {', '.join(SLICE_AXES)}.")
+    reading = {"slice_axis": axis}
+    for key in ("ignore_geometry", "threshold_masks"):
+        reading[key] = raw.get(key, False)
+        if not isinstance(reading[key], bool):
+            raise DatasetError(f"{file}: {key!r} is {reading[key]!r}, expected true or false.")
+    return reading
 
 
 def _read_item(item: Any, where: str, root: Path, classes: Sequence[str]) -> Item:
