@@ -10,7 +10,7 @@ import torch
 
 from scripts.console import prepare_run, show_error
 from scripts.data.contract import DatasetError, read_dataset
-from scripts.handlers.training_state import load_checkpoint
+from scripts.networks.checkpoints import load_checkpoint
 from scripts.transforms.geometry import FitInPlaned
 
 

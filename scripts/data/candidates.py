@@ -141,6 +141,16 @@ class RealOrSynthetic(Dataset):
         return self.slices.patients
 
     @property
+    def known_patients(self) -> list[str]:
+        """See `SliceDataset.known_patients`."""
+        return self.slices.known_patients
+
+    @property
+    def fingerprint(self) -> str:
+        """See `SliceDataset.fingerprint`."""
+        return self.slices.fingerprint
+
+    @property
     def class_indices(self) -> np.ndarray:
         """1 for each real slice, 0 for each synthetic one, (N,)."""
         return np.array([int(self._real(position)) for position in range(len(self))])

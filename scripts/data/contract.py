@@ -34,7 +34,8 @@ class Dataset:
     a mask that stand for no label, such as JPEG leaves, to the nearest one that does.
 
     An item holds `image` (a path, or a list with one path per channel), `label` (a path or None), `patient`,
-    `class` (a name of `classes` or None), `class_index` (its place there, -1 for None), and whatever else the
+    `class` (a name of `classes` or None), `class_index` (its place there, -1 for None), of a synthetic set
+    `generator_trained_on` (its `trained_on`), and whatever else the
     file gives it (`fold`, `boxes`, `box_classes`, `synthetic` ...).
     """
 
@@ -98,6 +99,8 @@ def read_dataset(dataset_dir: str | Path) -> Dataset:
     if not isinstance(trained_on, list):
         raise DatasetError(f"{file}: 'trained_on' is {trained_on!r}, expected a list of patients. Synthesise again.")
     patients = [str(patient) for patient in trained_on]
+    for item in (item for split in SPLITS for item in splits[split] if patients):
+        item["generator_trained_on"] = patients
     reading = _reading(raw, file)
     return Dataset(root, name, modality, labels, classes, label_values, intensity_range, splits, patients, **reading)
 
@@ -337,7 +340,8 @@ def _written_item(item: Item, root: Path) -> Item:
         return str(absolute.relative_to(root)) if absolute.is_relative_to(root) else str(absolute)
 
     image, label = item["image"], item.get("label")
-    written = {key: value for key, value in item.items() if key != "class_index" and value is not None}
+    unwritten = ("class_index", "generator_trained_on")  # said by `class` and by the set's `trained_on`
+    written = {key: value for key, value in item.items() if key not in unwritten and value is not None}
     written["image"] = [shown(path) for path in image] if isinstance(image, (list, tuple)) else shown(image)
     if label is not None:
         written["label"] = shown(label)

@@ -13,6 +13,9 @@ from pathlib import Path
 from scripts.data.contract import Dataset, DatasetError, Item, read_dataset
 from scripts.data.slices import SliceDataset
 from scripts.data.training import check_synthetic
+from scripts.networks.weights import open_weights, read_known_patients
+
+SEGMENTER = "scripts.networks.resnet_unet.ResNetUNet"
 
 logger = logging.getLogger(__name__)
 
@@ -70,3 +73,24 @@ class ElseTraining:
             return items
         logger.warning("No image was kept for validation: the weights are chosen by their scores on training images.")
         return [item for item in self.training.data if not item.get("synthetic")] or self.training.data
+
+
+def choose_description(items: Sequence[Item], dataset_dir: str | Path, model_file: str | Path) -> Dataset:
+    """The description of the images that a segmenter is trained on: their data set's.
+
+    A MONAI Label server has no data set. What it sends is like what the weights that it goes on with were trained on.
+    """
+    if not is_bare(items) or not Path(model_file).is_file():
+        return read_dataset(dataset_dir)
+    weights = open_weights(model_file, network=SEGMENTER, purpose="prediction")
+    assert weights is not None
+    return weights.images()
+
+
+def known_patients(training: SliceDataset, model_file: str | Path) -> list[str]:
+    """Whom a segmenter will have learned from: the patients of the training slices.
+
+    A MONAI Label server goes on with the weights that it has, so whoever these were trained on belongs to them too.
+    """
+    goes_on = is_bare([item for item in training.data if not item.get("synthetic")]) and Path(model_file).is_file()
+    return sorted({*training.known_patients, *(read_known_patients(model_file) if goes_on else [])})

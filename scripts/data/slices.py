@@ -147,6 +147,12 @@ class SliceDataset(Dataset):
         return sorted({source_patient(self.data[volume]) for volume, _ in self.index})
 
     @property
+    def known_patients(self) -> list[str]:
+        """Whom a network knows that learns from the slices: `patients`, and whoever taught the synthetic ones' generators."""
+        taught = {patient for item in self.data for patient in item.get("generator_trained_on", ())}
+        return sorted(taught.union(self.patients))
+
+    @property
     def fingerprint(self) -> str:
         """Changes with the slices, their order, their pixels or the preprocessing: a resumed training checks it."""
         digest = hashlib.sha256()

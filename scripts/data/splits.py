@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -131,23 +131,43 @@ def check_synthetic_sources(items: Iterable[Item], dataset: Dataset, fold: int |
 
 
 def check_trained_on(patients: Sequence[str], where: str | Path, dataset: Dataset, fold: int | None = None) -> None:
-    """Raises DatasetError when a generator was trained on a patient that is validated or tested on, or on unknown ones.
+    """Raises DatasetError when a synthetic set's generator knows a patient that is validated or tested on, or nobody.
 
     Args:
         patients: whom it was trained on.
-        where: the generator's file or its synthetic set, for the message.
+        where: the synthetic set, for the message.
         dataset: whose splits count.
         fold: of the cross-validation.
     """
     if not patients:
         raise DatasetError(f"{where} does not say which patients its generator was trained on. Synthesise again.")
-    held_out = held_out_patients(dataset, fold)
-    leaked = [patient for patient in patients if patient in held_out]
+    refuse_known_patients(patients, where, held_out_patients(dataset, fold), shown_place(dataset, fold))
+
+
+def refuse_known_patients(known: Iterable[str], where: str | Path, barred: Mapping[str, str], place: str) -> None:
+    """The one refusal of weights and sets that know patients whom they must not know.
+
+    Args:
+        known: patients that they learned from.
+        where: the weights or the set, for the message.
+        barred: patient -> split, of those whom they must not know.
+        place: whose splits these are, for the message.
+
+    Raises:
+        DatasetError: one of the known patients is barred.
+    """
+    leaked = sorted(set(known) & barred.keys())
     if leaked:
+        more = f" and {len(leaked) - 1} more" if len(leaked) > 1 else ""
         raise DatasetError(
-            f"{where}: its generator was trained on patient {leaked[0]!r} of the {held_out[leaked[0]]} split"
-            f"{'' if fold is None else f' of fold {fold}'}. Train a generator on this fold's training patients."
+            f"{where} was trained on patient {leaked[0]!r}{more} of the {barred[leaked[0]]} split of {place}. Name what "
+            "was trained on this fold's training patients only, or train it with the same --fold."
         )
+
+
+def shown_place(dataset: Dataset, fold: int | None) -> str:
+    """Whose splits count, for messages."""
+    return f"{dataset.root}" if fold is None else f"fold {fold} of {dataset.root}"
 
 
 def held_out_patients(dataset: Dataset, fold: int | None) -> dict[str, str]:

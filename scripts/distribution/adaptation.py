@@ -14,7 +14,8 @@ from torch import nn
 
 from scripts.data.contract import write_json
 from scripts.handlers.model_description import SIZES, read_model
-from scripts.handlers.training_state import load_network, save_atomically
+from scripts.handlers.training_state import load_network
+from scripts.networks.checkpoints import save_atomically
 
 CONFIGS = ("inference", "train", "evaluate")
 OTHERS = ("redgan_train", "redgan_evaluate", "cpggan_evaluate")  # load models/model.pt beside networks of their own

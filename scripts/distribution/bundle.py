@@ -23,8 +23,8 @@ from scripts.data.training import evaluation_items
 from scripts.distribution.adaptation import adapt_bundle, write_scores
 from scripts.handlers.export import read_trained_on
 from scripts.handlers.model_description import read_model
-from scripts.handlers.training_state import CheckpointError
 from scripts.metrics.statistics import mean_by_patient
+from scripts.networks.checkpoints import CheckpointError
 
 ROOT = Path(__file__).parents[2]
 NAME = "lesion_gan_augmentation"

@@ -18,7 +18,7 @@ from monai.utils import optional_import
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from scripts.handlers.training_state import CheckpointError, load_checkpoint, load_weights
+from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FORMATS = ("torchscript", "onnx")

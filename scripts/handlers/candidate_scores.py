@@ -17,12 +17,12 @@ from torch import nn
 from scripts.data.candidates import PARTS
 from scripts.data.contract import Dataset, DatasetError, Item, image_files, write_dataset, write_json
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.export import read_trained_on
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.selection import CRITERIA, Judgement, Rules, choose_candidate, judge_images, rank_candidates
 from scripts.metrics.sharpness import fourier_mean, laplacian_variance
 from scripts.metrics.statistics import average_by_patient, bootstrap_interval
+from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
 from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
 
@@ -46,9 +46,9 @@ class CandidateScores:
         dataset: what the evaluator runs through, in order.
         description: of the real data set.
         candidates: name -> items of its synthetic set.
-        scorer_file: weights of the segmenter; whom it was trained on is compared with the training slices' patients.
+        scorer: weights of the segmenter; whom it was trained on is compared with the training slices' patients.
         classifiers: one per part of the patients, trained without that part; empty to leave realness out.
-        classifier_files: their weights, in the same order.
+        classifier_weights: theirs, in the same order.
         parts: patient -> part, see `patient_parts`; other patients are judged by the mean of the classifiers.
         rules: minima for an image.
         blurriness: "laplacian" (the paper's choice) or "fourier".
@@ -65,9 +65,9 @@ class CandidateScores:
         dataset: ComparedSlices,
         description: Dataset,
         candidates: Mapping[str, Sequence[Item]],
-        scorer_file: str | Path,
+        scorer: Weights,
         classifiers: Sequence[nn.Module],
-        classifier_files: Sequence[str | Path],
+        classifier_weights: Sequence[Weights],
         parts: Mapping[str, int] | None,
         rules: Rules,
         output_dir: str | Path,
@@ -84,23 +84,25 @@ class CandidateScores:
         self.folder = Path(output_dir).absolute()
         self.blurriness = blurriness
         self.patients = {item["patient"] for item in dataset.parts["training"].data}
-        self.leaks = not set(read_trained_on(scorer_file)) <= self.patients
-        self._check_classifiers(classifier_files)
+        self.leaks = not set(scorer.trained_on) <= self.patients
+        self._check_classifiers(classifier_weights)
+        judges = [scorer, *classifier_weights]
+        self.trained_on = sorted(self.patients.union(*(judge.trained_on for judge in judges)))
         if (self.folder / "dataset.json").exists() and not (self.folder / "selection.json").exists():
             raise DatasetError(f"{self.folder} holds another data set. Name another --output_dir.")
         self.rows: dict[str, list[dict[str, Any]]] = {}
 
-    def _check_classifiers(self, files: Sequence[str | Path]) -> None:
-        if len(files) not in (0, PARTS):
+    def _check_classifiers(self, weights: Sequence[Weights]) -> None:
+        if len(weights) not in (0, PARTS):
             raise ValueError(
-                f"classifier_files names {len(files)} files, expected none or {PARTS}: the classifiers trained with "
+                f"classifier_files names {len(weights)} files, expected none or {PARTS}: the classifiers trained with "
                 "--part 0 and --part 1, in this order."
             )
-        for part, file in enumerate(files):
-            own = sorted(patient for patient in read_trained_on(file) if self.parts.get(patient) == part)
+        for part, each in enumerate(weights):
+            own = sorted(patient for patient in each.settings["own_patients"] if self.parts.get(patient) == part)
             if own:
                 raise ValueError(
-                    f"{file} was trained on patient {own[0]!r} of part {part}, whom it is to judge. Give the "
+                    f"{each.file} was trained on patient {own[0]!r} of part {part}, whom it is to judge. Give the "
                     "classifiers of --part 0 and --part 1 in this order, trained on this fold and fraction."
                 )
 
@@ -249,7 +251,7 @@ class CandidateScores:
             real.labels,
             real.classes,
             splits={"training": items},
-            trained_on=sorted(self.patients),
+            trained_on=self.trained_on,
         )
         write_dataset(self.folder, kept_set)
 

@@ -12,9 +12,10 @@ from torch import nn
 
 from scripts.data.contract import Dataset
 from scripts.handlers.imagenet import answer_to_grey, scale_input
-from scripts.handlers.pretrained import adapt_channels, check_patients
-from scripts.handlers.training_state import CheckpointError, load_checkpoint, load_weights
+from scripts.handlers.pretrained import adapt_channels
+from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights
 from scripts.networks.darknet import Darknet53
+from scripts.networks.weights import Weights, open_weights
 from scripts.networks.yolo import YOLOv3
 
 PUBLISHED_WIDTH = 1.0
@@ -22,12 +23,22 @@ PUBLISHED_CHANNELS = 3
 LEAST_HEADER = 12  # bytes: major, minor and revision, int32 each; then `seen`, int32 or int64
 NUMBERS = ("1.bias", "1.weight", "1.running_mean", "1.running_var", "0.weight")  # of a layer, in the file's order
 OWN_SUFFIXES = (".pt", ".pth")
+OWN_NETWORKS = ("scripts.networks.yolo.YOLOv3", "scripts.networks.darknet.Darknet53")
 KERNEL, MEAN = "stem.0.weight", "stem.1.running_mean"
 
 
-def load_backbone(
-    network: YOLOv3, file: str | Path | None, *, dataset: Dataset | None = None, fold: int | None = None
-) -> YOLOv3:
+def open_backbone(
+    file: str | Path | None, *, dataset: Dataset, fold: int | None = None, trust: bool = False
+) -> Weights | None:
+    """What a ``*.pt`` of a detector or backbone knows, see `open_weights`; None for the authors' file, or for none."""
+    if file is None or Path(file).suffix not in OWN_SUFFIXES:
+        return None
+    return open_weights(
+        file, network=OWN_NETWORKS, purpose="augmentation", dataset=dataset, fold=fold, same_names=(), trust=trust
+    )
+
+
+def load_backbone(network: YOLOv3, file: str | Path | None) -> YOLOv3:
     """The detector with a backbone that was trained before; the rest stays as it is. For configs.
 
     A first convolution for another number of image channels is adapted: its weights are summed over the file's
@@ -37,23 +48,16 @@ def load_backbone(
         network: whose `backbone` takes the weights.
         file: ``*.pt`` or ``*.pth``: state dict of a `Darknet53`, or of a `YOLOv3` such as training exports; anything
             else: the authors' binary ``darknet53.conv.74`` (see `read_darknet`). None changes nothing.
-        dataset: whose validation and test patients the file's network must not have been trained on, as said by the
-            `.json` beside a ``*.pt``; None for no check.
-        fold: of the cross-validation.
 
     Raises:
-        CheckpointError: no such file, one that does not fit the network, or that knows patients who are held out.
+        CheckpointError: no such file, or one that does not fit the network.
     """
     if file is None:
         return network
     if not Path(file).is_file():
         raise CheckpointError(f"No file {file}: expected pretrained weights. Correct the path, or pass no file.")
-    if Path(file).suffix in OWN_SUFFIXES:
-        if dataset is not None:
-            check_patients(file, dataset, fold)
-        weights = _read_own(file, network.backbone)
-    else:
-        weights = read_darknet(file, network.backbone)
+    own = Path(file).suffix in OWN_SUFFIXES
+    weights = _read_own(file, network.backbone) if own else read_darknet(file, network.backbone)
     load_weights(network.backbone, weights, str(file))
     return network
 

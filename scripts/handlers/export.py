@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.data.contract import write_json
-from scripts.handlers.training_state import CheckpointError, save_atomically
+from scripts.networks.weights import Knowledge, write_weights
 from scripts.networks.wrapping import unwrap
 
 logger = logging.getLogger(__name__)
@@ -30,8 +28,7 @@ class KeepBest:
         file: the `model.pt`.
         metric: name in `engine.state.metrics`, higher is better; a run's first value counts even where it is NaN, so
             that a file of an earlier run never passes for this one's.
-        trained_on: patients that the network learns from, written beside it, see `write_trained_on`; None for no file.
-        about: what else that file says.
+        knowledge: written beside the weights, see `describe_weights`.
     """
 
     def __init__(
@@ -39,14 +36,12 @@ class KeepBest:
         network: nn.Module,
         file: str | Path,
         metric: str,
-        trained_on: Sequence[str] | None = None,
-        about: Mapping[str, Any] | None = None,
+        knowledge: Knowledge,
     ) -> None:
         self.network = network
         self.file = Path(file)
         self.metric = metric
-        self.trained_on = trained_on
-        self.about = about
+        self.knowledge = knowledge
         self.best: float | None = None
         self.weights: dict[str, torch.Tensor] = {}
 
@@ -73,9 +68,7 @@ class KeepBest:
             self._write()
 
     def _write(self) -> None:
-        if self.trained_on is not None:
-            write_trained_on(self.file, self.trained_on, self.about)
-        save_atomically(self.weights, self.file)
+        write_weights(self.file, self.network, self.knowledge, self.weights)
 
 
 class ExportWeights:
@@ -86,24 +79,21 @@ class ExportWeights:
     Args:
         network: whose `state_dict` is written.
         file: the `model.pt`.
+        knowledge: written beside the weights, see `describe_weights`.
         interval: epochs between exports; the last epoch is always exported.
-        trained_on: patients that the network learns from, written beside it, see `write_trained_on`; None for no file.
-        about: what else that file says.
     """
 
     def __init__(
         self,
         network: nn.Module,
         file: str | Path,
+        knowledge: Knowledge,
         interval: int = 1,
-        trained_on: Sequence[str] | None = None,
-        about: Mapping[str, Any] | None = None,
     ) -> None:
         self.network = network
         self.file = Path(file)
         self.interval = interval
-        self.trained_on = trained_on
-        self.about = about
+        self.knowledge = knowledge
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
@@ -116,9 +106,7 @@ class ExportWeights:
     def __call__(self, engine: Engine) -> None:
         last = engine.state.epoch == engine.state.max_epochs
         if not getattr(engine.state, "rank", 0) and (last or engine.state.epoch % self.interval == 0):
-            if self.trained_on is not None:
-                write_trained_on(self.file, self.trained_on, self.about)
-            save_atomically(unwrap(self.network).state_dict(), self.file)
+            write_weights(self.file, self.network, self.knowledge)
 
 
 class ExportCandidates:
@@ -128,18 +116,16 @@ class ExportCandidates:
         network: whose `state_dict` is written.
         folder: of the files `epoch_<n>.pt`.
         epochs: at whose end it is written, whole numbers from 1.
-        trained_on: patients that it learns from.
+        knowledge: written beside each, see `describe_weights`.
 
     Raises:
         ValueError: anything else as `epochs`; at the start of a training that ends before the first of them.
     """
 
-    def __init__(
-        self, network: nn.Module, folder: str | Path, epochs: Sequence[int], trained_on: Sequence[str]
-    ) -> None:
+    def __init__(self, network: nn.Module, folder: str | Path, epochs: Sequence[int], knowledge: Knowledge) -> None:
         last_epoch(epochs)
         self.network = network
-        self.trained_on = trained_on
+        self.knowledge = knowledge
         self.folder = Path(folder)
         self.epochs = set(epochs)
 
@@ -157,8 +143,7 @@ class ExportCandidates:
     def __call__(self, engine: Engine) -> None:
         if engine.state.epoch in self.epochs and not getattr(engine.state, "rank", 0):
             file = self.folder / f"epoch_{engine.state.epoch:04d}.pt"
-            write_trained_on(file, self.trained_on)
-            save_atomically(unwrap(self.network).state_dict(), file)
+            write_weights(file, self.network, self.knowledge)
 
 
 def last_epoch(epochs: Sequence[int]) -> int:
@@ -170,27 +155,3 @@ def last_epoch(epochs: Sequence[int]) -> int:
     if not isinstance(epochs, (list, tuple)) or not all(isinstance(e, int) and e > 0 for e in epochs) or not epochs:
         raise ValueError(f"candidate_epochs is {epochs!r}, expected a list of epochs from 1, such as [10, 50].")
     return max(epochs)
-
-
-def write_trained_on(file: Path, patients: Sequence[str], about: Mapping[str, Any] | None = None) -> None:
-    """Writes `<name>.json` beside a network's weights: the patients that it learns from.
-
-    Synthetic images carry these names on, so that nobody tests on a patient whose images their generator has seen.
-    """
-    write_json(file.with_suffix(".json"), {"trained_on": sorted(patients), **(about or {})})
-
-
-def read_trained_on(file: str | Path) -> list[str]:
-    """Patients that a network learned from.
-
-    Raises:
-        CheckpointError: no readable `<name>.json` beside the weights.
-    """
-    beside = Path(file).with_suffix(".json")
-    try:
-        return [str(patient) for patient in json.loads(beside.read_text(encoding="utf-8"))["trained_on"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{beside} does not say which patients {file} was trained on ({type(error).__name__}). Training writes it "
-            "beside the weights: copy it with them, or train again."
-        ) from None

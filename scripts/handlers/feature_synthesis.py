@@ -18,8 +18,8 @@ from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
 from scripts.handlers.feature_source import FeatureSource
 from scripts.handlers.image_encoder import ImageEncoder
-from scripts.handlers.training_state import CheckpointError
 from scripts.inferers.class_features import ClassFeatureInferer
+from scripts.networks.checkpoints import CheckpointError
 
 logger = logging.getLogger(__name__)
 
@@ -185,8 +185,8 @@ def write_synthetic_features(
     synthesis: FeatureSynthesis,
     output_dir: str | Path,
     *,
-    generator_file: str | Path,
-    discriminator_file: str | Path,
+    generator: Weights,
+    discriminator: Weights,
 ) -> FeatureSet:
     """Writes what a synthesis keeps as a feature set, and `<output_dir>_counts.json` beside it.
 
@@ -198,17 +198,17 @@ def write_synthetic_features(
     Args:
         synthesis: not begun yet.
         output_dir: the set's folder.
-        generator_file: whose hash goes into the manifest.
-        discriminator_file: the same.
+        generator: whose hash goes into the manifest.
+        discriminator: the same.
 
     Raises:
         DatasetError: the folder holds something else, or the disk is full.
         CheckpointError: hardly any feature of a class is accepted; nothing is left at `output_dir`.
     """
     networks = {
-        "generator": Path(generator_file).name,
-        "generator_sha256": hash_file(generator_file),
-        "discriminator_sha256": hash_file(discriminator_file),
+        "generator": generator.file.name,
+        "generator_sha256": hash_file(generator.file),
+        "discriminator_sha256": hash_file(discriminator.file),
     }
     asked = {name: count.asked for name, count in synthesis.counts.items()}
     settings = {

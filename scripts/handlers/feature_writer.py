@@ -18,8 +18,7 @@ from scripts.data.feature_format import FeatureDescription, hash_file
 from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
 from scripts.data.split_slices import SplitSlices
-from scripts.data.splits import held_out_patients
-from scripts.handlers.export import read_trained_on
+from scripts.networks.weights import Weights
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +32,7 @@ class FeatureSetWriter:
         slices: all that features are wanted of.
         output_dir: the feature set's folder.
         feature_shape: (C, H, W) of one feature, see `FeatureUNet.feature_shape`.
-        network_file: the network's weights.
-        trained_on: patients that it learned from, see `read_training_patients`.
+        weights: of the network.
         level: where the features are taken.
         description: of the data set.
         image_channels: names of the channels that the network sees.
@@ -54,8 +52,7 @@ class FeatureSetWriter:
         output_dir: str | Path,
         *,
         feature_shape: tuple[int, int, int],
-        network_file: str | Path,
-        trained_on: Sequence[str],
+        weights: Weights,
         level: str,
         description: Dataset,
         image_channels: Sequence[str],
@@ -69,9 +66,9 @@ class FeatureSetWriter:
         features = FeatureDescription(
             level=level,
             feature_shape=feature_shape,
-            network_sha256=hash_file(network_file),
-            network_file=Path(network_file).name,
-            trained_on=list(trained_on),
+            network_sha256=hash_file(weights.file),
+            network_file=weights.file.name,
+            trained_on=weights.trained_on,
             dataset=description.name,
             classes=slices.classes,
             image_size=image_size,
@@ -92,29 +89,6 @@ class FeatureSetWriter:
         items = self.slices.items[self.writer.rows : self.writer.rows + len(features)]
         assert [item["source"] for item in items] == list(engine.state.batch["source"]), "slices came out of order"
         self.writer.append(features, items)
-
-
-def read_training_patients(network_file: str | Path, description: Dataset, fold: int | None = None) -> list[str]:
-    """Patients that a network learned from, once none of them is held out.
-
-    Args:
-        network_file: its weights, with the `.json` beside them that names the patients.
-        description: of the data set whose splits count.
-        fold: of the cross-validation.
-
-    Raises:
-        DatasetError: the network was trained on a patient of the validation or test split, whose features would be
-            better than those of a patient nobody has seen.
-        CheckpointError: nothing says whom it was trained on.
-    """
-    patients, held_out = read_trained_on(network_file), held_out_patients(description, fold)
-    for patient in patients:
-        if patient in held_out:
-            raise DatasetError(
-                f"{network_file} was trained on patient {patient!r} of the {held_out[patient]} split, expected "
-                "training patients of this fold or of another data set. Train the U-Net with the same --fold."
-            )
-    return patients
 
 
 def extract_features(evaluator: Engine, handler: FeatureSetWriter) -> FeatureSet:

@@ -11,11 +11,10 @@ import torch
 
 from scripts.data.contract import DatasetError, Item
 from scripts.data.feature_format import hash_file
-from scripts.handlers.export import read_trained_on
 from scripts.handlers.feature_source import FeatureSource
-from scripts.handlers.training_state import load_network
 from scripts.inferers.features import FeatureInferer
 from scripts.networks.feature_unet import IMAGE, FeatureUNet, level_minimum
+from scripts.networks.weights import Weights
 from scripts.report.grids import image_pictures, write_grid
 
 SHOWN = 8  # images of a class
@@ -28,7 +27,7 @@ class ImageEncoder:
 
     Args:
         network: the U-Net, with its weights.
-        network_file: these.
+        weights: these.
         source: of the generator; its features are images, extracted with `--level image`.
         inferer: takes the features.
 
@@ -37,13 +36,10 @@ class ImageEncoder:
 
     Raises:
         DatasetError: the generator does not make images, or makes pooled ones, or the file is unreadable.
-        CheckpointError: nothing says whom the U-Net was trained on.
         ValueError: an unknown level.
     """
 
-    def __init__(
-        self, network: FeatureUNet, network_file: str | Path, source: FeatureSource, inferer: FeatureInferer
-    ) -> None:
+    def __init__(self, network: FeatureUNet, weights: Weights, source: FeatureSource, inferer: FeatureInferer) -> None:
         made = source.description
         if made.level != IMAGE:
             raise DatasetError(
@@ -64,9 +60,9 @@ class ImageEncoder:
             made,
             level=inferer.level,
             feature_shape=inferer.feature_shape(network, made.image_size),
-            network_sha256=hash_file(network_file),
-            network_file=Path(network_file).name,
-            trained_on=sorted({*made.trained_on, *read_trained_on(network_file)}),
+            network_sha256=hash_file(weights.file),
+            network_file=weights.file.name,
+            trained_on=sorted({*made.trained_on, *weights.trained_on}),
             precision=str(inferer.precision).removeprefix("torch."),
             minimum=level_minimum(inferer.level),
         )
@@ -94,21 +90,15 @@ class ImageEncoder:
 
 
 def load_encoder(
-    network_file: str | Path | None,
-    source: FeatureSource,
-    inferer: FeatureInferer,
-    *,
-    widths: Sequence[int],
-    device: torch.device,
+    weights: Weights | None, source: FeatureSource, inferer: FeatureInferer, *, device: torch.device
 ) -> ImageEncoder | None:
-    """The encoder with a U-Net of these widths, None without a file; for configs.
+    """The encoder with a U-Net of these weights, None without; for configs.
 
     Raises:
-        DatasetError, CheckpointError, ValueError: as `ImageEncoder`, or weights of other widths.
+        DatasetError, CheckpointError, ValueError: as `ImageEncoder` and `Weights.load`.
     """
-    if network_file is None:
+    if weights is None:
         return None
-    network = FeatureUNet(len(source.description.image_channels), features=widths)
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    load_network(network, network_file)
-    return ImageEncoder(network, network_file, source, inferer)
+    network = weights.load(device)
+    assert isinstance(network, FeatureUNet)
+    return ImageEncoder(network, weights, source, inferer)

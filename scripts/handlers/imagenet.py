@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from scripts.handlers.pretrained import adapt_channels
-from scripts.handlers.training_state import CheckpointError, load_checkpoint
+from scripts.networks.checkpoints import CheckpointError, load_checkpoint
 from scripts.networks.fcn import FCN8s
 
 IMAGENET_WIDTH = 64

@@ -14,11 +14,10 @@ from torch import nn
 from scripts.data.boxes import BoxedSlices
 from scripts.data.contract import Dataset, DatasetError, source_patient, write_json
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.export import read_trained_on
 from scripts.handlers.image_quality import without_nan
-from scripts.handlers.pretrained import check_patients
 from scripts.metrics.placement import area_inside, lesion_shares, pair_with_others
 from scripts.metrics.statistics import mean_by_patient
+from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
 from scripts.report.box_overlays import outline_lesion
 from scripts.report.grids import image_pictures, write_grid
@@ -52,7 +51,7 @@ class LesionPlacement:
         fold: of the cross-validation.
         output_dir: the folder.
         segmenter: images (B, C, S, S) in [-1, 1] to logits (B, K, S, S) of the K labels.
-        segmenter_file: its weights. They must not know a validation or test patient.
+        weights: of the segmenter.
         minimum_lesion_share: in (0, 1].
         shown_channel: of the images in the picture, from 0; RGB images are shown in colour.
         seed: of the images shown and of the shuffled boxes.
@@ -60,7 +59,6 @@ class LesionPlacement:
     Raises:
         ValueError: a share out of range.
         DatasetError: a channel that the images have not.
-        CheckpointError: weights that know a held-out patient, or do not say whom they were trained on.
     """
 
     def __init__(
@@ -68,10 +66,9 @@ class LesionPlacement:
         *,
         dataset: ComparedSlices,
         description: Dataset,
-        fold: int | None,
         output_dir: str | Path,
         segmenter: nn.Module,
-        segmenter_file: str | Path,
+        weights: Weights,
         minimum_lesion_share: float = 0.1,
         shown_channel: int = 0,
         seed: int = 0,
@@ -85,10 +82,8 @@ class LesionPlacement:
                 f"shown_channel is {shown_channel}, expected 0..{description.channel_count - 1} "
                 f"({', '.join(description.modality)}). Pass --shown_channel with one of these."
             )
-        read_trained_on(segmenter_file)
-        check_patients(segmenter_file, description, fold)
         self.segmenter = freeze(segmenter)
-        self.segmenter_file = Path(segmenter_file)
+        self.segmenter_name = weights.file.name
         self.folder = Path(output_dir)
         self.minimum_share = minimum_lesion_share
         self.modality = description.modality
@@ -140,7 +135,7 @@ class LesionPlacement:
         titles = {"row_titles": ["made", "with boxes"], "column_titles": self.titles}
         write_grid(self.columns, self.folder / "placement.png", **titles, cell_size=SIDE)
         said = {
-            "segmenter": self.segmenter_file.name,
+            "segmenter": self.segmenter_name,
             "minimum_lesion_share": self.minimum_share,
             "parts": {part: self._summarise(rows) for part, rows in self.rows.items()},
         }

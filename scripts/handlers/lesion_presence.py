@@ -15,7 +15,6 @@ from torch import nn
 
 from scripts.data.contract import DatasetError, Item, image_files, read_dataset, stem, write_dataset, write_json
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.export import read_trained_on
 from scripts.handlers.image_quality import without_nan
 from scripts.metrics.box_matching import compute_iou
 from scripts.metrics.presence import find_direction, measure_contrast, mirror_boxes
@@ -59,7 +58,6 @@ class LesionPresence:
         minimum_contrast_quantile: share of the real training boxes that lie below the threshold, in [0, 1).
         require_every_box: drops an image with any box without lesion; False only one whose boxes all are.
         detector: see `YOLOv3`, or None to judge by contrast.
-        detector_file: its weights. One that was trained on others than the training patients is refused.
         inferer: how the detector is called, see `DetectionInferer`.
         minimum_score: of a detection that counts, in (0, 1].
         minimum_iou: of a detection with the box, in (0, 1]; the paper's lower threshold is 0.25.
@@ -79,7 +77,6 @@ class LesionPresence:
         minimum_contrast_quantile: float = 0.05,
         require_every_box: bool = False,
         detector: nn.Module | None = None,
-        detector_file: str | Path | None = None,
         inferer: Callable[..., Sequence[Mapping[str, torch.Tensor]]] | None = None,
         minimum_score: float = 0.1,
         minimum_iou: float = 0.25,
@@ -98,10 +95,10 @@ class LesionPresence:
         self.minimum_iou = minimum_iou
         self.inferer = inferer
         self.dataset = dataset
-        self._check(dataset, detector_file if detector is not None else None)
+        self._check(dataset)
         self.rows: dict[str, list[Row]] = {}
 
-    def _check(self, dataset: ComparedSlices, detector_file: str | Path | None) -> None:
+    def _check(self, dataset: ComparedSlices) -> None:
         compared = sum(part == "synthetic" for part, _ in dataset.places)
         if compared != len(self.synthetic.items):
             raise DatasetError(
@@ -112,13 +109,6 @@ class LesionPresence:
         foreign = (kept / "dataset.json").exists() and not (self.folder / "presence.json").exists()
         if foreign or kept == self.synthetic.root:
             raise DatasetError(f"{kept} holds another data set. Name another --output_dir.")
-        known = set(read_trained_on(detector_file)) if detector_file is not None else set()
-        strangers = sorted(known - {item["patient"] for item in dataset.parts["training"].data})
-        if strangers:
-            raise DatasetError(
-                f"{detector_file} was trained on {strangers[0]!r}, who is no training patient here. Train a detector "
-                "on the real training images of this data set and fold, without --synthetic_dir."
-            )
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self._start)

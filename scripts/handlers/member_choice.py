@@ -11,7 +11,6 @@ from ignite.engine import Engine, Events
 
 from scripts.data.contract import DatasetError, write_json
 from scripts.data.synthesis import ComparedSlices, member_of
-from scripts.handlers.export import read_trained_on
 from scripts.handlers.image_quality import without_nan
 from scripts.metrics.coverage import covered, order_members
 from scripts.networks.wrapping import freeze
@@ -35,15 +34,11 @@ class MemberChoice:
     Args:
         segmenter: whose `encode` gives features (B, F); it sees the elements' `image`.
         dataset: what the evaluator runs through. Its held-out part must not be what results are later reported on.
-        segmenter_file: its weights. A segmenter that was trained on anything but real training images is refused: it
-            would know the images that it is to judge, or those that are to be covered.
         file: the `choice.json`.
         real: name of the held-out part's split.
 
     Raises:
-        DatasetError: synthetic images without member, a member without image, fewer than two held-out images, or a
-            segmenter that knows more than the training patients.
-        CheckpointError: weights that do not say whom they were trained on.
+        DatasetError: synthetic images without member, a member without image, or fewer than two held-out images.
     """
 
     def __init__(
@@ -51,7 +46,6 @@ class MemberChoice:
         segmenter: Any,
         *,
         dataset: ComparedSlices,
-        segmenter_file: str | Path,
         file: str | Path,
         real: str = "validation",
     ) -> None:
@@ -62,14 +56,6 @@ class MemberChoice:
         held_out = sum(part == "held_out" for part, _ in dataset.places)
         if held_out < 2:
             raise DatasetError(f"The {real} split has {held_out} slice to cover, expected 2 or more. Loosen the rule.")
-        patients = {item["patient"] for item in dataset.parts["training"].data}
-        strangers = sorted(set(read_trained_on(segmenter_file)) - patients)
-        if strangers:
-            raise DatasetError(
-                f"{segmenter_file} was trained on {strangers[0]!r}, who is no training patient here. Members are "
-                "judged by a segmenter that knows the real training images of this data set and fold alone: train one "
-                "without --synthetic_dir."
-            )
         self.features: dict[str, list[np.ndarray]] = {}
         self.members: list[int] = []
 

@@ -3,78 +3,44 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
-from scripts.data.contract import Dataset
-from scripts.data.splits import held_out_patients
-from scripts.handlers.export import read_trained_on
-from scripts.handlers.training_state import CheckpointError, load_checkpoint, load_weights
+from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights
+from scripts.networks.weights import Weights
 from scripts.networks.wrapping import unwrap
 
 logger = logging.getLogger(__name__)
 
 
-def load_pretrained(
-    network: nn.Module, file: str | Path | None, *, dataset: Dataset | None = None, fold: int | None = None
-) -> nn.Module:
-    """The network with the weights of a `model.pt` of the same configuration but any number of channels; for configs.
+def load_pretrained(network: nn.Module, weights: Weights | None) -> nn.Module:
+    """The network with weights of the same configuration but any number of channels; for configs.
 
     All names and shapes must agree, apart from the input channels of the first convolution, which `adapt_channels`
     changes where they differ.
 
     Args:
         network: to train on, with the first `nn.Conv2d` it registers looking at the image.
-        file: the weights; None changes nothing.
-        dataset: whose validation and test patients they must not know, see `check_patients`; None for no check.
-        fold: of the cross-validation.
+        weights: to start from, opened for "augmentation"; None changes nothing.
 
     Raises:
-        CheckpointError: no such file, weights of another configuration (the message names the first that differs), or
-            such that know a patient who is held out.
+        CheckpointError: weights of another configuration (the message names the first that differs).
     """
-    if file is None:
+    if weights is None:
         return network
     inner = unwrap(network)
-    weights = load_checkpoint(file)
-    if dataset is not None:
-        check_patients(file, dataset, fold)
+    stored = load_checkpoint(weights.file)
     name, target = _first_convolution(inner)
-    stored = weights.get(name) if isinstance(weights, Mapping) else None
-    if isinstance(stored, torch.Tensor) and stored.ndim == target.ndim and stored.shape[1] != target.shape[1]:
-        weights = {**weights, name: adapt_channels(stored, target.shape[1])}
-        logger.info(f"{file}: the first convolution took {stored.shape[1]} channels, here {target.shape[1]}: adapted.")
-    load_weights(inner, weights, str(file))
-    return network
-
-
-def check_patients(file: str | Path, dataset: Dataset, fold: int | None = None) -> None:
-    """Warns where nothing beside weights says whom they were trained on.
-
-    Raises:
-        CheckpointError: they know a patient of the data set's validation or test split.
-    """
-    if not Path(file).with_suffix(".json").exists():
-        logger.warning(f"Nothing beside {file} says whom it was trained on: make sure that it is nobody held out here.")
-        return
-    held_out = held_out_patients(dataset, fold)
-    leaked = [patient for patient in read_trained_on(file) if patient in held_out]
-    if leaked:
-        raise CheckpointError(
-            f"{file} was trained on patient {leaked[0]!r} of the {held_out[leaked[0]]} split"
-            f"{'' if fold is None else f' of fold {fold}'} of {dataset.root}. Name weights that know training patients "
-            "only; where others merely have the same names, copy the file without the .json beside it."
+    kernel = stored.get(name) if isinstance(stored, Mapping) else None
+    if isinstance(kernel, torch.Tensor) and kernel.ndim == target.ndim and kernel.shape[1] != target.shape[1]:
+        stored = {**stored, name: adapt_channels(kernel, target.shape[1])}
+        logger.info(
+            f"{weights.file}: the first convolution took {kernel.shape[1]} channels, here {target.shape[1]}: adapted."
         )
-
-
-def known_patients(patients: Sequence[str], pretrained_file: str | Path | None) -> list[str]:
-    """Whom a network knows that is trained on `patients` from pretrained weights, each once, sorted; for configs."""
-    if pretrained_file is None or not Path(pretrained_file).with_suffix(".json").exists():
-        return sorted(set(patients))
-    return sorted({*patients, *read_trained_on(pretrained_file)})
+    load_weights(inner, stored, str(weights.file))
+    return network
 
 
 def adapt_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:

@@ -19,12 +19,12 @@ from scripts.data.conditions import PlannedBoxes
 from scripts.data.contract import Dataset, DatasetError, Item, write_dataset, write_json
 from scripts.data.latents import PlannedLatents
 from scripts.data.planes import padding_before
-from scripts.data.splits import check_trained_on
 from scripts.data.synthesis import PlannedMasks, synthetic_files
-from scripts.handlers.export import read_trained_on
+from scripts.networks.weights import Weights
 
 logger = logging.getLogger(__name__)
 
+LEAST_CONTRAST = 1e-3  # largest minus smallest value, of a range of 2
 LPS_IDENTITY = np.diag([-1.0, -1.0, 1.0, 1.0])  # NIfTI is RAS: this affine says that x goes left and y to the back
 
 
@@ -42,9 +42,8 @@ class SyntheticSetWriter:
         description: the real data set's, whose names the synthetic set keeps.
         output_dir: the synthetic set's folder.
         system: name of the generating system.
-        generator_file: weights of the generator, or of the members of an ensemble; SHA-256 goes into the provenance.
+        weights: of the generator, or of the members of an ensemble; SHA-256 goes into the provenance.
         seed: of the plan.
-        fold: of the cross-validation; a generator that learned from its held-out patients is refused.
         plane: pixels (X, Y) of the real slices before they were padded, see `shared_plane`; the padding is cut off.
             None writes the squares that the generator makes.
     """
@@ -56,27 +55,23 @@ class SyntheticSetWriter:
         output_dir: str | Path,
         *,
         system: str,
-        generator_file: str | Path | Sequence[str | Path],
+        weights: Weights | Sequence[Weights],
         seed: int = 0,
-        fold: int | None = None,
         plane: tuple[int, int] | None = None,
     ) -> None:
         self.planned = planned
         self.plane = plane
         self.description = description
         self.folder = Path(output_dir).absolute()
-        files = [generator_file] if isinstance(generator_file, (str, Path)) else list(generator_file)
-        known = {str(file): read_trained_on(file) for file in files}
-        for file, patients in known.items():
-            check_trained_on(patients, file, description, fold)
-        self.trained_on = sorted({patient for patients in known.values() for patient in patients})
+        members = [weights] if isinstance(weights, Weights) else list(weights)
+        self.trained_on = sorted({patient for member in members for patient in member.trained_on})
         self.provenance = {"system": system, "seed": seed}
         self.generators = [
             {
-                "generator": Path(file).name,
-                "generator_sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest(),
+                "generator": member.file.name,
+                "generator_sha256": hashlib.sha256(member.file.read_bytes()).hexdigest(),
             }
-            for file in files
+            for member in members
         ]
 
     def attach(self, engine: Engine) -> None:
@@ -115,6 +110,7 @@ class SyntheticSetWriter:
 
     def _write_batch(self, engine: Any) -> None:
         last = self.description.foreground_count
+        _refuse_constant([output["pred"] for output in engine.state.output], self.generators)
         for element, output in zip(engine.state.batch, engine.state.output, strict=True):
             image_file, label_file = synthetic_files(self.folder, element["name"])
             if not isinstance(self.planned, PlannedBoxes):
@@ -172,6 +168,17 @@ class SyntheticSetWriter:
             trained_on=self.trained_on,
         )
         write_dataset(self.folder, synthetic)
+
+
+def _refuse_constant(images: Sequence[Any], generators: Sequence[Mapping[str, Any]]) -> None:
+    """Raises DatasetError where no image of a batch shows anything: its generator has collapsed or diverged."""
+    arrays = [np.asarray(image, dtype=np.float32) for image in images]
+    if all(not np.isfinite(array).all() or np.ptp(array) < LEAST_CONTRAST for array in arrays):
+        names = ", ".join(str(each["generator"]) for each in generators)
+        raise DatasetError(
+            f"{names}: all {len(arrays)} images of a batch are constant, expected images. The generator has collapsed: train "
+            "it longer or with a lower learning rate, or name other weights."
+        )
 
 
 def _save(image: nib.Nifti1Image, file: Path) -> None:

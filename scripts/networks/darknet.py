@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from scripts.networks.recipe import remember_recipe
+
 STEM_WIDTH = 32
 RESIDUAL_COUNTS = (1, 2, 8, 8, 4)
 LEAKY_SLOPE = 0.1
@@ -27,6 +29,7 @@ def build_convolution(
     return nn.Sequential(conv, norm, nn.LeakyReLU(LEAKY_SLOPE, inplace=True))
 
 
+@remember_recipe
 class Darknet53(nn.Module):
     """Features at strides 8, 16 and 32: a stem, then five times a stride-2 convolution and residual blocks (table 1).
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from monai.networks.nets import DynUNet
 
+from scripts.networks.recipe import remember_recipe
+
 SUPERVISED_LEVELS = 5
 LEAST_LEVELS = 3
 
@@ -26,6 +28,7 @@ class DeepUNet(DynUNet):
         return self.bottleneck(x).mean(dim=(2, 3))
 
 
+@remember_recipe
 def build_deep_unet(in_channels: int, out_channels: int, *, filters: Sequence[int], image_size: int) -> DeepUNet:
     """MONAI's `DynUNet` as the paper describes its U-Net (section 3.2): one level per entry of `filters`.
 

@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scripts.networks.recipe import remember_recipe
 from scripts.networks.vgg import VGG16Trunk
 
 SCORE_INIT_STD = 0.01
 
 
+@remember_recipe
 class FCN8s(nn.Module):
     """Segment an image into per-class logits from three depths of VGG-16 (Long et al., figure 3).
 

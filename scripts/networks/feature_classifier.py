@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from scripts.networks.recipe import remember_recipe
+
 CLASSIFIERS = ("cnn", "linear")
 
 
@@ -88,6 +90,7 @@ class LinearFeatureClassifier(nn.Module):
         return self.linear(x.mean(dim=(2, 3)))  # (B, K)
 
 
+@remember_recipe
 def build_feature_classifier(
     classifier: str,
     feature_shape: Sequence[int],

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scripts.networks.recipe import remember_recipe
+
 LEAKY_SLOPE = 0.2
 INIT_STD = 0.02
 HALVINGS = 3  # as published; 5 in Odena et al., for images
@@ -233,6 +235,7 @@ class MLPFeatureDiscriminator(nn.Module):
         return self.source(x).squeeze(1), self.classes(x)  # (B,), (B, K)
 
 
+@remember_recipe
 def build_feature_generator(
     architecture: str,
     feature_shape: Sequence[int],
@@ -264,6 +267,7 @@ def build_feature_generator(
     return FeatureGenerator(feature_shape, class_count, **sizes, halvings=halvings, floor=floor)
 
 
+@remember_recipe
 def build_feature_discriminator(
     architecture: str,
     feature_shape: Sequence[int],

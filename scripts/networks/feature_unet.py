@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from monai.networks.nets import BasicUNet
 
+from scripts.networks.recipe import remember_recipe
+
 # Where features can be taken, in the order of computation -> how often the image is halved there. The shapes are those
 # of the published widths at 240 x 240 pixels.
 LEVELS = {
@@ -31,6 +33,7 @@ IMAGE = "image"
 LEVEL_COUNT = 5
 
 
+@remember_recipe
 class FeatureUNet(BasicUNet):
     """MONAI's `BasicUNet` in 2D with ReLU and transposed convolutions, whose inner features can be read.
 

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scripts.networks.recipe import remember_recipe
+
 # Per inception block: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection; a stage starts with a max-pooling.
 INCEPTION_STAGES = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
@@ -23,6 +25,7 @@ INCEPTION_STAGES = (
 )
 
 
+@remember_recipe
 class GoogLeNet(nn.Module):
     """Classify an image by nine inception blocks, global average pooling and one linear layer (table 1).
 

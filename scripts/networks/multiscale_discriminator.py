@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scripts.networks.recipe import remember_recipe
 from scripts.networks.spectral_norm import spectral_norm
 
 LEAKY_SLOPE = 0.2
@@ -76,6 +77,7 @@ class PatchDiscriminator(nn.Module):
         return F.interpolate(projection, size=tuple(size), mode="nearest")  # (B, 1, X', Y')
 
 
+@remember_recipe
 class MultiScaleDiscriminator(nn.Module):
     """One ``PatchDiscriminator`` per scale, the input average-pooled between scales (pix2pixHD, section 3.2).
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from scripts.networks.equalized import HE_GAIN, EqualizedConv2d
+from scripts.networks.recipe import remember_recipe
 
 LEAKY_SLOPE = 0.2
 EPSILON = 1e-8  # under the root of pixel norm and of the minibatch standard deviation
@@ -23,6 +24,7 @@ START_SIZE = 4
 MAX_SIZE = 1024
 
 
+@remember_recipe
 class PGGANGenerator(nn.Module):
     """Latent vectors to images, at any resolution from 4x4 to the full one (table 2).
 
@@ -100,6 +102,7 @@ class PGGANGenerator(nn.Module):
         return self.to_image[level](x).float()  # (B, C, X, X)
 
 
+@remember_recipe
 class PGGANDiscriminator(nn.Module):
     """Images of any resolution from 4x4 to the full one to a score each, unbounded (table 2).
 

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scripts.networks.recipe import remember_recipe
+
 LEAKY_SLOPE = 0.2
 INIT_STD = 0.02
 MAX_DEPTH = 8
@@ -20,6 +22,7 @@ WIDTH_MULTIPLES = (1, 2, 4, 8, 8, 8, 8, 8)
 DROPOUT_COUNT = 3
 
 
+@remember_recipe
 class Pix2PixGenerator(nn.Module):
     """U-Net from a mask to an image, whose only noise is dropout (pix2pix, appendix 6.1.1; LcGAN, figure 1).
 
@@ -133,6 +136,7 @@ class Pix2PixGenerator(nn.Module):
             )
 
 
+@remember_recipe
 class Pix2PixDiscriminator(nn.Module):
     """One logit for each overlapping patch of 70x70 pixels (pix2pix, appendix 6.1.2; LcGAN, figure 2).
 

@@ -12,9 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scripts.networks.recipe import remember_recipe
+
 BLOCK_COUNTS = (3, 4, 6, 3)
 
 
+@remember_recipe
 class ResNetUNet(nn.Module):
     """Segment an image into per-class logits.
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from scripts.networks.recipe import remember_recipe
 from scripts.networks.spectral_norm import spectral_norm
 
 UPSAMPLING_COUNT = 5
@@ -101,6 +102,7 @@ class SPADEResnetBlock(nn.Module):
         return shortcut + residual
 
 
+@remember_recipe
 class SPADEGenerator(nn.Module):
     """Turn a one-hot mask, and optionally a global class, into an image (Red-GAN, figure 1).
 

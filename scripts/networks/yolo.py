@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from scripts.networks.darknet import DARKNET_MOMENTUM, Darknet53, build_convolution, init_he, scale_width
+from scripts.networks.recipe import remember_recipe
 
 STRIDES = (8, 16, 32)
 ANCHORS_PER_SCALE = 3
@@ -19,6 +20,7 @@ POOLING_SIZES = (5, 9, 13)
 PUBLISHED_ANCHORS = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326))
 
 
+@remember_recipe
 class YOLOv3(nn.Module):
     """Predict boxes at three scales, three anchors each (section 2.3).
 

@@ -13,7 +13,7 @@ from scripts.data.contract import Dataset
 from scripts.distribution.adaptation import adapt_bundle, write_scores
 from scripts.handlers.export import write_trained_on
 from scripts.handlers.model_description import describe_model
-from scripts.handlers.training_state import CheckpointError
+from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.resnet_unet import ResNetUNet
 
 CONFIGS = Path(__file__).parents[2] / "configs"

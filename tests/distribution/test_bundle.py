@@ -28,7 +28,7 @@ from scripts.distribution.bundle import (
     unlink,
     write_bundle,
 )
-from scripts.handlers.training_state import CheckpointError
+from scripts.networks.checkpoints import CheckpointError
 
 
 def names(folder: Path) -> set[str]:

@@ -22,7 +22,7 @@ from scripts.distribution.networks import (
     run_onnx,
     write_export,
 )
-from scripts.handlers.training_state import CheckpointError
+from scripts.networks.checkpoints import CheckpointError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 METADATA = json.loads((CONFIGS / "metadata.json").read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.handlers.chosen_members import choose_files
-from scripts.handlers.training_state import CheckpointError
+from scripts.networks.checkpoints import CheckpointError
 
 
 @pytest.fixture

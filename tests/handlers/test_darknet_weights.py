@@ -16,7 +16,8 @@ from ignite.engine import Engine
 from scripts.data.contract import Dataset
 from scripts.handlers import darknet_weights
 from scripts.handlers.darknet_weights import load_backbone, read_darknet
-from scripts.handlers.training_state import CheckpointError, TrainingState
+from scripts.handlers.training_state import TrainingState
+from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.darknet import Darknet53
 from scripts.networks.yolo import YOLOv3
 

@@ -11,7 +11,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from scripts.handlers.export import ExportCandidates, ExportWeights, KeepBest, last_epoch, read_trained_on
-from scripts.handlers.training_state import load_checkpoint
+from scripts.networks.checkpoints import load_checkpoint
 
 
 def network(value: float = 0.0) -> nn.Module:

@@ -13,7 +13,7 @@ from scripts.data.features import FeatureSet
 from scripts.handlers.export import write_trained_on
 from scripts.handlers.feature_classifier import load_feature_classifier
 from scripts.handlers.feature_source import describe_features
-from scripts.handlers.training_state import CheckpointError
+from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.feature_classifier import LinearFeatureClassifier
 
 ROWS = {"training": "HHHLLL", "test": "HHHLLL"}

@@ -12,7 +12,7 @@ from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
 from scripts.handlers.export import write_trained_on
 from scripts.handlers.feature_source import FeatureSource, describe_features
-from scripts.handlers.training_state import CheckpointError
+from scripts.networks.checkpoints import CheckpointError
 
 
 @pytest.fixture

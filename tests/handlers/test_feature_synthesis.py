@@ -17,8 +17,8 @@ from scripts.data.features import FeatureSet
 from scripts.handlers.export import write_trained_on
 from scripts.handlers.feature_source import FeatureSource
 from scripts.handlers.feature_synthesis import FeatureSynthesis, share_count, write_synthetic_features
-from scripts.handlers.training_state import CheckpointError
 from scripts.inferers.class_features import ClassFeatureInferer
+from scripts.networks.checkpoints import CheckpointError
 
 CLASSES = ["LGG", "HGG"]
 SHAPE = (1, 2, 2)

@@ -15,8 +15,8 @@ from scripts.data.contract import DatasetError, read_dataset
 from scripts.data.slices import SliceDataset
 from scripts.data.split_slices import SplitSlices, classified_items
 from scripts.handlers.feature_writer import FeatureSetWriter, extract_features, read_training_patients
-from scripts.handlers.training_state import CheckpointError
 from scripts.inferers.features import FeatureInferer
+from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.feature_unet import FeatureUNet
 
 SPLITS = {"training": "ABC", "validation": "D", "test": "E"}

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from scripts.handlers import imagenet
 from scripts.handlers.imagenet import load_imagenet
-from scripts.handlers.training_state import CheckpointError
+from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.fcn import FCN8s
 
 WIDTHS = (4, 4, 8, 8, 16, 16, 16, 32, 32, 32, 32, 32, 32)

@@ -17,8 +17,8 @@ from scripts.data.contract import Dataset, DatasetError, Item
 from scripts.data.synthesis import ComparedSlices
 from scripts.handlers.export import write_trained_on
 from scripts.handlers.lesion_placement import SHOWN, SIDE, LesionPlacement
-from scripts.handlers.training_state import CheckpointError
 from scripts.metrics.statistics import bootstrap_interval
+from scripts.networks.checkpoints import CheckpointError
 from scripts.report.detectors import INTERVAL, KEYS, PARTS
 
 Box = tuple[int, int, int, int]

@@ -10,7 +10,7 @@ import pytest
 from scripts.data.contract import Dataset
 from scripts.handlers.export import write_trained_on
 from scripts.handlers.model_description import choose_description, describe_model, known_patients, read_model
-from scripts.handlers.training_state import CheckpointError
+from scripts.networks.checkpoints import CheckpointError
 
 DATA = Dataset(Path("/none"), "CT", ["CT"], ["background", "IPH", "SDH"], ["a"], {255: 1}, [0.0, 80.0])
 SIZES = {"image_size_pixels": 32, "encoder_widths": [8], "decoder_widths": [4]}

@@ -10,7 +10,7 @@ from torch import nn
 
 from scripts.data.contract import Dataset
 from scripts.handlers.pretrained import adapt_channels, known_patients, load_pretrained
-from scripts.handlers.training_state import CheckpointError
+from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.feature_unet import FeatureUNet
 
 WIDTHS = (2, 3, 4, 5, 6)

@@ -17,7 +17,7 @@ from scripts.data.slices import SliceDataset
 from scripts.data.synthesis import PlannedMasks
 from scripts.handlers.export import read_trained_on
 from scripts.handlers.synthetic_writer import SyntheticSetWriter, synthesise
-from scripts.handlers.training_state import CheckpointError
+from scripts.networks.checkpoints import CheckpointError
 from scripts.transforms.intensity import ToSignedRanged
 from scripts.transforms.loading import LoadItemd
 

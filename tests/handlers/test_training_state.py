@@ -10,15 +10,8 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from scripts.handlers.epoch_seed import EpochSeed
-from scripts.handlers.training_state import (
-    CheckpointError,
-    TrainingState,
-    load_checkpoint,
-    load_network,
-    load_networks,
-    load_weights,
-    save_atomically,
-)
+from scripts.handlers.training_state import TrainingState, load_network, load_networks
+from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
 
 
 class Run:

@@ -13,7 +13,7 @@ import torch
 
 from scripts.data.contract import read_dataset
 from scripts.handlers.export import write_trained_on
-from scripts.handlers.training_state import save_atomically
+from scripts.networks.checkpoints import save_atomically
 from scripts.networks.deep_unet import build_deep_unet
 
 pytestmark = pytest.mark.slow

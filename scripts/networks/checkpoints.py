@@ -1,0 +1,86 @@
+"""Files of weights that are whole or absent, and weights that fit their network exactly."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be written, read or used here; the message says why and what to do."""
+
+
+def save_atomically(content: Any, file: str | Path) -> None:
+    """`torch.save` to a temporary file beside `file`, flushed to the disk, then renamed.
+
+    Raises:
+        CheckpointError: disk full or folder not writable; the old file is untouched.
+    """
+    file = Path(file)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as stream:
+            torch.save(content, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, file)
+    except (OSError, RuntimeError) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "the disk is full" if full else str(error)
+        raise CheckpointError(f"Cannot write {file}: {why}. Free space, or name another folder.") from error
+    finally:
+        with contextlib.suppress(OSError):  # there may be no folder to unlink it from
+            temporary.unlink()
+
+
+def load_checkpoint(file: str | Path, map_location: str = "cpu") -> Any:
+    """What `save_atomically` wrote; only tensors and plain containers are accepted.
+
+    Raises:
+        CheckpointError: no such file, or not a checkpoint.
+    """
+    try:
+        return torch.load(file, map_location=map_location, weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"No checkpoint {file}. Train that network first, or correct the path.") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(
+            f"{file} is no readable checkpoint ({_first_line(error)}). Train it again, or name another file."
+        ) from None
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor], where: str) -> None:
+    """Loads weights into a network of exactly the same configuration.
+
+    Raises:
+        CheckpointError: other names or shapes; the message shows the first that differs.
+    """
+    if not isinstance(weights, Mapping):
+        raise CheckpointError(f"{where} holds a {type(weights).__name__}, expected weights by name. Name another file.")
+    own = network.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        stored, wanted = (_shape(d[name]) if name in d else "absent" for d in (weights, own))
+        if stored != wanted:
+            raise CheckpointError(
+                f"{where} is of another configuration: '{name}' is {stored} there and {wanted} here. "
+                "Pass the options it was trained with (image_size, channels, labels, classes, width), or another file."
+            )
+    network.load_state_dict(weights)
+
+
+def _shape(value: Any) -> Any:
+    """Shape of a tensor; the type's name of whatever else a file may hold, such as a whole checkpoint's parts."""
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,381 @@
+"""Weights that know themselves: the `.json` beside them, and the one way to load them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from scripts.data.contract import Dataset, write_json
+from scripts.data.splits import held_out_patients, refuse_known_patients, select_items, shown_place
+from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
+from scripts.networks.recipe import Recipe, find_maker, recipe_of
+from scripts.networks.wrapping import unwrap
+
+logger = logging.getLogger(__name__)
+
+IMAGES = ("modality", "labels", "classes", "label_values", "intensity_range", "slice_axis")
+PURPOSES = ("prediction", "evaluation", "augmentation")
+PACKAGES = ("torch", "monai", "numpy")
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What weights know besides their network.
+
+    Attributes:
+        trained_on: patients that they learned from, and whoever taught the frozen networks and synthetic sets that
+            taught them.
+        validated_on: patients whose scores chose the epoch.
+        images: what they are for, by the names of `IMAGES` as in dataset.json; empty for networks of features.
+        settings: options that whoever uses the weights must share, such as `image_size_pixels`.
+        features: of networks of features: what a `FeatureSet` says of itself.
+    """
+
+    trained_on: list[str]
+    validated_on: list[str] = field(default_factory=list)
+    images: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    features: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights that was found fit for its purpose; nothing is read of it before `load`.
+
+    Attributes:
+        file: of the weights.
+        recipe: of their network.
+        knowledge: what the `.json` beside them says; None where there is none.
+        settings: those of `knowledge`; without it those given.
+        validated_here: patients to be evaluated on whose scores chose the epoch.
+    """
+
+    file: Path
+    recipe: Recipe
+    knowledge: Knowledge | None
+    settings: dict[str, Any]
+    validated_here: list[str] = field(default_factory=list)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the network."""
+        return self.recipe.arguments
+
+    @property
+    def trained_on(self) -> list[str]:
+        """Patients that the weights know; none where nothing is known."""
+        return [] if self.knowledge is None else self.knowledge.trained_on
+
+    def images(
+        self, *, channel_count: int | None = None, label_count: int | None = None, intensity_range: Any = None
+    ) -> Dataset:
+        """A data set's description without items of the images that the weights are for.
+
+        Args:
+            channel_count: given in place of what the weights do not say, or in agreement with it.
+            label_count: likewise, without the background.
+            intensity_range: likewise.
+
+        Raises:
+            CheckpointError: a given value differs from the described one, or none is there.
+        """
+        if self.knowledge is None:
+            if channel_count is None or label_count is None:
+                raise CheckpointError(
+                    f"Nothing beside {self.file} describes its images. Copy the .json that training wrote beside the "
+                    "weights, or pass --image_channels and --label_count (and --intensity_range where it was given)."
+                )
+            modality = [f"channel {n}" for n in range(channel_count)]
+            labels = ["background", *(f"label {n + 1}" for n in range(label_count))]
+            return Dataset(self.file.parent, self.file.name, modality, labels, intensity_range=intensity_range)
+        values = dict(self.knowledge.images)
+        if intensity_range is not None:
+            _refuse_others(self.file, values, {"intensity_range": [float(v) for v in intensity_range]})
+        values["label_values"] = {int(value): label for value, label in values["label_values"].items()}
+        return Dataset(self.file.parent, f"images of {self.file.name}", **values)
+
+    def build(self) -> nn.Module:
+        """The network without the weights, on the CPU."""
+        return self.recipe.build()
+
+    def load(self, device: torch.device | str = "cpu", network: nn.Module | None = None) -> nn.Module:
+        """The network with the weights, channels last on the device.
+
+        Args:
+            device: where to.
+            network: takes the weights in place of a new one.
+
+        Raises:
+            CheckpointError: no readable file, other names or shapes, or values that are not finite.
+        """
+        network = self.build() if network is None else network
+        load_weights(unwrap(network), load_checkpoint(self.file), str(self.file))
+        _refuse_broken(unwrap(network), self.file)
+        return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def open_weights(
+    file: str | Path | None,
+    *,
+    network: str | Sequence[str],
+    purpose: str,
+    dataset: Dataset | None = None,
+    fold: int | None = None,
+    split: str = "test",
+    same_names: Sequence[str] = ("modality", "labels"),
+    arguments: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    trust: bool = False,
+) -> Weights | None:
+    """The one way to weights: what they are, once they are known to be fit for what they are to be used for.
+
+    Args:
+        file: of the weights; None gives None.
+        network: name of the class or builder in `scripts.networks` that they must be of, or several.
+        purpose: "prediction" on new images bars nobody; "evaluation" bars the patients of `split` (unless that is
+            "training") from those that the weights know; "augmentation", for all that makes, teaches or measures what
+            others learn from, bars the validation and test patients.
+        dataset: whose patients count, and whose names must agree with those that the weights were trained for.
+        fold: of the cross-validation.
+        split: that is evaluated on.
+        same_names: which names must agree.
+        arguments: of the network, None for those not given: they must agree with the described ones, and must suffice
+            where nothing is described.
+        settings: likewise.
+        trust: takes weights of which nothing is known although the purpose bars patients.
+
+    Raises:
+        ValueError: another purpose.
+        CheckpointError: no such file, another network, other arguments or settings than those given (the message names
+            both), images of other names, or weights without description that are not trusted.
+        DatasetError: the weights know a patient whom they must not know.
+    """
+    if purpose not in PURPOSES:
+        raise ValueError(f"purpose is {purpose!r}, expected one of {', '.join(PURPOSES)}.")
+    if file is None:
+        return None
+    file = Path(file)
+    if not file.is_file():
+        raise CheckpointError(f"No checkpoint {file}. Train that network first, or correct the path.")
+    given = {name: value for name, value in (arguments or {}).items() if value is not None}
+    asked = {name: value for name, value in (settings or {}).items() if value is not None}
+    described = read_description(file)
+    if described is None:
+        _trust_or_refuse(file, purpose, trust)
+        missing = [name for name in settings or {} if name not in asked]
+        if missing:
+            raise CheckpointError(
+                f"Nothing beside {file} describes it, and {missing[0]} is not given. Copy the .json that training wrote "
+                f"beside the weights, or pass --{missing[0]} as they were trained with."
+            )
+        return Weights(file, Recipe(network if isinstance(network, str) else network[0], given), None, asked)
+    recipe, knowledge = described
+    if recipe.name not in ([network] if isinstance(network, str) else network):
+        wanted = str(network if isinstance(network, str) else network[0]).rsplit(".", 1)[-1]
+        raise CheckpointError(f"{file} is a {recipe.short_name}, expected a {wanted}. Name the weights of a {wanted}.")
+    _refuse_others(file, recipe.arguments, given)
+    _refuse_others(file, knowledge.settings, asked)
+    validated_here: list[str] = []
+    if dataset is not None:
+        _check_names(file, knowledge.images, dataset, same_names, purpose)
+        if purpose != "prediction":
+            barred = held_out_patients(dataset, fold)
+            if purpose == "evaluation":
+                barred = {item["patient"]: split for item in select_items(dataset, split, fold, boxed=True)}
+                validated_here = sorted(barred.keys() & set(knowledge.validated_on))
+            if purpose != "evaluation" or split != "training":
+                refuse_known_patients(knowledge.trained_on, file, barred, shown_place(dataset, fold))
+    if validated_here:
+        logger.warning(
+            f"{file}: {len(validated_here)} patients to be evaluated on, such as {validated_here[0]!r}, chose the epoch of "
+            "these weights: their scores flatter them."
+        )
+    return Weights(file, recipe, knowledge, {**knowledge.settings, **asked}, validated_here)
+
+
+def open_all_weights(files: Sequence[str | Path], **options: Any) -> list[Weights]:
+    """`open_weights` of each file; they must agree in network, arguments and settings.
+
+    Raises:
+        CheckpointError: as `open_weights`, no list, or two that differ; the message names them.
+    """
+    if isinstance(files, str | Path):
+        raise CheckpointError(f"{files!r} is no list of files of weights, expected one such as \"['a.pt','b.pt']\".")
+    opened = [weights for file in files if (weights := open_weights(file, **options)) is not None]
+    shared = [(each.recipe, {name: each.settings.get(name) for name in options.get("settings", {})}) for each in opened]
+    for other, what in zip(opened, shared, strict=True):
+        if what != shared[0]:
+            raise CheckpointError(
+                f"{other.file} was trained with other options than {opened[0].file}. Name weights of one training's options."
+            )
+    return opened
+
+
+def load_networks(weights: Sequence[Weights], device: torch.device | str) -> list[nn.Module]:
+    """The networks of all weights, see `Weights.load`; for configs."""
+    return [each.load(device) for each in weights]
+
+
+def common_setting(name: str, weights: Sequence[Weights | None], given: Any, otherwise: Any = None) -> Any:
+    """A setting that networks working on the same images share: the described one, else the given, else another.
+
+    Raises:
+        CheckpointError: two that differ, or none at all.
+    """
+    known = {str(each.file): each.settings[name] for each in weights if each is not None and name in each.settings}
+    values = [value for value in (given, *known.values(), otherwise) if value is not None]
+    for file, value in known.items():
+        if value != values[0]:
+            raise CheckpointError(
+                f"{file} was trained with {name} {value}, here it is {values[0]}. Name weights that were trained alike."
+            )
+    if not values:
+        raise CheckpointError(f"{name} is not known, expected networks that say it. Pass --{name}.")
+    return values[0]
+
+
+def describe_weights(
+    *,
+    trained_on: Collection[str],
+    validated_on: Collection[str] = (),
+    taught_by: Sequence[Weights | None] = (),
+    images: Dataset | None = None,
+    settings: Mapping[str, Any] | None = None,
+    features: Mapping[str, Any] | None = None,
+) -> Knowledge:
+    """What a training writes beside its weights; for configs.
+
+    Args:
+        trained_on: patients of its own data, see `Knowledge`.
+        validated_on: likewise.
+        taught_by: weights that the network started from or that were frozen while it learned.
+        images: description of the data set.
+        settings: see `Knowledge`.
+        features: see `Knowledge`.
+    """
+    patients = {
+        *trained_on,
+        *(patient for weights in taught_by if weights is not None for patient in weights.trained_on),
+    }
+    names = {} if images is None else {name: getattr(images, name) for name in IMAGES}
+    return Knowledge(sorted(patients), sorted(validated_on), names, dict(settings or {}), dict(features or {}))
+
+
+def write_weights(
+    file: Path, network: nn.Module, knowledge: Knowledge, weights: Mapping[str, torch.Tensor] | None = None
+) -> None:
+    """Writes weights, and before them the `.json` that describes them.
+
+    Args:
+        file: of the weights.
+        network: that they are of.
+        knowledge: see there.
+        weights: None for those that the network has now.
+
+    Raises:
+        CheckpointError: a value that is not finite (nothing is written), or a folder that cannot be written.
+    """
+    _refuse_broken(unwrap(network), file, weights)
+    recipe = recipe_of(network)
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    content = {"network": asdict(recipe), **asdict(knowledge), "versions": versions}
+    write_json(file.with_suffix(".json"), content)
+    save_atomically(unwrap(network).state_dict() if weights is None else weights, file)
+
+
+def read_description(file: str | Path) -> tuple[Recipe, Knowledge] | None:
+    """What the `.json` beside weights says; None where there is none.
+
+    Raises:
+        CheckpointError: not what `write_weights` wrote.
+    """
+    beside = Path(file).with_suffix(".json")
+    if not beside.is_file():
+        return None
+    try:
+        content = json.loads(beside.read_text(encoding="utf-8"))
+        network = content["network"]
+        recipe = Recipe(str(network["name"]), dict(network["arguments"]))
+        names = Knowledge.__dataclass_fields__
+        knowledge = Knowledge(**{name: content[name] for name in names})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{beside} does not describe {file} as this version does ({type(error).__name__}: {error}). Train the "
+            "network again; weights of version 0.1.0 are not read any more."
+        ) from None
+    for name, value in asdict(knowledge).items():
+        patients = name.endswith("_on")
+        if type(value) is not (list if patients else dict) or (patients and not all(isinstance(p, str) for p in value)):
+            raise CheckpointError(f"{beside}: {name} is {value!r}, expected what training wrote. Train it again.")
+    find_maker(recipe.name)
+    return recipe, knowledge
+
+
+def read_known_patients(file: str | Path) -> list[str]:
+    """Whom weights know.
+
+    Raises:
+        CheckpointError: nothing beside them says it.
+    """
+    described = read_description(file)
+    if described is None:
+        raise CheckpointError(
+            f"Nothing beside {file} says whom it was trained on. Training writes a .json beside the weights: copy it "
+            "with them, or train again."
+        )
+    return described[1].trained_on
+
+
+def _trust_or_refuse(file: Path, purpose: str, trust: bool) -> None:
+    if purpose != "prediction" and not trust:
+        raise CheckpointError(
+            f"Nothing beside {file} says whom it was trained on, and it must not know the patients that are held out here. "
+            "Copy the .json that training wrote beside the weights, or pass --trust_weights True if you know it."
+        )
+    logger.warning(
+        f"Nothing beside {file} describes it: nothing is known of its patients, and the options are trusted."
+    )
+
+
+def _refuse_others(file: Path, described: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raises CheckpointError where a given value differs from the described one."""
+    for name, value in given.items():
+        value = list(value) if isinstance(value, tuple) else value
+        if name in described and described[name] != value:
+            raise CheckpointError(
+                f"{file} was trained with {name} {described[name]}, here it is {value}. Leave that option out (the "
+                "weights know it), give data like those they were trained on, or name other weights."
+            )
+
+
+def _check_names(file: Path, images: Mapping[str, Any], dataset: Dataset, names: Sequence[str], purpose: str) -> None:
+    """Other names of channels or labels: refused where others learn from it or the number differs, else said."""
+    for name in names:
+        ours, theirs = getattr(dataset, name), images.get(name)
+        if theirs is None or ours == theirs:
+            continue
+        told = f"{file} was trained for {name} {theirs}, {dataset.root} has {ours}"
+        if purpose == "augmentation" or len(ours) != len(theirs):
+            raise CheckpointError(f"{told}. Name weights that were trained on such images.")
+        logger.warning(f"{told}: make sure that they mean the same, in this order.")
+
+
+def _refuse_broken(network: nn.Module, file: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+    """Raises CheckpointError for NaN anywhere and for infinite parameters (a buffer may hold a bound that is none)."""
+    parameters = {name for name, _ in network.named_parameters()}
+    for name, tensor in (network.state_dict() if weights is None else weights).items():
+        if not tensor.is_floating_point():
+            continue
+        if tensor.isnan().any() or (name in parameters and tensor.isinf().any()):
+            raise CheckpointError(
+                f"{file}: '{name}' holds NaN or infinity, so its training has diverged. Train again with a lower "
+                "learning rate, or name other weights."
+            )
