@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import sys
 from types import TracebackType
 from typing import Any
 
 import torch
-from monai.utils import set_determinism
+from monai.bundle import ConfigParser
+from monai.utils import OptionalImportError, set_determinism
+
+from scripts.config_options import check_options, walk
+from scripts.nearest_name import OptionError
+from scripts.path_options import keep_paths_as_typed
+from scripts.running_config import run_ids, running_config
 
 logger = logging.getLogger(__name__)
 
@@ -16,12 +23,28 @@ logger = logging.getLogger(__name__)
 def prepare_run(
     *, seed: int, device: torch.device | str, precision: torch.dtype = torch.float32, task: str = ""
 ) -> None:
-    """Seeds everything, shortens errors that the user can mend, and says what the run uses."""
+    """Refuses options that the run would ignore, seeds everything, shortens errors that the user can mend, and says
+    what the run uses.
+
+    Raises:
+        OptionError: an unknown option, or a package that one of the options needs and that is missing.
+    """
     sys.excepthook = show_error
+    parser = running_config()
+    if parser is not None:
+        check_options(parser, run_ids())
+        _check_tracking(parser)
+        keep_paths_as_typed(parser)
     device = torch.device(device)  # MONAI Label and `--device` give its name
     set_determinism(seed=seed)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     logger.info(f"{task or 'Run'} on {name}, {str(precision).removeprefix('torch.')}, seed {seed}")
+
+
+def _check_tracking(parser: ConfigParser) -> None:
+    asked = any(isinstance(node, dict) and node.get("_target_") == "MLFlowHandler" for _, node in walk(parser.get()))
+    if asked and importlib.util.find_spec("mlflow") is None:
+        raise OptionError("--tracking mlflow needs MLflow: pip install mlflow, or leave --tracking out")
 
 
 def show_error(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> Any:
@@ -36,9 +59,12 @@ def show_error(kind: type[BaseException], error: BaseException, traceback: Trace
 def find_user_error(error: BaseException | None) -> BaseException | None:
     """The error that the user can mend, among an error and its causes; None if there is none.
 
-    These are the bundle's own: whatever it raises as a ValueError, wherever MONAI wraps it.
+    These are the bundle's own, whatever it raises as a ValueError, wherever MONAI wraps it, and MONAI's word on a
+    package that is missing.
     """
-    while error is not None and not (isinstance(error, ValueError) and _raised_here(error)):
+    while error is not None and not (
+        isinstance(error, OptionalImportError) or (isinstance(error, ValueError) and _raised_here(error))
+    ):
         error = error.__cause__ or error.__context__
     return error
 

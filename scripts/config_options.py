@@ -1,0 +1,184 @@
+"""Options that a bundle's config does not have, found before a run does any work.
+
+An override is a key of the config like any other once MONAI has parsed it. What tells a misspelt one is that nothing
+refers to it, or that the component it was given to takes no such argument; the bundle's own configs have no such keys.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import numbers
+import pydoc
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser, ReferenceResolver
+from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
+
+from scripts.nearest_name import OptionError, suggest
+from scripts.running_config import running_call
+
+FOLDER = Path(__file__).parents[1] / "configs"
+# What MONAI itself reads: the lists it runs, the metadata, what MONAI Label shows, and the settings of --tracking.
+RUNNER_KEYS = {"imports", "initialize", "run", "finalize", ConfigParser.meta_key, "displayable_configs"}
+TRACKING_KEYS = set(DEFAULT_MLFLOW_SETTINGS["configs"])
+TYPES: tuple[tuple[type, type, str], ...] = (
+    (bool, bool, "True or False"),
+    (int, numbers.Integral, "a whole number"),
+    (float, numbers.Real, "a number"),
+)
+
+
+def check_options(parser: ConfigParser, ids: set[str] | None = None) -> None:
+    """Refuses a config with options that its run would ignore or could not take.
+
+    Args:
+        parser: the config with its overrides, as it is about to run.
+        ids: the ids that are run, beside MONAI's own.
+
+    Raises:
+        OptionError: an option that nothing uses, an argument that a component does not take, or a value of another
+            type than the option's default.
+    """
+    config, call = parser.get(), running_call()
+    base_name, base = find_base(config)
+    contents = [_read(Path(file)) for file in call.files] if call else _overlays()
+    for place in find_unused(config, RUNNER_KEYS | (ids or set())):
+        if place in ConfigParser(base) or place in TRACKING_KEYS:
+            continue  # a knob whose reference an override replaced; a setting of MONAI's
+        elsewhere = [name for name, content in _own_configs().items() if place in content]
+        given = call is not None and place in {ReferenceResolver.normalize_id(name) for name in call.options}
+        in_file = any(place in content and content[place] == config.get(place) for content in contents)
+        if elsewhere and in_file and not given:
+            continue  # an overlay also serves workflows that have this option
+        raise OptionError(_unknown(place, base_name, _siblings(place, base or config), elsewhere))
+    for place, target, argument, known in find_surplus_arguments(config, parser.locator):
+        raise OptionError(f"no option --{place}::{argument}: {target} takes no {argument}{suggest(argument, known)}")
+    for name, value in config.items():
+        _check_type(name, value, base.get(name))
+
+
+def walk(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every node of a config with its id, such as `train::dataset`."""
+    yield place, node
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from walk(child, f"{place}::{key}" if place else str(key))
+
+
+def find_references(node: Any) -> set[str]:
+    """Ids that a config node refers to."""
+    texts = [value for _, value in walk(node) if isinstance(value, str)]
+    return {found for text in texts for found in ReferenceResolver.match_refs_pattern(text)}
+
+
+def find_unused(config: Mapping[str, Any], roots: set[str]) -> list[str]:
+    """Ids of top-level keys, and of keys in groups such as `train`, that nothing refers to.
+
+    Args:
+        config: a whole config.
+        roots: top-level keys that are used without a reference.
+    """
+    used = find_references(config)
+
+    def visit(node: Mapping[str, Any], group: str) -> Iterator[str]:
+        for key, child in node.items():
+            place = f"{group}{key}"
+            if place in used or place in roots:
+                continue
+            if not any(id.startswith(f"{place}::") for id in used):
+                yield place
+            elif isinstance(child, dict) and "_target_" not in child:
+                yield from visit(child, f"{place}::")
+
+    return list(visit(config, ""))
+
+
+def find_surplus_arguments(config: Any, locator: ComponentLocator) -> Iterator[tuple[str, str, str, set[str]]]:
+    """Arguments that components do not take: the component's id and target, the argument, and what it does take."""
+    for place, node in walk(config):
+        if not ConfigComponent.is_instantiable(node) or node.get("_mode_") == "callable":
+            continue
+        known = known_arguments(find_target(node, locator))
+        for argument in node:
+            if known is not None and argument not in known and not (argument[0] == argument[-1] == "_"):
+                yield place, str(node["_target_"]).rpartition(".")[2], argument, known
+
+
+def find_target(node: dict[str, Any], locator: ComponentLocator) -> Any:
+    """What a component's `_target_` names, None if there is no such thing."""
+    name = ConfigComponent(node, locator=locator).resolve_module_name()
+    try:
+        return name if callable(name) else pydoc.locate(str(name))
+    except pydoc.ErrorDuringImport:
+        return None  # MONAI says so where the component is built
+
+
+def known_arguments(target: Callable[..., Any] | None) -> set[str] | None:
+    """Names of the arguments that a target takes, of its parents' too where it is ours and passes them on.
+
+    None where that cannot be told: a target that does not exist, compiled code, or arguments passed on elsewhere.
+    """
+    try:
+        own = inspect.signature(target).parameters.values()  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    known = {parameter.name for parameter in own}
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own):
+        return known
+    if not isinstance(target, type) or not target.__module__.startswith("scripts."):
+        return None
+    return known.union(*(inspect.signature(parent.__init__).parameters for parent in target.__mro__))
+
+
+def find_base(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The bundle's workflow that a config extends, of which it has all keys; ("", {}) for none.
+
+    Of several it is the one that runs the same, else the one with most keys.
+    """
+    fitting = [(name, own) for name, own in _own_configs().items() if "run" in own and set(own) <= set(config)]
+    return max(fitting, key=lambda found: (found[1]["run"] == config["run"], len(found[1])), default=("", {}))
+
+
+def _siblings(place: str, config: dict[str, Any]) -> list[str]:
+    """The ids in the group of an id."""
+    group = place.rpartition("::")[0]
+    node = ConfigParser(config).get(group, {})
+    return [f"{group}::{key}" if group else key for key in node if key not in RUNNER_KEYS]
+
+
+def _unknown(place: str, base: str, known: list[str], elsewhere: list[str]) -> str:
+    where = f"configs/{base}" if base else "this config"
+    if elsewhere:
+        return f"no option --{place} in {where}, which would ignore it (configs/{elsewhere[0]} has it). Leave it out"
+    return f"no option --{place} in {where}{suggest(place, known, '--')}"
+
+
+def _check_type(name: str, value: Any, default: Any) -> None:
+    """Refuses a plain value of another type than the default's; expressions and references stand for any."""
+    if value is None or (isinstance(value, str) and value.startswith(("$", "@", "%"))):
+        return
+    if isinstance(default, list) and isinstance(value, str):
+        raise OptionError(f"--{name} is {value}, expected a list such as {json.dumps(default)}")
+    for kind, wanted, words in TYPES:
+        if isinstance(default, kind):
+            if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+                raise OptionError(f"--{name} is {value}, expected {words} (default {default})")
+            return
+
+
+@cache
+def _own_configs() -> dict[str, dict[str, Any]]:
+    """The bundle's config files by name."""
+    return {file.name: _read(file) for file in sorted(FOLDER.glob("*.json")) if file.name != "metadata.json"}
+
+
+def _overlays() -> list[dict[str, Any]]:
+    return [content for content in _own_configs().values() if "run" not in content]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return ConfigParser.load_config_file(file)
