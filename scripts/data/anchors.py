@@ -57,10 +57,11 @@ def compute_anchors(boxes: ArrayLike, *, count: int = 9, seed: int = 0) -> torch
         random = np.random.default_rng(seed)
         starts = [_cluster(sizes, _draw_start(sizes, count, random)) for _ in range(RESTARTS)]
         anchors = max(starts, key=lambda means: mean_best_iou(sizes, means))
+    anchors = anchors.astype(np.float32)  # before sorting: areas that are equal in fp64 may not be in fp32
     anchors = anchors[np.lexsort((anchors[:, 0], anchors.prod(axis=1)))]
     shown = ", ".join(f"{width:.0f}x{height:.0f}" for width, height in anchors)
     logger.info(f"Anchors {shown} px; mean best IoU with the training boxes {mean_best_iou(sizes, anchors):.3f}")
-    return torch.as_tensor(anchors, dtype=torch.float32)
+    return torch.as_tensor(anchors)
 
 
 def choose_anchors(anchors: Sequence[Sequence[float]] | None, boxes: ArrayLike, *, seed: int = 0) -> torch.Tensor:

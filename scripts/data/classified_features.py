@@ -82,8 +82,7 @@ class ClassifiedFeatures(Dataset):
     @property
     def trained_on(self) -> list[str]:
         """Whom a classifier of these features has learned from: also whom the U-Net and the generator have."""
-        known = {patient for features in self.features.feature_sets for patient in features.description.trained_on}
-        return sorted(known.union(self.patients))
+        return sorted({*self.features.taught_by, *self.patients})
 
     @property
     def fingerprint(self) -> str:

@@ -198,6 +198,16 @@ class FeatureDataset(Dataset):
         """Class of each row, (N,) int64."""
         return np.array([self.class_names.index(item["class"]) for item in self.items])
 
+    @property
+    def taught_by(self) -> list[str]:
+        """Patients that the U-Net, and the generators of synthetic features, learned from, sorted."""
+        return sorted({patient for each in self.feature_sets for patient in each.description.trained_on})
+
+    @property
+    def trained_on(self) -> list[str]:
+        """Whom a network knows that learns from these rows: their patients, and `taught_by`."""
+        return sorted({*self.taught_by, *(item["patient"] for item in self.items if not item["synthetic"])})
+
     def _item(self, place: tuple[int, int]) -> Item:
         return self.feature_sets[place[0]].items[place[1]]
 

@@ -9,26 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-from torch import nn
+from scripts.data.contract import Dataset, write_json
+from scripts.data.label_server import SEGMENTER
+from scripts.networks.checkpoints import CheckpointError, save_atomically
+from scripts.networks.weights import open_weights
 
-from scripts.data.contract import write_json
-from scripts.handlers.model_description import SIZES, read_model
-from scripts.handlers.training_state import load_network
-from scripts.networks.checkpoints import save_atomically
-
-CONFIGS = ("inference", "train", "evaluate")
-OTHERS = ("redgan_train", "redgan_evaluate", "cpggan_evaluate")  # load models/model.pt beside networks of their own
+WIDTHS = ("encoder_widths", "decoder_widths")
 PERFORMANCE = re.compile(r"(?<=\n## Performance\n).*?(?=\n## )", re.DOTALL)
-WIDTHS = [size for size in SIZES if size.endswith("_widths")]
 
 
 def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:
     """Puts a segmenter into a bundle's folder and fits the configs there to it, as MONAI Label reads them.
 
-    `models/model.pt` and its `.json` become copies of the given ones; inference takes its channels, labels, intensity
-    range and sizes as defaults, training and evaluation its sizes, all configs that load it its widths, and
-    `metadata.json` its names; scores of other weights go.
+    `models/model.pt` and its `.json` become copies of the given ones, by which all configs that load them go; training
+    takes its sizes as defaults, and `metadata.json` its names; scores of other weights go.
 
     Args:
         bundle_dir: an unpacked bundle, to be changed; not the one that is developed in.
@@ -42,20 +36,23 @@ def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:
         ValueError: no bundle in the folder.
     """
     bundle, file = Path(bundle_dir).expanduser().absolute(), Path(model_file).expanduser().absolute()
-    configs = {name: _read(bundle / "configs" / f"{name}.json") for name in (*CONFIGS, *OTHERS, "metadata")}
-    model = read_model(file)
-    for name in (*CONFIGS, *OTHERS):
-        configs[name].update({size: model[size] for size in (SIZES if name in CONFIGS else WIDTHS)})
-    _adapt_inference(configs["inference"], model)
-    _adapt_metadata(configs["metadata"], model)
-    network = load_network(_build_network(configs["inference"]), file)
+    configs = {name: _read(bundle / "configs" / f"{name}.json") for name in ("train", "metadata")}
+    weights = open_weights(file, network=SEGMENTER, purpose="prediction")
+    if weights is None or weights.knowledge is None:
+        raise CheckpointError(
+            f"Nothing beside {file} describes it. Copy the .json that training wrote with the weights."
+        )
+    images, size = weights.images(), weights.settings["image_size_pixels"]
+    configs["train"] |= {"image_size_pixels": size} | {name: weights.arguments[name] for name in WIDTHS}
+    _adapt_metadata(configs["metadata"], images, size)
+    network = weights.load()
     for name, content in configs.items():
         write_json(bundle / "configs" / f"{name}.json", content)
     if file != bundle / "models" / "model.pt":
         save_atomically(network.state_dict(), bundle / "models" / "model.pt")
         shutil.copyfile(file.with_suffix(".json"), bundle / "models" / "model.json")
         write_scores(bundle, {}, "")
-    print(f"{bundle}: {len(model['modality'])} channels, {len(model['labels']) - 1} labels beside the background")
+    print(f"{bundle}: {images.channel_count} channels, {images.foreground_count} labels beside the background")
     return bundle
 
 
@@ -68,27 +65,16 @@ def _read(file: Path) -> dict[str, Any]:
         ) from None
 
 
-def _adapt_inference(config: dict[str, Any], model: Mapping[str, Any]) -> None:
-    config["image_channels"] = len(model["modality"])
-    config["label_count"] = len(model["labels"]) - 1
-    config["intensity_range"] = model["intensity_range"]
-
-
-def _build_network(config: Mapping[str, Any]) -> nn.Module:
-    parser = ConfigParser(dict(config))
-    return parser.get_parsed_content("network_def")
-
-
-def _adapt_metadata(metadata: dict[str, Any], model: Mapping[str, Any]) -> None:
-    plane = [model["image_size_pixels"]] * 2
-    channels, labels = ({str(n): name for n, name in enumerate(model[key])} for key in ("modality", "labels"))
+def _adapt_metadata(metadata: dict[str, Any], images: Dataset, image_size: int) -> None:
+    plane = [image_size] * 2
+    channels, labels = ({str(n): name for n, name in enumerate(names)} for names in (images.modality, images.labels))
     block = metadata["network_data_format"]
     block["inputs"]["image"].update(num_channels=len(channels), spatial_shape=plane, channel_def=channels)
     block["outputs"]["pred"].update(num_channels=len(labels) - 1, spatial_shape=plane, channel_def=labels)
     block["post_processed_outputs"]["pred"].update(
         spatial_shape=plane, value_range=[0, len(labels) - 1], channel_def=labels
     )
-    scaled = f"from {model['intensity_range']}" if model["intensity_range"] else "from its own minimum and maximum"
+    scaled = f"from {images.intensity_range}" if images.intensity_range else "from its own minimum and maximum"
     named = ", ".join(f"{n} {name}" for n, name in labels.items())
     metadata["image_classes"] = f"{len(channels)} channels: {', '.join(channels.values())}, scaled {scaled} to [-1, 1]"
     metadata["label_classes"] = f"One label map: {named}"

@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.contract import read_dataset
-from scripts.data.training import evaluation_items
+from scripts.data.label_server import SEGMENTER
 from scripts.distribution.adaptation import adapt_bundle, write_scores
-from scripts.handlers.export import read_trained_on
-from scripts.handlers.model_description import read_model
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.checkpoints import CheckpointError
+from scripts.networks.weights import open_weights
 
 ROOT = Path(__file__).parents[2]
 NAME = "lesion_gan_augmentation"
@@ -59,7 +58,13 @@ def write_bundle(
     """
     weights = Path(model)
     if dataset_dir is not None:
-        _check_held_out(weights, dataset_dir, fold)
+        dataset = read_dataset(dataset_dir)
+        opened = open_weights(weights, network=SEGMENTER, purpose="evaluation", dataset=dataset, fold=fold)
+        if opened is not None and opened.validated_here:
+            raise CheckpointError(
+                f"{weights} was validated on patient {opened.validated_here[0]!r} of the test split of {dataset_dir}, "
+                "expected patients whom it has never seen. Name the fold that it was trained on."
+            )
     output = Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{NAME}.", dir=output) as hidden:
@@ -94,17 +99,6 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     """`configs/metadata.json` of a bundle."""
     content: dict[str, Any] = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
     return content
-
-
-def _check_held_out(weights: Path, dataset_dir: str, fold: int | None) -> None:
-    tested = {str(item.get("patient")) for item in evaluation_items(dataset_dir, "test", fold=fold)}
-    seen = {"trained": read_trained_on(weights), "validated": read_model(weights)["validated_on"]}
-    for use, patients in seen.items():
-        if known := sorted(tested & set(patients)):
-            raise CheckpointError(
-                f"{weights} was {use} on patient {known[0]!r}, who is in the test split of {dataset_dir}, expected "
-                "patients whom it has never seen. Name the fold that it was trained on."
-            )
 
 
 def copy_files(folder: Path) -> None:

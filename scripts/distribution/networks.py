@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights
+from scripts.networks.weights import open_weights
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FORMATS = ("torchscript", "onnx")
@@ -83,18 +84,25 @@ def _square(channels: str) -> list[str]:
     return [channels, "@image_size_pixels", "@image_size_pixels"]
 
 
-_CHECKPOINT = "$@output_dir + '/checkpoint.pt'"
-_JUDGE: dict[str, Any] = {"net_id": "discriminator_def", "weights": _CHECKPOINT, "part": "discriminator"}
+_GENERATOR: dict[str, Any] = {"net_id": "generator_def", "weights": "@generator_file"}
+_DOWNSTREAM: dict[str, Any] = {"net_id": "network_def", "weights": "@model_file"}
+_JUDGE: dict[str, Any] = {
+    "net_id": "discriminator_def",
+    "weights": "$@output_dir + '/checkpoint.pt'",
+    "part": "discriminator",
+}
 _DEVIATION = "the minibatch standard deviation groups the images of a batch by numbers fixed in the trace"
 
 NETWORKS = {
     "redgan_generator": Export(
-        config="redgan_inference",
-        net_id="network_def",
-        weights="@generator_file",
-        inputs={"mask": _square("@mask_channels"), "class_index": "$[] if @class_count else None"},
+        config="redgan_train",
+        inputs={
+            "mask": _square("@generator_def::mask_channels"),
+            "class_index": "$[] if @generator_def::class_count else None",
+        },
         outputs=["image"],
         traced=SPECTRAL,
+        **_GENERATOR,
     ),
     "redgan_discriminator": Export(
         config="redgan_train",
@@ -108,41 +116,37 @@ NETWORKS = {
         **_JUDGE,
     ),
     "lcgan_generator": Export(
-        config="lcgan_inference",
-        net_id="network_def",
-        weights="@generator_file",
-        inputs={"mask": _square("@mask_channels"), "noise": "$@network_def.dropout_shapes"},
+        config="lcgan_train",
+        inputs={"mask": _square("@generator_def::mask_channels"), "noise": "$@generator_def.dropout_shapes"},
         outputs=["image"],
+        **_GENERATOR,
     ),
     "lcgan_discriminator": Export(
         config="lcgan_train", inputs={"x": _square("@discriminator_def::in_channels")}, outputs=["logits"], **_JUDGE
     ),
     "lcgan_segmenter": Export(
-        config="lcgan_segmenter_evaluate",
-        net_id="network_def",
-        weights="@fcn_file",
-        inputs={"image": _square("@image_channels")},
+        config="lcgan_segmenter_train",
+        inputs={"image": _square("@network_def::in_channels")},
         outputs=["pred"],
+        **_DOWNSTREAM,
     ),
     "lcgan_classifier": Export(
         config="lcgan_classifier_train",
-        net_id="network_def",
-        weights="@classifier_file",
-        inputs={"image": _square("@image_channels")},
+        inputs={"image": _square("@network_def::in_channels")},
         outputs=["logit"],
+        **_DOWNSTREAM,
     ),
     "pggan_ensemble_generator": Export(
-        config="pggan_ensemble_inference",
-        net_id="network_def",
-        weights="$@generator_files[0]",
-        inputs={"latent": ["@latent_dim"]},
+        config="pggan_ensemble_train",
+        inputs={"latent": ["@generator_def::latent_dim"]},
         outputs=["image"],
         wrapper=FullResolution,
         traced=GROWING,
+        **_GENERATOR,
     ),
     "pggan_ensemble_discriminator": Export(
         config="pggan_ensemble_train",
-        inputs={"image": _square("@all_channels")},
+        inputs={"image": _square("@discriminator_def::image_channels")},
         outputs=["score"],
         wrapper=FullResolution,
         traced=GROWING,
@@ -150,25 +154,29 @@ NETWORKS = {
         **_JUDGE,
     ),
     "pggan_ensemble_segmenter": Export(
-        config="pggan_ensemble_segmenter_evaluate",
-        net_id="network_def",
-        weights="@deep_unet_file",
-        inputs={"image": _square("@image_channels")},
+        config="pggan_ensemble_segmenter_train",
+        inputs={"image": _square("@network_def::in_channels")},
         outputs=["pred"],
         traced="MONAI's DynUNet with deep supervision cannot be scripted",
+        **_DOWNSTREAM,
     ),
     "cpggan_generator": Export(
-        config="cpggan_inference",
-        net_id="network_def",
-        weights="@generator_file",
-        inputs={"latent": ["@latent_dim"], "condition": _square("@box_class_count")},
+        config="cpggan_train",
+        inputs={
+            "latent": ["@generator_def::latent_dim"],
+            "condition": _square("@generator_def::condition_channels"),
+        },
         outputs=["image"],
         wrapper=FullResolution,
         traced=GROWING,
+        **_GENERATOR,
     ),
     "cpggan_discriminator": Export(
         config="cpggan_train",
-        inputs={"image": _square("@image_channels"), "condition": _square("@box_class_count")},
+        inputs={
+            "image": _square("@discriminator_def::image_channels"),
+            "condition": _square("@discriminator_def::condition_channels"),
+        },
         outputs=["score"],
         wrapper=FullResolution,
         traced=GROWING,
@@ -176,74 +184,59 @@ NETWORKS = {
         **_JUDGE,
     ),
     "cpggan_detector": Export(
-        config="cpggan_detector_inference",
-        net_id="network_def",
-        weights="@detector_file",
-        inputs={"image": _square("@image_channels")},
+        config="cpggan_detector_train",
+        inputs={"image": _square("@network_def::in_channels")},
         outputs=["raw_stride_8", "raw_stride_16", "raw_stride_32"],
+        **_DOWNSTREAM,
     ),
     "feature_acgan_unet": Export(
-        config="feature_acgan_features",
-        net_id="network_def",
-        weights="@unet_file",
+        config="feature_acgan_unet_train",
         inputs={"image": _square("@network_def::in_channels")},
         outputs=["pred"],
+        **_DOWNSTREAM,
     ),
     "feature_acgan_generator": Export(
-        config="feature_acgan_inference",
-        net_id="network_def",
-        weights="@generator_file",
-        inputs={"latent": ["@latent_dim"], "class_index": []},
+        config="feature_acgan_train",
+        inputs={"latent": ["@generator_def::latent_dim"], "class_index": []},
         outputs=["features"],
+        **_GENERATOR,
     ),
     "feature_acgan_discriminator": Export(
-        config="feature_acgan_inference",
+        config="feature_acgan_train",
         net_id="discriminator_def",
         weights="@discriminator_file",
         inputs={"features": "@discriminator_def::feature_shape"},
         outputs=["source", "classes"],
     ),
     "feature_acgan_classifier": Export(
-        config="feature_acgan_classifier_evaluate",
-        net_id="network_def",
-        weights="@classifier_file",
+        config="feature_acgan_classifier_train",
         inputs={"features": "@network_def::feature_shape"},
         outputs=["logits"],
+        **_DOWNSTREAM,
     ),
 }
 
 
-def build_network(name: str, **options: Any) -> tuple[nn.Module, dict[str, Any], str]:
-    """A network as its config defines it, without weights, ready to export.
+def build_network(name: str, **options: Any) -> tuple[nn.Module, dict[str, Any]]:
+    """A network as its training defines it, without weights, ready to export.
 
     Args:
         name: one of `NETWORKS`.
-        **options: top-level values of its config; what they leave open comes from the data set.
+        **options: top-level values of its training's config; what they leave open comes from the data set.
 
     Returns:
-        The network in eval mode; name -> an example input of `BATCH` items, a tensor or list of tensors; the file that
-        holds its weights unless another is named.
+        The network in eval mode; name -> an example input of `BATCH` items, a tensor or list of tensors.
 
     Raises:
         ValueError: no such network, or no such option.
     """
     export = _find(name)
-    parser = ConfigParser()
-    parser.read_config(str(CONFIGS / f"{export.config}.json"))
-    unknown = sorted(key for key in options if key.split("#")[0].split("::")[0] not in parser)
-    if unknown:
-        raise ValueError(
-            f"configs/{export.config}.json has no option {unknown[0]!r}, expected one of its top-level names. "
-            "Give the options that the network was trained with."
-        )
-    for key, value in options.items():
-        parser[key] = value
-    parser["_export_"] = {"inputs": dict(export.inputs), "weights": export.weights}
+    parser = _read_config(export, options)
+    parser["_inputs_"] = dict(export.inputs)
     network = parser.get_parsed_content(export.net_id).eval().requires_grad_(False)
-    shapes = parser.get_parsed_content("_export_::inputs")
+    shapes = parser.get_parsed_content("_inputs_")
     class_count = getattr(network, "class_count", 0) or _classes_of_scales(network)
-    example = {key: _draw(shape, class_count) for key, shape in shapes.items() if shape is not None}
-    return network, example, str(parser.get_parsed_content("_export_::weights"))
+    return network, {key: _draw(shape, class_count) for key, shape in shapes.items() if shape is not None}
 
 
 def export_network(
@@ -261,7 +254,7 @@ def export_network(
         weights: file of weights, or the checkpoint of a training; by default where training puts it.
         output_dir: folder of the exports.
         formats: torchscript, onnx, or both with a comma between.
-        **options: those that the network was trained with, as its config has them, such as `--generator_width`.
+        **options: of its training's config, for weights that nothing describes, and `--dataset_dir` for a checkpoint.
 
     Raises:
         ValueError: an unknown name, option or format, or an export that differs.
@@ -270,16 +263,60 @@ def export_network(
     wanted = formats.split(",") if isinstance(formats, str) else list(formats)
     if not wanted or set(wanted) - set(FORMATS):
         raise ValueError(f"formats is {formats!r}, expected {' or '.join(FORMATS)}. Choose one, or both with a comma.")
-    if weights is not None and _find(name).weights.startswith("@"):
-        options[_find(name).weights[1:]] = weights  # what lies beside the weights is read, too
-    network, example, default = build_network(name, **options)
-    file = weights or default
-    load_weights(network, _read_weights(file, _find(name).part), file)
+    export = _find(name)
+    parser = _read_config(export, options)
+    parser["_weights_"] = export.weights
+    file = weights or str(parser.get_parsed_content("_weights_"))
+    content = load_checkpoint(file)
+    network, example = build_network(name, **_describe(export, file, content, options))
+    load_weights(network, _take_part(file, content, export.part), file)
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for kind in wanted:
         written, difference = write_export(name, network, example, folder, kind)
         print(f"{written}: largest difference {difference:.1e} of the largest output")
+
+
+def _describe(export: Export, file: str, content: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that make the network of a file: what its description or checkpoint says, else the given ones.
+
+    Raises:
+        CheckpointError: another network, or a given option that differs from what the file says.
+    """
+    config = _read_config(export, {}).get()
+    if export.part:
+        stored = content.get("options", {}) if isinstance(content, Mapping) else {}
+        known = {key: value for key, value in stored.items() if key in config and not _is_expression(value)}
+        return {**known, **options}
+    definition = config[export.net_id]
+    described = open_weights(
+        file,
+        network=str(definition["_target_"]),
+        purpose="prediction",
+        arguments={key: options.get(str(value)[1:]) for key, value in definition.items() if str(value)[:1] == "@"},
+    )
+    if described is None or described.knowledge is None:
+        return dict(options)
+    size = {key: described.settings[key] for key in ("image_size_pixels",) if key in described.settings}
+    return {**options, **size, export.net_id: {"_target_": described.recipe.name, **described.arguments}}
+
+
+def _read_config(export: Export, options: Mapping[str, Any]) -> ConfigParser:
+    parser = ConfigParser()
+    parser.read_config(str(CONFIGS / f"{export.config}.json"))
+    unknown = sorted(key for key in options if key.split("#")[0].split("::")[0] not in parser)
+    if unknown:
+        raise ValueError(
+            f"configs/{export.config}.json has no option {unknown[0]!r}, expected one of its top-level names. "
+            "Leave it out: weights know their network."
+        )
+    for key, value in options.items():
+        parser[key] = value
+    return parser
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, str) and value[:1] in ("$", "@", "%")
 
 
 def write_export(
@@ -408,8 +445,7 @@ def _draw(shape: Any, class_count: int) -> Any:
     return torch.rand(BATCH, *sizes) * 2 - 1
 
 
-def _read_weights(file: str, part: str) -> Any:
-    content = load_checkpoint(file)
+def _take_part(file: str, content: Any, part: str) -> Any:
     if not part:
         return content
     if part not in content:

@@ -47,6 +47,8 @@ from scripts.handlers.feature_writer import FeatureSetWriter, extract_features
 from scripts.inferers.features import FeatureInferer
 from scripts.networks.feature_unet import FeatureUNet
 from scripts.networks.precision import choose_precision
+from scripts.networks.recipe import Recipe
+from scripts.networks.weights import Weights
 
 LEVEL, SLICES_PER_VOLUME = "decoder_3", 20
 
@@ -124,8 +126,7 @@ def _extract(root: Path, name: str, rows: int, image_size: int, batch_size: int,
         slices,
         root / name,
         feature_shape=FeatureUNet(1).feature_shape(LEVEL, image_size),
-        network_file=weights,
-        trained_on=[],
+        weights=Weights(weights, Recipe("noise"), None, {}),
         level=LEVEL,
         description=Dataset(root, "noise", ["noise"], ["background", "noise"]),
         image_channels=["noise"],

@@ -20,6 +20,7 @@ from scripts.handlers.feature_source import FeatureSource
 from scripts.handlers.image_encoder import ImageEncoder
 from scripts.inferers.class_features import ClassFeatureInferer
 from scripts.networks.checkpoints import CheckpointError
+from scripts.networks.weights import Weights
 
 logger = logging.getLogger(__name__)
 

@@ -1,19 +1,36 @@
-"""Checkpoints that are whole or absent, and resuming from them."""
+"""Checkpoints of a run that can go on, and what must be the same when it does."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
-from torch import nn
+from monai.bundle import ConfigParser
+from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
+from torch import distributed, nn
 
+from scripts.config_options import RUNNER_KEYS, walk
+from scripts.data.feature_format import hash_file
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
 from scripts.networks.wrapping import unwrap
+from scripts.running_config import running_config
 
 logger = logging.getLogger(__name__)
+
+# Options that may change when a run resumes: how long and on what it runs, and what it writes where. All others may
+# not. Folders are not compared, since the fingerprint of the data says what was in them.
+MAY_CHANGE = {
+    *("max_epochs", "device", "worker_count", "validation_interval_epochs", "val_interval"),
+    *("checkpoint_interval_epochs", "picture_interval_epochs", "trust_weights", "slice_batch"),
+    *("bundle_root", "model_file", "generator_file", "discriminator_file"),
+    *RUNNER_KEYS,
+    *DEFAULT_MLFLOW_SETTINGS["configs"],
+}
+HANDLERS = ("train::handlers", "validate::handlers")  # they show and write what is learned
+SHOWN = 3
 
 
 class TrainingState:
@@ -23,24 +40,25 @@ class TrainingState:
     randomness follows the epoch (`EpochSeed`). Of a finished run nothing is trained again. Put it last in the
     handlers, so that what others do at the end of an epoch is saved too.
 
+    A run resumes only with the options it started with, all of its config but `MAY_CHANGE`, on the same data.
+
     Args:
         file: the checkpoint; always the latest one.
         save_dict: name -> network, optimiser, scheduler or handler with `state_dict` and `load_state_dict`.
-        settings: name -> plain value of what must be the same when the run resumes (seed, fold, sizes).
+        data: fingerprint of the training data.
         interval: epochs between checkpoints; the last epoch is always saved.
+        fixed: options among `MAY_CHANGE` that may not change in this training.
     """
 
     def __init__(
-        self,
-        file: str | Path,
-        save_dict: Mapping[str, Any],
-        settings: Mapping[str, Any] | None = None,
-        interval: int = 1,
+        self, file: str | Path, save_dict: Mapping[str, Any], data: str, interval: int = 1, fixed: Sequence[str] = ()
     ) -> None:
         self.file = Path(file)
         self.save_dict = {name: unwrap(o) if isinstance(o, nn.Module) else o for name, o in save_dict.items()}
-        self.settings = dict(settings or {})
+        self.data = str(data)
         self.interval = interval
+        parser = running_config()
+        self.options = {} if parser is None else learning_options(parser, fixed)
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self.load)
@@ -51,7 +69,7 @@ class TrainingState:
         if getattr(engine.state, "rank", 0) or (engine.state.epoch % self.interval and not last):
             return
         content: dict[str, Any] = {name: part.state_dict() for name, part in self.save_dict.items()}
-        content["settings"] = self.settings
+        content |= {"options": self.options, "data": self.data, "processes": _process_count()}
         content["progress"] = {"epoch": engine.state.epoch, "epoch_length": engine.state.epoch_length}
         save_atomically(content, self.file)
 
@@ -62,12 +80,9 @@ class TrainingState:
             return
         content = load_checkpoint(self.file)
         advice = f"Train into another --output_dir, or remove {self.file} to start anew."
-        stored = content.get("settings", {})
-        for name, value in self.settings.items():
-            if name in stored and stored[name] != value:
-                raise CheckpointError(
-                    f"{self.file} was written with {name} = {stored[name]}, now it is {value}. {advice}"
-                )
+        if not isinstance(content, dict) or not {"options", "data", "processes", "progress"} <= content.keys():
+            raise CheckpointError(f"{self.file} is no checkpoint of this version. {advice}")
+        self._check_same(content, advice)
         length = content["progress"]["epoch_length"]
         if length != engine.state.epoch_length:
             raise CheckpointError(
@@ -84,3 +99,57 @@ class TrainingState:
         engine.state.epoch = content["progress"]["epoch"]
         engine.state.iteration = engine.state.epoch * length
         logger.info(f"Resumed {self.file} after epoch {engine.state.epoch} of {engine.state.max_epochs}.")
+
+    def _check_same(self, content: Mapping[str, Any], advice: str) -> None:
+        """Raises CheckpointError for a run of another number of processes, other options or other data."""
+        if content["processes"] != _process_count():
+            raise CheckpointError(
+                f"{self.file} was written by {content['processes']} processes, now there are {_process_count()}: start as "
+                f"many, since each draws its own batches. {advice}"
+            )
+        before = content["options"]
+        changed = [name for name in sorted(before.keys() | self.options.keys()) if _differs(name, before, self.options)]
+        if changed:
+            told = [
+                f"{name} {_shown(name, before)}, now it is {_shown(name, self.options)}" for name in changed[:SHOWN]
+            ]
+            more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+            raise CheckpointError(f"{self.file} was written with {'; '.join(told)}{more}. {advice}")
+        if content["data"] != self.data:
+            raise CheckpointError(
+                f"{self.file} was written with other training data: other slices, pixels, splits or preprocessing. {advice}"
+            )
+
+
+def learning_options(parser: ConfigParser, fixed: Sequence[str] = ()) -> dict[str, Any]:
+    """Id -> value of all leaves of a config that decide what is learned; of a file that is read, its SHA-256.
+
+    Args:
+        parser: of the config as it runs, with its overrides.
+        fixed: see `TrainingState`.
+    """
+    options = {}
+    for name, value in walk(parser.get()):
+        top = name.split("::")[0]
+        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict | list) for v in value)):
+            continue
+        if (top in MAY_CHANGE and top not in fixed) or top.endswith("_dir") or name.startswith(HANDLERS):
+            continue
+        if name == top and top.endswith("_file"):
+            value = parser.get_parsed_content(name)
+            if value is not None and Path(value).is_file():
+                value = f"a file with SHA-256 {hash_file(value)[:12]}"
+        options[name] = list(value) if isinstance(value, tuple) else value
+    return options
+
+
+def _differs(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    return name not in before or name not in now or before[name] != now[name]
+
+
+def _shown(name: str, options: Mapping[str, Any]) -> Any:
+    return options.get(name, "absent")
+
+
+def _process_count() -> int:
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1

@@ -47,7 +47,7 @@ class Recipe:
 def remember_recipe(maker: Maker) -> Maker:
     """Decorator of a network's class, or of a function that builds one: `recipe_of` tells with which arguments.
 
-    The arguments must be plain values; of others, such as tensors, it remembers None.
+    The arguments must be plain values or tensors of finite numbers; of others it remembers None.
     """
     signature = inspect.signature(maker)
 
@@ -112,8 +112,8 @@ def _remembers(maker: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value equal to the argument; None where there is none."""
+    """A JSON value equal to the argument, a list for a tensor; None where there is none."""
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError):
+        return json.loads(json.dumps(value, allow_nan=False, default=lambda other: other.tolist()))
+    except (AttributeError, TypeError, ValueError):
         return None

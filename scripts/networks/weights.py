@@ -75,7 +75,7 @@ class Weights:
         return [] if self.knowledge is None else self.knowledge.trained_on
 
     def images(
-        self, *, channel_count: int | None = None, label_count: int | None = None, intensity_range: Any = None
+        self, channel_count: int | None = None, label_count: int | None = None, intensity_range: Any = None
     ) -> Dataset:
         """A data set's description without items of the images that the weights are for.
 
@@ -119,7 +119,7 @@ class Weights:
         network = self.build() if network is None else network
         load_weights(unwrap(network), load_checkpoint(self.file), str(self.file))
         _refuse_broken(unwrap(network), self.file)
-        return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def open_weights(
