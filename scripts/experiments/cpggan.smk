@@ -24,10 +24,6 @@ PYTHON = sys.executable
 SEEN = {"dataset_dir": DATASET, "cache_dir": config["cache_dir"], "image_size_pixels": config["image_size_pixels"]}
 EVERY_SLICE = flags({**SEEN, **config.get("boxes", {})})
 COMMON = flags({**SEEN, **config.get("boxes", {}), **config.get("slice_rule", {})})
-NETWORK = ("latent_", "feature_")
-GENERATOR = flags({k: v for k, v in config["gan"].items() if k.startswith(NETWORK)})
-DETECTOR = flags({k: v for k, v in config["detector"].items() if k in ("width_multiplier", "spatial_pyramid")})
-SEGMENTER = flags({k: v for k, v in config.get("segmenter", {}).items() if k in ("encoder_widths", "decoder_widths")})
 RUNNER = f"{PYTHON} -W ignore -m monai.bundle run --logging_file configs/logging.conf"
 FOLD = RESULTS + "/jobs/fold{fold}"  # the GAN is trained once per fold, detectors once per fold and seed
 DETECTOR_FOLDER = FOLD + "/detector_{arm}_seed{seed}"
@@ -85,7 +81,7 @@ rule synthesise:
         folder=lambda w, output: os.path.dirname(output[0]),
         options=flags(config.get("synthesis", {})),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_inference.json {COMMON} {GENERATOR} --fold {{wildcards.fold}} "
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_inference.json {COMMON} --fold {{wildcards.fold}} "
         f"--image_count {config['image_count']} --generator_file {{input}} --output_dir {{params.folder}} "
         "{params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
@@ -109,9 +105,9 @@ def judges(wildcards):
     """Networks that judge the synthetic images: a segmenter their lesions' places, a detector which of them are kept."""
     files = {"synthetic": FOLD + "/synthetic/dataset.json"}
     if "segmenter" in config:
-        files["segmenter"] = FOLD + "/segmenter/model.pt"
+        files["segmenter_file"] = FOLD + "/segmenter/model.pt"
     if config["filter"] == "detector":
-        files["detector"] = FOLD + f"/detector_real_seed{config['seeds'][0]}/model.pt"
+        files["model_file"] = FOLD + f"/detector_real_seed{config['seeds'][0]}/model.pt"
     return {name: file.format(fold=wildcards.fold) for name, file in files.items()}
 
 
@@ -126,10 +122,10 @@ rule evaluate_images:
         folder=FOLD + "/evaluation",
         synthetic=lambda w, input: os.path.dirname(input.synthetic),
         options=lambda w, input: flags(
-            {f"{name}_file": file for name, file in input.items() if name != "synthetic"} | config.get("evaluation", {})
+            {name: file for name, file in input.items() if name != "synthetic"} | config.get("evaluation", {})
         ),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_evaluate.json {COMMON} {DETECTOR} {SEGMENTER} "
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_evaluate.json {COMMON} "
         "--fold {wildcards.fold} "
         "--synthetic_dir {params.synthetic} --output_dir {params.folder} {params.options} > {log} 2>&1 "
         "|| (tail -n 30 {log}; false)"
@@ -149,7 +145,7 @@ rule detector:
         synthetic=lambda w, input: flags({"synthetic_dir": os.path.dirname(input[0])}) if input else "",
     shell:
         f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/cpggan_detector_train.json {COMMON} --fold {{wildcards.fold}} "
-        "--seed {wildcards.seed} --output_dir {params.folder}/run --detector_file {output} "
+        "--seed {wildcards.seed} --output_dir {params.folder}/run --model_file {output} "
         "{params.options} {params.synthetic} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
@@ -163,8 +159,8 @@ rule evaluate_detector:
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_detector_evaluate.json {EVERY_SLICE} {DETECTOR} --fold {{wildcards.fold}} "
-        "--detector_file {input} --output_dir {params.folder} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_detector_evaluate.json {EVERY_SLICE} --fold {{wildcards.fold}} "
+        "--model_file {input} --output_dir {params.folder} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 rule draw_detections:
@@ -178,8 +174,8 @@ rule draw_detections:
         folder=lambda w, output: os.path.dirname(output[0]),
         options=flags({"split": "test", "fold": config["folds"][0], **config.get("detections", {})}),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_detector_inference.json {EVERY_SLICE} {DETECTOR} "
-        "--detector_file {input} --output_dir {params.folder} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_detector_inference.json {flags({'dataset_dir': DATASET})} "
+        "--model_file {input} --output_dir {params.folder} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 rule turing:

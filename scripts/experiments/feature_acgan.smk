@@ -29,13 +29,7 @@ SEEN = {
     "image_size_pixels": config["image_size_pixels"],
     **config.get("slice_rule", {}),
 }
-SHAPE = flags({k: v for k, v in config["unet"].items() if k in ("unet_widths", "image_channel_names")})
-ENCODER = flags(
-    {"unet_widths": config["unet"]["unet_widths"]}
-    | {k: v for k, v in config["features"].items() if k in ("level", "pooled_size")}
-)
-NETWORK = ("architecture", "width", "latent_dim", "adversarial", "halvings")
-OF_CLASSIFIER = ("classifier", "classifier_widths", "hidden_dim")
+ENCODER = flags({k: v for k, v in config["features"].items() if k in ("level", "pooled_size")})
 RUNNER = f"{PYTHON} -W ignore -m monai.bundle run --logging_file configs/logging.conf"
 FOLD = RESULTS + "/jobs/fold{fold}"  # the U-Net and the GANs are trained once per fold, classifiers once per fold and seed
 REAL = FOLD + "/features/real"
@@ -80,7 +74,7 @@ rule pretrain:
         options=flags({**SEEN, **config["unet"], **config.get("pretraining", {})}),
     shell:
         f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/feature_acgan_unet_train.json "
-        "--output_dir {params.folder}/run --unet_file {output} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        "--output_dir {params.folder}/run --model_file {output} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 rule unet:
@@ -98,7 +92,7 @@ rule unet:
         ),
     shell:
         f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/feature_acgan_unet_train.json --fold {{wildcards.fold}} "
-        "--output_dir {params.folder}/run --unet_file {output} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        "--output_dir {params.folder}/run --model_file {output} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 rule extract:
@@ -113,8 +107,8 @@ rule extract:
         folder=lambda w, output: os.path.dirname(output[0]),
         options=lambda w: flags({**SEEN, **config["features"], **({"level": "image", "pooled_size": None} if w.space == "images" else {})}),
     shell:
-        f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/feature_acgan_features.json {SHAPE} --fold {{wildcards.fold}} "
-        "--unet_file {input} --output_dir {params.folder} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/feature_acgan_features.json --fold {{wildcards.fold}} "
+        "--model_file {input} --output_dir {params.folder} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 rule gan:
@@ -148,10 +142,8 @@ rule synthesise:
         folder=lambda w, output: os.path.dirname(output[0]),
         discriminator=lambda w, input: input.generator.replace("generator.pt", "discriminator.pt"),
         feature_count=lambda w: COUNTS[w.space],
-        options=lambda w: flags(
-            {k: v for k, v in config[f"{w.space}_gan"].items() if k in NETWORK} | config.get("synthesis", {})
-        ),
-        encoder=lambda w, input: f"--unet_file {input.unet} {ENCODER}" if input.unet else "",
+        options=flags(config.get("synthesis", {})),
+        encoder=lambda w, input: f"--model_file {input.unet} {ENCODER}" if input.unet else "",
     shell:
         f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/feature_acgan_inference.json --generator_file {{input.generator}} "
         "--discriminator_file {params.discriminator} --feature_count {params.feature_count} --output_dir {params.folder} "
@@ -198,7 +190,7 @@ rule classifier:
         options=lambda w: flags({**config["classifier"], **ARMS[w.arm].options}),
     shell:
         f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/feature_acgan_classifier_train.json --features_dir {{params.real}} "
-        "--seed {wildcards.seed} --output_dir {params.folder}/run --classifier_file {output} "
+        "--seed {wildcards.seed} --output_dir {params.folder}/run --model_file {output} "
         "{params.options} {params.synthetic} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
@@ -213,9 +205,6 @@ rule evaluate_classifier:
     params:
         real=lambda w, input: os.path.dirname(input.real),
         folder=lambda w, output: os.path.dirname(output[0]),
-        options=lambda w: flags(
-            {k: v for k, v in ({**config["classifier"], **ARMS[w.arm].options}).items() if k in OF_CLASSIFIER}
-        ),
     shell:
         f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/feature_acgan_classifier_evaluate.json --features_dir {{params.real}} "
-        "--classifier_file {input.classifier} --output_dir {params.folder} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        "--model_file {input.classifier} --output_dir {params.folder} > {log} 2>&1 || (tail -n 30 {log}; false)"

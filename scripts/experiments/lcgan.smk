@@ -24,10 +24,7 @@ PYTHON = sys.executable
 SIZES = {"image_size_pixels": config["image_size_pixels"]}
 COMMON = flags({"dataset_dir": DATASET, "cache_dir": config["cache_dir"], **SIZES})
 RUNNER = f"{PYTHON} -W ignore -m monai.bundle run --logging_file configs/logging.conf"
-FCN = flags({k: v for k, v in config["segmenter"].items() if k.startswith("fcn_")})
-CLASSIFIER = flags({k: v for k, v in config["classifier"].items() if k == "classifier_width_multiplier"})
 MASKS = ("outline_class", "outline_threshold", "minimum_lesion_pixels")
-GENERATOR = flags({k: v for k, v in config["gan"].items() if k in ("generator_width", *MASKS)})
 SCORER_FRACTION = config.get("scorer_fraction")  # the paper's leaking variant scores by a segmenter of all data: 1.0
 SHARE = RESULTS + "/fraction_{share}"
 JOB = SHARE + "/jobs/{run}"
@@ -79,7 +76,7 @@ rule segmenter:
         synthetic=lambda w, input: flags({"synthetic_dir": os.path.dirname(input[0])}) if input else "",
     shell:
         f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/lcgan_segmenter_train.json {COMMON} {{params.subset}} "
-        "--seed {params.seed} --output_dir {params.folder} --fcn_file {output} {params.options} {params.synthetic} "
+        "--seed {params.seed} --output_dir {params.folder} --model_file {output} {params.options} {params.synthetic} "
         "> {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
@@ -95,7 +92,7 @@ rule evaluate_segmenter:
         fold=lambda w: w.run.removeprefix("fold").split("_")[0],
     shell:
         f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/lcgan_segmenter_evaluate.json "
-        f"{flags({'dataset_dir': DATASET, **SIZES})} {FCN} --fold {{params.fold}} --fcn_file {{input}} "
+        f"{flags({'dataset_dir': DATASET})} --fold {{params.fold}} --model_file {{input}} "
         "--scores_file {output.scores} --detections_file {output.detections} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
@@ -147,7 +144,7 @@ rule synthesise:
         folder=lambda w, output: os.path.dirname(output[0]),
         weights=lambda w, input: f"{os.path.dirname(input.generator)}/run/generators/epoch_{w.epoch}.pt",
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/lcgan_inference.json {COMMON} {GENERATOR} {{params.subset}} "
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/lcgan_inference.json {COMMON} {{params.subset}} "
         "--seed {params.seed} --generator_file {params.weights} --plan_file {input.plan} --output_dir {params.folder} "
         "> {log} 2>&1 || (tail -n 30 {log}; false)"
 
@@ -168,7 +165,7 @@ rule classifier:
     shell:
         f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/lcgan_classifier_train.json {COMMON} {{params.subset}} "
         "--seed {params.seed} --candidates_dir {params.candidates} --part {wildcards.part} --output_dir {params.folder} "
-        "--classifier_file {output} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        "--model_file {output} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 def classifiers(wildcards):
@@ -205,7 +202,7 @@ rule select:
         folder=lambda w, output: os.path.dirname(output[0]),
         options=flags(config.get("selection", {})),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/lcgan_evaluate.json {COMMON} {FCN} {CLASSIFIER} {{params.subset}} "
-        "--candidates_dir {params.candidates} --fcn_file {input.segmenter} {params.classifiers} "
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/lcgan_evaluate.json {COMMON} {{params.subset}} "
+        "--candidates_dir {params.candidates} --model_file {input.segmenter} {params.classifiers} "
         "--output_dir {params.folder} {params.options} "
         "> {log} 2>&1 || (tail -n 30 {log}; false)"

@@ -24,10 +24,6 @@ MEMBERS = list(range(config["members"]))
 PYTHON = sys.executable
 SLICES = {"image_size_pixels": config["image_size_pixels"], **config.get("slice_rule", {})}
 COMMON = flags({"dataset_dir": DATASET, "cache_dir": config["cache_dir"], **SLICES})
-GENERATOR = flags(
-    {k: v for k, v in config["gan"].items() if k.startswith(("annotation_", "feature_")) or k == "latent_dim"}
-)
-FILTERS = flags({k: v for k, v in config["segmenter"].items() if k == "filters"})
 RUNNER = f"{PYTHON} -W ignore -m monai.bundle run --logging_file configs/logging.conf"
 FOLD = RESULTS + "/jobs/fold{fold}"  # members are trained once per fold, segmenters once per fold and seed
 MEMBER = FOLD + "/member_{member}"
@@ -71,7 +67,7 @@ rule segmenter:
         synthetic=lambda w, input: flags({"synthetic_dir": os.path.dirname(input[0])}) if input else "",
     shell:
         f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/pggan_ensemble_segmenter_train.json {COMMON} "
-        "--fold {wildcards.fold} --seed {wildcards.seed} --output_dir {params.folder} --deep_unet_file {output} "
+        "--fold {wildcards.fold} --seed {wildcards.seed} --output_dir {params.folder} --model_file {output} "
         "{params.options} {params.synthetic} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
@@ -82,11 +78,9 @@ rule evaluate_segmenter:
         RESULTS + "/arms/{arm}/fold{fold}_seed{seed}.csv",
     log:
         SEGMENTER + "/evaluation.txt",
-    params:
-        sizes=flags({"dataset_dir": DATASET, "image_size_pixels": config["image_size_pixels"]}),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/pggan_ensemble_segmenter_evaluate.json {{params.sizes}} {FILTERS} "
-        "--fold {wildcards.fold} --deep_unet_file {input} --scores_file {output} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/pggan_ensemble_segmenter_evaluate.json {flags({'dataset_dir': DATASET})} "
+        "--fold {wildcards.fold} --model_file {input} --scores_file {output} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 rule member:
@@ -118,7 +112,7 @@ def weights(wildcards, input):
 
 
 SYNTHESISE = (
-    f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/pggan_ensemble_inference.json {COMMON} {GENERATOR} "
+    f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/pggan_ensemble_inference.json {COMMON} "
     f"--fold {{wildcards.fold}} --image_count {config['image_count']} --output_dir {{params.folder}} "
     "{params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 )
@@ -168,6 +162,6 @@ rule evaluate_images:
         synthetic=lambda w, input: os.path.dirname(input.images),
         options=flags(config.get("evaluation", {})),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/pggan_ensemble_evaluate.json {COMMON} {FILTERS} --fold {{wildcards.fold}} "
-        "--synthetic_dir {params.synthetic} --deep_unet_file {input.segmenter} --output_dir {params.folder} "
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/pggan_ensemble_evaluate.json {COMMON} --fold {{wildcards.fold}} "
+        "--synthetic_dir {params.synthetic} --model_file {input.segmenter} --output_dir {params.folder} "
         "{params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"

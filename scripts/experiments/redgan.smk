@@ -26,10 +26,6 @@ SIZES = {"image_size_pixels": config["image_size_pixels"]}
 COMMON = flags({"dataset_dir": DATASET, "cache_dir": config["cache_dir"], **SIZES})
 RUNNER = f"{PYTHON} -W ignore -m monai.bundle run --logging_file configs/logging.conf"
 SEGMENTER = flags(config["segmenter"])
-SEGMENTER_WIDTHS = flags({k: v for k, v in config["segmenter"].items() if k.endswith("_widths")})
-GENERATOR_SIZES = flags(
-    {k: v for k, v in config["gan"].items() if k in ("generator_width", "embedding_dim", "outline_class")}
-)
 JOB = config.get("jobs_dir", RESULTS + "/jobs") + "/{run}"  # shared by experiments that name the same folder
 
 
@@ -90,8 +86,8 @@ rule evaluate_segmenter:
     params:
         fold=lambda w: w.run.split("_")[0].removeprefix("fold"),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/evaluate.json {flags({'dataset_dir': DATASET, **SIZES})} "
-        f"{SEGMENTER_WIDTHS} --fold {{params.fold}} --model_file {{input}} --scores_file {{output}} "
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/evaluate.json {flags({'dataset_dir': DATASET})} "
+        f"--fold {{params.fold}} --model_file {{input}} --scores_file {{output}} "
         "> {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
@@ -110,7 +106,7 @@ rule generator:
         folder=lambda w, output: os.path.dirname(output[0]),
         options=lambda w: flags({**config["gan"], **GENERATORS[w.generator]}, TARGET),
     shell:
-        f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/redgan_train.json {COMMON} {SEGMENTER_WIDTHS} "
+        f"OMP_NUM_THREADS={{threads}} {RUNNER} --config_file configs/redgan_train.json {COMMON} "
         "{params.options} --fold {params.fold} --seed {params.seed} --segmenter_file {input} "
         "--output_dir {params.folder}/run --generator_file {output} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
@@ -150,11 +146,10 @@ rule synthesise:
     params:
         fold=lambda w: w.run.split("_")[0].removeprefix("fold"),
         folder=lambda w, output: os.path.dirname(output[0]),
-        use_class=lambda w: GENERATORS[w.generator].get("use_class", True),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/redgan_inference.json {COMMON} {GENERATOR_SIZES} "
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/redgan_inference.json {COMMON} "
         "--fold {params.fold} --generator_file {input.generator} --plan_file {input.plan} --output_dir {params.folder} "
-        "--use_class {params.use_class} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        "> {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 def quality_set(wildcards):
@@ -175,6 +170,6 @@ rule evaluate_images:
         synthetic=lambda w, input: os.path.dirname(input.synthetic),
         folder=lambda w, output: os.path.dirname(output[0]),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/redgan_evaluate.json {COMMON} {SEGMENTER_WIDTHS} "
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/redgan_evaluate.json {COMMON} "
         "--fold {params.fold} --segmenter_file {input.segmenter} --synthetic_dir {params.synthetic} "
         "--output_dir {params.folder} > {log} 2>&1 || (tail -n 30 {log}; false)"
