@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from scripts.data.contract import Dataset, DatasetError
-from scripts.data.label_server import AddSyntheticSet, ElseTraining, is_bare
+from scripts.data.label_server import AddSyntheticSet, ElseTraining, choose_description, is_bare, known_patients
+from scripts.networks.resnet_unet import ResNetUNet
+from tests.known_weights import write_known
 
 BARE = {"image": "/studies/a.nii.gz", "label": "/studies/labels/final/a.nii.gz"}
 MADE = {"image": "made.nii.gz", "label": "made_label.nii.gz", "synthetic": {"source_patient": "p0"}}
@@ -74,3 +76,29 @@ def test_without_validation_the_real_training_images_count() -> None:
     assert ElseTraining(training)([]) == [BARE]
     training.data = [MADE]
     assert ElseTraining(training)([]) == [MADE]
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    """Weights for CT with two labels, trained on p1 and validated on p2."""
+    network = ResNetUNet(1, 2, encoder_widths=[2, 2, 2, 2], decoder_widths=[2, 2, 2, 2, 2])
+    images = Dataset(Path("/none"), "CT", ["CT"], ["background", "IPH", "SDH"], ["a"], {255: 1}, [0.0, 80.0])
+    known = {"validated_on": ["p2"], "images": images, "settings": {"image_size_pixels": 32}}
+    return write_known(tmp_path / "model.pt", ["p1"], network=network, **known).file
+
+
+def test_a_data_set_describes_itself_and_the_weights_what_a_server_sends(model_file: Path, tmp_path: Path) -> None:
+    folder = write(tmp_path / "real", BARE)
+    assert choose_description([{**BARE, "patient": "p"}], folder, model_file).modality == ["MR"]
+    assert choose_description([BARE], folder, tmp_path / "absent.pt").modality == ["MR"]
+    served = choose_description([BARE], folder, model_file)
+    assert (served.channel_count, served.foreground_count, served.label_values) == (1, 2, {255: 1})
+
+
+def test_a_server_goes_on_with_what_the_weights_know(model_file: Path, tmp_path: Path) -> None:
+    made = {**BARE, "patient": "made", "synthetic": {"source_patient": "p9"}}
+    served: Any = SimpleNamespace(data=[BARE, made], known_patients=["scan", "p9"])
+    assert known_patients(served, model_file) == ["p1", "p9", "scan"]
+    assert known_patients(served, tmp_path / "absent.pt") == ["p9", "scan"]
+    served = SimpleNamespace(data=[{**BARE, "patient": "p2"}], known_patients=["p2"])
+    assert known_patients(served, model_file) == ["p2"]

@@ -16,6 +16,7 @@ from scripts.data.contract import Dataset, DatasetError, read_dataset
 from scripts.handlers.candidate_scores import CandidateScores
 from scripts.metrics.selection import Rules
 from scripts.metrics.sharpness import laplacian_variance
+from tests.known_weights import write_known
 
 LABEL = np.zeros((1, 8, 8), np.int64)
 LABEL[:, 2:6, 2:6] = 1  # 16 pixels
@@ -58,17 +59,11 @@ def items(folder: Path, name: str, count: int = 2) -> list[dict[str, Any]]:
     ]
 
 
-def write_known(file: Path, *patients: str) -> Path:
-    """A weights file's list of patients."""
-    file.with_suffix(".json").write_text(json.dumps({"trained_on": patients}))
-    return file
-
-
 def run(folder: Path, shown: list[tuple[dict, dict]], **options: Any) -> dict[str, Any]:
     description = Dataset(folder, "CT", ["CT"], ["background", "blood"])
     candidates = {name: items(folder, name) for name in ("early", "late")}
-    given = {"classifiers": [], "classifier_files": [], "parts": None, "rules": Rules(kept_share=0.0), **options}
-    given.setdefault("scorer_file", write_known(folder / "fcn.pt", "p0"))
+    given = {"classifiers": [], "classifier_weights": [], "parts": None, "rules": Rules(kept_share=0.0), **options}
+    given.setdefault("scorer", write_known(folder / "fcn.pt", ["p0"]))
     element = {"image": torch.from_numpy(CHECKS), "label": torch.from_numpy(LABEL)}
     for made in (item[key] for items in candidates.values() for item in items for key in ("image", "label")):
         Path(made).parent.mkdir(exist_ok=True)
@@ -125,9 +120,12 @@ def test_the_better_candidate_is_chosen_and_its_poor_image_left_out(tmp_path):
 def test_an_image_is_judged_by_the_classifier_that_did_not_see_its_patient(tmp_path):
     shown = [*REAL, *(made(tmp_path, name, n) for name in ("early", "late") for n in (0, 1))]
     classifiers = [Constant(0.3), Constant(0.04)]
-    files = [write_known(tmp_path / "c0.pt", "p1"), write_known(tmp_path / "c1.pt", "p0")]
+    known = [
+        write_known(tmp_path / f"c{part}.pt", [own, "taught"], settings={"own_patients": [own]})
+        for part, own in enumerate(("p1", "p0"))
+    ]
     given = {"classifiers": classifiers, "parts": {"p0": 0, "p1": 1}}
-    found = run(tmp_path, shown, classifier_files=files, **given)
+    found = run(tmp_path, shown, classifier_weights=known, **given)
     assert found["filters"]["rejected"]["realness"] == 1  # p1's .04 is below .1
     (kept,) = read_dataset(tmp_path / "out").items
     assert kept["synthetic"]["scores"]["realness"] == pytest.approx(0.3, abs=1e-4)
@@ -135,18 +133,19 @@ def test_an_image_is_judged_by_the_classifier_that_did_not_see_its_patient(tmp_p
     assert found["real"]["held_out"]["called_real"] == 1  # the mean of both, .17
     assert found["notes"] == []
     with pytest.raises(ValueError, match="was trained on patient 'p0' of part 0, whom it is to judge"):
-        run(tmp_path, shown, classifier_files=files[::-1], **given)
+        run(tmp_path, shown, classifier_weights=known[::-1], **given)
     with pytest.raises(ValueError, match="classifier_files names 1 files, expected none or 2"):
-        run(tmp_path, shown, classifier_files=files[:1], **given)
+        run(tmp_path, shown, classifier_weights=known[:1], **given)
 
 
 def test_what_had_to_be_bent_is_said(tmp_path):
     poor = [made(tmp_path, name, n, found=0) for name in ("early", "late") for n in (0, 1)]
     found = run(
-        tmp_path, [*REAL, *poor], rules=Rules(kept_share=0.5), scorer_file=write_known(tmp_path / "all.pt", "p0", "p9")
+        tmp_path, [*REAL, *poor], rules=Rules(kept_share=0.5), scorer=write_known(tmp_path / "all.pt", ["p0", "p9"])
     )
     assert found["scorer"].startswith("LEAKS")
     assert len(read_dataset(tmp_path / "out").items) == 1
+    assert read_dataset(tmp_path / "out").trained_on == ["p0", "p1", "p9"]
     assert "best by mean rank were kept" in " ".join(found["notes"])
     assert "realness was not judged" in " ".join(found["notes"])
 

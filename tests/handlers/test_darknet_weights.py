@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from ignite.engine import Engine
 
-from scripts.data.contract import Dataset
+from scripts.data.contract import Dataset, DatasetError
 from scripts.handlers import darknet_weights
-from scripts.handlers.darknet_weights import load_backbone, read_darknet
+from scripts.handlers.darknet_weights import load_backbone, open_backbone, read_darknet
 from scripts.handlers.training_state import TrainingState
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.darknet import Darknet53
 from scripts.networks.yolo import YOLOv3
+from tests.known_weights import write_known
 
 SMALL = 1 / 16  # of the published widths: 2, 4, 8, 16, 32, 64
 BLOCKS = (1, 2, 8, 8, 4)
@@ -183,21 +182,6 @@ def test_no_file_changes_nothing_and_a_missing_one_is_named(tmp_path: Path) -> N
         load_backbone(network, tmp_path / "none.pt")
 
 
-def test_a_network_that_knows_held_out_patients_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    splits = {split: [{"patient": split, "label": "x", "fold": None}] for split in ("training", "validation", "test")}
-    dataset = Dataset(tmp_path, "d", ["T1"], ["background", "tumour"], splits=splits)
-    file = tmp_path / "model.pt"
-    torch.save(detector().state_dict(), file)
-    with caplog.at_level(logging.WARNING):
-        load_backbone(detector(), file, dataset=dataset)
-    assert "says whom it was trained on" in caplog.text
-    file.with_suffix(".json").write_text(json.dumps({"trained_on": ["training", "elsewhere"]}))
-    load_backbone(detector(), file, dataset=dataset)
-    file.with_suffix(".json").write_text(json.dumps({"trained_on": ["training", "test"]}))
-    with pytest.raises(CheckpointError, match=r"model\.pt was trained on patient 'test' of the test split of"):
-        load_backbone(detector(), file, dataset=dataset)
-
-
 def test_a_resumed_training_goes_on_from_its_checkpoint(small_file: Path, tmp_path: Path) -> None:
     def train(epochs: int) -> YOLOv3:
         network = load_backbone(detector(), small_file)
@@ -207,9 +191,20 @@ def test_a_resumed_training_goes_on_from_its_checkpoint(small_file: Path, tmp_pa
                 network.backbone.stem[0].weight += 1  # type: ignore[operator]
 
         trainer = Engine(step)
-        TrainingState(tmp_path / "checkpoint.pt", {"network": network}).attach(trainer)
+        TrainingState(tmp_path / "checkpoint.pt", {"network": network}, "data").attach(trainer)
         trainer.run([0], max_epochs=epochs)
         return network
 
     first, second = (train(epochs).backbone.stem[0].weight.detach() for epochs in (1, 2))
     torch.testing.assert_close(second, first + 1)
+
+
+def test_what_a_backbone_knows_is_asked_of_our_own_files_alone(small_file: Path, tmp_path: Path) -> None:
+    splits = {split: [{"patient": split, "label": "x"}] for split in ("training", "validation", "test")}
+    dataset = Dataset(tmp_path, "d", ["T1"], ["background", "tumour"], splits=splits)
+    assert open_backbone(small_file, dataset=dataset) is open_backbone(None, dataset=dataset) is None
+    known = write_known(tmp_path / "own.pt", ["training", "elsewhere"], network=detector().backbone)
+    assert open_backbone(known.file, dataset=dataset).trained_on == ["elsewhere", "training"]
+    leaking = write_known(tmp_path / "leaking.pt", ["test"], network=detector())
+    with pytest.raises(DatasetError, match=r"leaking\.pt was trained on patient 'test' of the test split"):
+        open_backbone(leaking.file, dataset=dataset)

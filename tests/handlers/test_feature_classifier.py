@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +9,14 @@ import torch
 from scripts.data.classified_features import held_out_features
 from scripts.data.contract import DatasetError
 from scripts.data.features import FeatureSet
-from scripts.handlers.export import write_trained_on
 from scripts.handlers.feature_classifier import load_feature_classifier
 from scripts.handlers.feature_source import describe_features
 from scripts.networks.checkpoints import CheckpointError
-from scripts.networks.feature_classifier import LinearFeatureClassifier
+from scripts.networks.feature_classifier import build_feature_classifier
+from scripts.networks.weights import Weights
+from tests.known_weights import write_known
 
+CPU = torch.device("cpu")
 ROWS = {"training": "HHHLLL", "test": "HHHLLL"}
 
 
@@ -24,26 +25,20 @@ def real(tmp_path: Path, write_features: Callable[..., Path]) -> Path:
     return write_features(tmp_path / "real", ROWS)
 
 
-def network() -> LinearFeatureClassifier:
-    return LinearFeatureClassifier((4, 3, 3), 2)
-
-
 @pytest.fixture
-def trained(real: Path, tmp_path: Path) -> Path:
-    file = tmp_path / "model.pt"
-    torch.save(network().state_dict(), file)
-    write_trained_on(file, ["tr0", "tr1"], describe_features(FeatureSet(real)))
-    return file
+def trained(real: Path, tmp_path: Path) -> Weights:
+    network, about = build_feature_classifier("linear", [4, 3, 3], 2), describe_features(FeatureSet(real))
+    return write_known(tmp_path / "model.pt", ["tr0", "tr1"], network=network, features=about)
 
 
-def test_weights_are_loaded_for_the_features_they_are_of(real: Path, trained: Path) -> None:
-    loaded = load_feature_classifier(network(), trained, held_out_features(real, "test"))
-    assert torch.equal(loaded.linear.weight, torch.load(trained)["linear.weight"])
+def test_weights_are_loaded_for_the_features_they_are_of(real: Path, trained: Weights) -> None:
+    loaded = load_feature_classifier(trained, held_out_features(real, "test"), CPU)
+    assert torch.equal(loaded.linear.weight, torch.load(trained.file)["linear.weight"])
 
 
-def test_patients_it_has_learned_from_are_refused(real: Path, trained: Path) -> None:
-    with pytest.raises(DatasetError, match="was trained on patient 'tr0', whom it is to judge"):
-        load_feature_classifier(network(), trained, held_out_features(real, "training"))
+def test_patients_it_has_learned_from_are_refused(real: Path, trained: Weights) -> None:
+    with pytest.raises(DatasetError, match=r"was trained on patient 'tr0' and 1 more of the evaluated split"):
+        load_feature_classifier(trained, held_out_features(real, "training"), CPU)
 
 
 @pytest.mark.parametrize(
@@ -57,17 +52,14 @@ def test_patients_it_has_learned_from_are_refused(real: Path, trained: Path) -> 
     ],
 )
 def test_other_features_are_refused(
-    trained: Path, tmp_path: Path, write_features: Callable[..., Path], rows: dict, replaced: dict, message: str
+    trained: Weights, tmp_path: Path, write_features: Callable[..., Path], rows: dict, replaced: dict, message: str
 ) -> None:
     other = write_features(tmp_path / "other", rows, **replaced)
     with pytest.raises(DatasetError, match=message):
-        load_feature_classifier(network(), trained, held_out_features(other, "test"))
+        load_feature_classifier(trained, held_out_features(other, "test"), CPU)
 
 
-def test_weights_without_an_account_are_refused(real: Path, trained: Path) -> None:
-    write_trained_on(trained, ["tr0"])
+def test_weights_without_an_account_are_refused(real: Path, trained: Weights) -> None:
+    plain = write_known(trained.file, ["tr0"], network=trained.build())
     with pytest.raises(CheckpointError, match=r"does not say of which features .*KeyError: 'features'"):
-        load_feature_classifier(network(), trained, held_out_features(real, "test"))
-    trained.with_suffix(".json").write_text(json.dumps({}))
-    with pytest.raises(CheckpointError, match="does not say which patients"):
-        load_feature_classifier(network(), trained, held_out_features(real, "test"))
+        load_feature_classifier(plain, held_out_features(real, "test"), CPU)

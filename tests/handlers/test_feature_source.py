@@ -10,9 +10,10 @@ import torch
 from scripts.data.feature_format import FeatureDescription
 from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
-from scripts.handlers.export import write_trained_on
 from scripts.handlers.feature_source import FeatureSource, describe_features
 from scripts.networks.checkpoints import CheckpointError
+from scripts.networks.weights import Weights
+from tests.known_weights import write_known
 
 
 @pytest.fixture
@@ -41,11 +42,10 @@ def features(tmp_path: Path) -> FeatureSet:
         return writer.finish()
 
 
-def write_pair(features: FeatureSet, folder: Path, *, patients: tuple[str, ...] = ("p0", "p1")) -> tuple[Path, Path]:
-    files = folder / "generator.pt", folder / "discriminator.pt"
-    for file in files:
-        write_trained_on(file, patients, describe_features(features))
-    return files
+def write_pair(features: FeatureSet, folder: Path) -> list[Weights]:
+    about = describe_features(features)
+    files = (folder / f"{name}.pt" for name in ("generator", "discriminator"))
+    return [write_known(file, ["p0", "p1"], features=about) for file in files]
 
 
 def test_it_remembers_what_the_features_are_and_whom_they_show(features: FeatureSet, tmp_path: Path) -> None:
@@ -62,19 +62,15 @@ def test_restoring_undoes_the_standardisation_of_the_set(features: FeatureSet, t
 
 
 def test_bad_files(features: FeatureSet, tmp_path: Path) -> None:
-    generator, discriminator = write_pair(features, tmp_path)
-    write_trained_on(discriminator, ["p7"], describe_features(features))
-    with pytest.raises(CheckpointError, match="other features or patients"):
-        FeatureSource(generator, discriminator)
-    write_trained_on(generator, ["p0"])
+    generator, _ = write_pair(features, tmp_path)
+    about = describe_features(features)
+    with pytest.raises(CheckpointError, match=r"other\.pt learned from other features or patients"):
+        FeatureSource(generator, write_known(tmp_path / "other.pt", ["p7"], features=about))
     with pytest.raises(CheckpointError, match=r"does not say of which features.*KeyError"):
-        FeatureSource(generator, discriminator)
-    write_trained_on(generator, ["p0"], {**describe_features(features), "mean": [0.0]})
+        FeatureSource(write_known(tmp_path / "plain.pt", ["p0"]), generator)
+    broken = write_known(tmp_path / "broken.pt", ["p0"], features={**about, "mean": [0.0]})
     with pytest.raises(CheckpointError, match="another number of channels"):
-        FeatureSource(generator, discriminator)
-    generator.with_suffix(".json").unlink()
-    with pytest.raises(CheckpointError, match="does not say which patients"):
-        FeatureSource(generator, discriminator)
+        FeatureSource(broken, generator)
 
 
 def test_the_account_is_plain_json(features: FeatureSet) -> None:

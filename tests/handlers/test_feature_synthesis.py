@@ -14,11 +14,12 @@ from scripts.data.contract import DatasetError
 from scripts.data.feature_format import FeatureDescription
 from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
-from scripts.handlers.export import write_trained_on
 from scripts.handlers.feature_source import FeatureSource
 from scripts.handlers.feature_synthesis import FeatureSynthesis, share_count, write_synthetic_features
 from scripts.inferers.class_features import ClassFeatureInferer
 from scripts.networks.checkpoints import CheckpointError
+from scripts.networks.weights import Weights
+from tests.known_weights import write_known
 
 CLASSES = ["LGG", "HGG"]
 SHAPE = (1, 2, 2)
@@ -61,25 +62,24 @@ def describe() -> FeatureDescription:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> dict[str, Path]:
+def pair(tmp_path: Path) -> dict[str, Weights]:
     """Weights of no meaning, with what training writes beside them."""
     about = {"features": describe().to_json(), "mean": [MEAN], "std": [STD]}
-    found = {f"{name}_file": tmp_path / f"{name}.pt" for name in ("generator", "discriminator")}
-    for file in found.values():
-        file.write_bytes(file.name.encode())
-        write_trained_on(file, ["p1", "p2"], about)
-    return found
+    return {
+        name: write_known(tmp_path / f"{name}.pt", ["p1", "p2"], features=about)
+        for name in ("generator", "discriminator")
+    }
 
 
-def make_synthesis(files: dict[str, Path], threshold: float = 1.5, **options: Any) -> FeatureSynthesis:
+def make_synthesis(pair: dict[str, Weights], threshold: float = 1.5, **options: Any) -> FeatureSynthesis:
     inferer = ClassFeatureInferer(Threshold(threshold), latent_dim=1)
-    source = FeatureSource(**files)
+    source = FeatureSource(**pair)
     settings = {"device": torch.device("cpu"), "feature_count": 40, "batch_size": 7, **options}
     return FeatureSynthesis(Copying(), inferer, source, **settings)
 
 
-def write(files: dict[str, Path], folder: Path, **options: Any) -> FeatureSet:
-    return write_synthetic_features(make_synthesis(files, **options), folder, **files)
+def write(pair: dict[str, Weights], folder: Path, **options: Any) -> FeatureSet:
+    return write_synthetic_features(make_synthesis(pair, **options), folder, **pair)
 
 
 def draws(asked: int, count: int, seed: int = 0) -> np.ndarray:
@@ -88,8 +88,8 @@ def draws(asked: int, count: int, seed: int = 0) -> np.ndarray:
     return np.array([torch.randn(1, generator=torch.Generator().manual_seed(int(s))).item() for s in seeds])
 
 
-def test_the_first_features_of_the_asked_class_are_kept_and_counted(files: dict[str, Path], tmp_path: Path) -> None:
-    features = write(files, tmp_path / "set")
+def test_the_first_features_of_the_asked_class_are_kept_and_counted(pair: dict[str, Weights], tmp_path: Path) -> None:
+    features = write(pair, tmp_path / "set")
     for asked, name in enumerate(CLASSES):
         values = draws(asked, 200) + 3 * asked
         places = np.flatnonzero(values > 1.5 if asked else values < 1.5)[:20]
@@ -104,8 +104,8 @@ def test_the_first_features_of_the_asked_class_are_kept_and_counted(files: dict[
     assert json.loads((tmp_path / "set_counts.json").read_text()) == features.manifest["counts"]
 
 
-def test_items_say_where_they_come_from(files: dict[str, Path], tmp_path: Path) -> None:
-    features = write(files, tmp_path / "set", feature_count={"HGG": 3}, seed=5)
+def test_items_say_where_they_come_from(pair: dict[str, Weights], tmp_path: Path) -> None:
+    features = write(pair, tmp_path / "set", feature_count={"HGG": 3}, seed=5)
     assert features.description.trained_on == ["p1", "p2"]
     assert [item["class"] for item in features.items] == ["HGG"] * 3
     assert {item["split"] for item in features.items} == {"training"}
@@ -117,15 +117,15 @@ def test_items_say_where_they_come_from(files: dict[str, Path], tmp_path: Path) 
     assert features.manifest["generator_sha256"] != features.manifest["discriminator_sha256"]
 
 
-def test_counts_do_not_depend_on_the_batches(files: dict[str, Path], tmp_path: Path) -> None:
-    sets = [write(files, tmp_path / str(size), batch_size=size) for size in (1, 7, 64)]
+def test_counts_do_not_depend_on_the_batches(pair: dict[str, Weights], tmp_path: Path) -> None:
+    sets = [write(pair, tmp_path / str(size), batch_size=size) for size in (1, 7, 64)]
     for other in sets[1:]:
         assert other.manifest["counts"] == sets[0].manifest["counts"]
         np.testing.assert_array_equal(other.features, sets[0].features)
 
 
-def test_all_are_kept_on_request_and_still_counted(files: dict[str, Path], tmp_path: Path) -> None:
-    features = write(files, tmp_path / "set", keep_all=True, feature_count={"LGG": 30})
+def test_all_are_kept_on_request_and_still_counted(pair: dict[str, Weights], tmp_path: Path) -> None:
+    features = write(pair, tmp_path / "set", keep_all=True, feature_count={"LGG": 30})
     accepted = int((draws(0, 30) < 1.5).sum())
     count = features.manifest["counts"]["LGG"]
     assert (count["generated"], count["accepted"], count["kept"]) == (30, accepted, 30)
@@ -133,24 +133,24 @@ def test_all_are_kept_on_request_and_still_counted(files: dict[str, Path], tmp_p
     assert sum(item["synthetic"]["accepted"] for item in features.items) == accepted
 
 
-def test_a_class_that_is_never_accepted_is_named(files: dict[str, Path], tmp_path: Path) -> None:
+def test_a_class_that_is_never_accepted_is_named(pair: dict[str, Weights], tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"0 of 1001 features asked of class 'LGG' \(0.00%\).*--class_weight"):
-        write(files, tmp_path / "set", threshold=-100.0, feature_count={"HGG": 5, "LGG": 4000})
+        write(pair, tmp_path / "set", threshold=-100.0, feature_count={"HGG": 5, "LGG": 4000})
     assert not (tmp_path / "set").exists()
     with pytest.raises(CheckpointError, match="0 of 105 features"):  # 50 for each of 2, in batches of 7
-        write(files, tmp_path / "set", threshold=-100.0, feature_count={"LGG": 2})
+        write(pair, tmp_path / "set", threshold=-100.0, feature_count={"LGG": 2})
 
 
-def test_a_rare_class_is_waited_for(files: dict[str, Path], tmp_path: Path) -> None:
+def test_a_rare_class_is_waited_for(pair: dict[str, Weights], tmp_path: Path) -> None:
     share = (draws(0, 2000) < -1.5).mean()  # about 1 in 15
-    features = write(files, tmp_path / "set", threshold=-1.5, feature_count={"LGG": 60}, batch_size=64)
+    features = write(pair, tmp_path / "set", threshold=-1.5, feature_count={"LGG": 60}, batch_size=64)
     assert features.manifest["counts"]["LGG"]["acceptance_rate"] == pytest.approx(share, rel=0.4)
 
 
 def test_a_killed_run_ends_with_the_same_features(
-    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: dict[str, Weights], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = write(files, tmp_path / "whole")
+    whole = write(pair, tmp_path / "whole")
     append, calls = FeatureWriter.append, []
 
     def killed(self: FeatureWriter, *rows: Any) -> None:
@@ -161,26 +161,28 @@ def test_a_killed_run_ends_with_the_same_features(
 
     monkeypatch.setattr(FeatureWriter, "append", killed)
     with pytest.raises(KeyboardInterrupt):
-        write(files, tmp_path / "resumed")
+        write(pair, tmp_path / "resumed")
     monkeypatch.setattr(FeatureWriter, "append", lambda *rows: (calls.append(len(rows[2])), append(*rows))[1])
-    resumed = write(files, tmp_path / "resumed")
+    resumed = write(pair, tmp_path / "resumed")
     np.testing.assert_array_equal(resumed.features, whole.features)
     assert resumed.items == whole.items
     assert resumed.manifest["counts"] == whole.manifest["counts"]
     assert sum(calls[:3]) + sum(calls[4:]) == 40  # nothing was written twice
 
 
-def test_a_finished_set_is_left_alone(files: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write(files, tmp_path / "set")
+def test_a_finished_set_is_left_alone(
+    pair: dict[str, Weights], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(pair, tmp_path / "set")
     before = (tmp_path / "set" / "features.npy").stat().st_mtime_ns
     (tmp_path / "set_counts.json").unlink()
     with caplog.at_level(logging.INFO):
-        again = write(files, tmp_path / "set")
+        again = write(pair, tmp_path / "set")
     assert (tmp_path / "set" / "features.npy").stat().st_mtime_ns == before
     assert json.loads((tmp_path / "set_counts.json").read_text())["LGG"]["kept"] == 20
     assert "LGG: 20 asked" in caplog.text
-    files["generator_file"].write_bytes(b"another")
-    assert write(files, tmp_path / "set").manifest["generator_sha256"] != again.manifest["generator_sha256"]
+    pair["generator"].file.write_bytes(b"another")
+    assert write(pair, tmp_path / "set").manifest["generator_sha256"] != again.manifest["generator_sha256"]
 
 
 def test_totals_are_shared_equally() -> None:

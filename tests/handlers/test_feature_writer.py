@@ -11,13 +11,14 @@ from ignite.engine import Events
 from monai.engines import SupervisedEvaluator
 from torch.utils.data import DataLoader
 
-from scripts.data.contract import DatasetError, read_dataset
+from scripts.data.contract import read_dataset
 from scripts.data.slices import SliceDataset
 from scripts.data.split_slices import SplitSlices, classified_items
-from scripts.handlers.feature_writer import FeatureSetWriter, extract_features, read_training_patients
+from scripts.handlers.feature_writer import FeatureSetWriter, extract_features
 from scripts.inferers.features import FeatureInferer
-from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.feature_unet import FeatureUNet
+from scripts.networks.weights import Weights
+from tests.known_weights import write_known
 
 SPLITS = {"training": "ABC", "validation": "D", "test": "E"}
 SIZE = 32
@@ -54,14 +55,12 @@ def network() -> FeatureUNet:
 
 
 @pytest.fixture
-def network_file(tmp_path: Path, network: FeatureUNet) -> Path:
-    torch.save(network.state_dict(), tmp_path / "model.pt")
-    (tmp_path / "model.json").write_text('{"trained_on": ["A", "B", "elsewhere"]}')
-    return tmp_path / "model.pt"
+def weights(tmp_path: Path, network: FeatureUNet) -> Weights:
+    return write_known(tmp_path / "model.pt", ["A", "B"], network=network)
 
 
 @pytest.fixture
-def build(dataset_dir, network, network_file):
+def build(dataset_dir, network, weights):
     """A function that makes the evaluator and its handler."""
 
     def make(output_dir: Path, level: str = "decoder_3"):
@@ -76,8 +75,7 @@ def build(dataset_dir, network, network_file):
             slices,
             output_dir,
             feature_shape=network.feature_shape(level, SIZE),
-            network_file=network_file,
-            trained_on=["A", "B"],
+            weights=weights,
             level=level,
             description=read_dataset(dataset_dir),
             image_channels=["FLAIR"],
@@ -107,7 +105,7 @@ def test_rows_are_the_networks_features_of_their_slices(build, network, tmp_path
             np.testing.assert_allclose(features.read(row), wanted, rtol=1e-3, atol=1e-5)
 
 
-def test_the_manifest_names_network_level_patients_and_classes(build, network_file, tmp_path):
+def test_the_manifest_names_network_level_patients_and_classes(build, tmp_path):
     description = extract_features(*build(tmp_path / "set")).description
     assert description.feature_shape == (3, 16, 16)
     assert (description.level, description.network_file, description.dataset) == ("decoder_3", "model.pt", "drawn")
@@ -139,14 +137,3 @@ def test_a_finished_extraction_computes_nothing(build, network, tmp_path, monkey
     with caplog.at_level(logging.INFO, logger="scripts"):
         assert len(extract_features(*build(tmp_path / "set"))) == 10
     assert caplog.messages[0] == "10 of 10 features are there already."
-
-
-def test_a_network_that_knows_held_out_patients_is_refused(dataset_dir, network_file):
-    description = read_dataset(dataset_dir)
-    assert read_training_patients(network_file, description) == ["A", "B", "elsewhere"]
-    network_file.with_suffix(".json").write_text('{"trained_on": ["A", "E"]}')
-    with pytest.raises(DatasetError, match=r"model.pt was trained on patient 'E' of the test split, .* same --fold"):
-        read_training_patients(network_file, description)
-    network_file.with_suffix(".json").unlink()
-    with pytest.raises(CheckpointError, match=r"model.json does not say which patients"):
-        read_training_patients(network_file, description)

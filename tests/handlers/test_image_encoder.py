@@ -10,11 +10,12 @@ from PIL import Image
 
 from scripts.data.contract import DatasetError
 from scripts.data.feature_format import FeatureDescription, hash_file
-from scripts.handlers.export import write_trained_on
 from scripts.handlers.feature_source import FeatureSource
 from scripts.handlers.image_encoder import ImageEncoder, load_encoder
 from scripts.inferers.features import FeatureInferer
 from scripts.networks.feature_unet import FeatureUNet
+from scripts.networks.weights import Weights
+from tests.known_weights import write_known
 
 IMAGES = FeatureDescription(
     level="image",
@@ -31,24 +32,19 @@ IMAGES = FeatureDescription(
 
 
 @pytest.fixture
-def unet(tmp_path: Path) -> tuple[FeatureUNet, Path]:
+def unet(tmp_path: Path) -> tuple[FeatureUNet, Weights]:
     torch.manual_seed(0)
-    network, file = FeatureUNet(2, features=[4, 4, 8, 8, 8]), tmp_path / "unet.pt"
-    torch.save(network.state_dict(), file)
-    write_trained_on(file, ["p1", "p7"])
-    return network, file
+    network = FeatureUNet(2, features=[4, 4, 8, 8, 8])
+    return network, write_known(tmp_path / "unet.pt", ["p1", "p7"], network=network)
 
 
 def make_source(folder: Path, description: FeatureDescription) -> FeatureSource:
     about = {"features": description.to_json(), "mean": [0.0, 0.0], "std": [1.0, 1.0]}
-    files = [folder / f"{name}.pt" for name in ("generator", "discriminator")]
-    for file in files:
-        file.write_bytes(b"")
-        write_trained_on(file, ["p1", "p2"], about)
-    return FeatureSource(*files)
+    files = (folder / f"{name}.pt" for name in ("generator", "discriminator"))
+    return FeatureSource(*(write_known(file, ["p1", "p2"], features=about) for file in files))
 
 
-def make_encoder(folder: Path, unet: tuple[FeatureUNet, Path], **choices: int) -> ImageEncoder:
+def make_encoder(folder: Path, unet: tuple[FeatureUNet, Weights], **choices: int) -> ImageEncoder:
     return ImageEncoder(*unet, make_source(folder, IMAGES), FeatureInferer("bottleneck", **choices))
 
 
@@ -69,7 +65,7 @@ def test_the_features_say_whom_generator_and_unet_know(tmp_path: Path, unet) -> 
     description = make_encoder(tmp_path, unet).description
     assert (description.level, description.feature_shape, description.minimum) == ("bottleneck", (8, 2, 2), 0.0)
     assert description.trained_on == ["p1", "p2", "p7"]
-    assert description.network_sha256 == hash_file(unet[1])
+    assert description.network_sha256 == hash_file(unet[1].file)
     inferer = FeatureInferer("bottleneck", torch.bfloat16)
     assert ImageEncoder(*unet, make_source(tmp_path, IMAGES), inferer).description.precision == "bfloat16"
 
@@ -97,10 +93,9 @@ def test_a_generator_of_pooled_images_is_refused(tmp_path: Path, unet) -> None:
         ImageEncoder(*unet, source, FeatureInferer("bottleneck"))
 
 
-def test_the_encoder_is_there_where_a_file_is_named(tmp_path: Path, unet) -> None:
+def test_the_encoder_is_there_where_weights_are_named(tmp_path: Path, unet) -> None:
     source, inferer = make_source(tmp_path, IMAGES), FeatureInferer("bottleneck")
-    choices = {"widths": [4, 4, 8, 8, 8], "device": torch.device("cpu")}
-    assert load_encoder(None, source, inferer, **choices) is None
-    encoder = load_encoder(unet[1], source, inferer, **choices)
+    assert load_encoder(None, source, inferer, device=torch.device("cpu")) is None
+    encoder = load_encoder(unet[1], source, inferer, device=torch.device("cpu"))
     images = torch.rand(1, 2, 32, 32)
     torch.testing.assert_close(encoder(images, items("LGG")), unet[0].extract(images, "bottleneck"))

@@ -15,7 +15,6 @@ from torch import nn
 from scripts.data.boxes import BoxedSlices
 from scripts.data.contract import Dataset, DatasetError, read_dataset, write_dataset
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.export import write_trained_on
 from scripts.handlers.lesion_presence import LesionPresence
 
 BOX, OTHER = [2, 4, 6, 8], [2, 10, 6, 14]  # of 16 pixels; their rings hold columns of both kinds alike
@@ -130,20 +129,12 @@ def find_shifted(images: torch.Tensor, network: nn.Module) -> list[dict[str, tor
 
 @pytest.mark.parametrize(("minimum_iou", "score"), [(0.25, 0.8), (0.5, 0.3)])
 def test_a_detector_finds_lesions_that_overlap_enough(tmp_path, minimum_iou, score):
-    write_trained_on(tmp_path / "model.pt", ["p1", "p2"])
-    detector = {"detector": nn.Identity(), "detector_file": tmp_path / "model.pt", "inferer": find_shifted}
+    detector = {"detector": nn.Identity(), "inferer": find_shifted}
     said = run(tmp_path, compare(tmp_path, [1.0], [5.0]), **detector, minimum_iou=minimum_iou)
     assert (said["criterion"], said["threshold"], said["quantile"]) == ("detector", 0.1, None)
     assert said["dropped"][0]["detection"] == [0]
     (item,) = read_dataset(tmp_path / "out" / "kept").items
     assert item["synthetic"]["presence"]["detection"] == [pytest.approx(score)]
-
-
-def test_a_detector_that_knows_others_is_refused(tmp_path):
-    write_trained_on(tmp_path / "model.pt", ["p1", "h"])
-    detector = {"detector": nn.Identity(), "detector_file": tmp_path / "model.pt"}
-    with pytest.raises(DatasetError, match="was trained on 'h', who is no training patient here"):
-        run(tmp_path, compare(tmp_path, [5.0]), **detector)
 
 
 def test_part_of_the_set_or_anothers_folder_is_refused(tmp_path):

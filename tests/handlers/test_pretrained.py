@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -8,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.data.contract import Dataset
-from scripts.handlers.pretrained import adapt_channels, known_patients, load_pretrained
+from scripts.handlers.pretrained import adapt_channels, load_pretrained
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.feature_unet import FeatureUNet
+from scripts.networks.weights import Weights
+from tests.known_weights import write_known
 
 WIDTHS = (2, 3, 4, 5, 6)
 
@@ -21,9 +21,8 @@ def make_network(in_channels: int, *, seed: int = 0, features: tuple[int, ...] =
     return FeatureUNet(in_channels, features=features).eval()
 
 
-def save(network: nn.Module, folder: Path) -> Path:
-    torch.save(network.state_dict(), folder / "model.pt")
-    return folder / "model.pt"
+def save(network: nn.Module, folder: Path) -> Weights:
+    return write_known(folder / "model.pt", network=network)
 
 
 @pytest.mark.parametrize(("old", "new"), [(4, 1), (1, 4), (3, 2)])
@@ -75,32 +74,11 @@ def test_no_file_changes_nothing() -> None:
 
 
 def test_bad_files(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"No checkpoint .*absent\.pt"):
-        load_pretrained(make_network(1), tmp_path / "absent.pt")
     wide = save(make_network(4, features=(2, 3, 4, 5, 7)), tmp_path)
     with pytest.raises(CheckpointError, match="another configuration: 'down_4"):
         load_pretrained(make_network(1), wide)
-    torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(CheckpointError, match="holds a list"):
-        load_pretrained(make_network(1), tmp_path / "list.pt")
     with pytest.raises(CheckpointError, match="has no Conv2d"):
         load_pretrained(nn.Linear(2, 2), wide)
-
-
-def test_weights_that_know_held_out_patients_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    splits = {split: [{"patient": split, "label": "x", "fold": None}] for split in ("training", "validation", "test")}
-    dataset = Dataset(tmp_path, "d", ["T1"], ["background", "tumour"], splits=splits)
-    file = save(make_network(1), tmp_path)
-    load_pretrained(make_network(1), file, dataset=dataset)
-    assert "Nothing beside" in caplog.text
-    file.with_suffix(".json").write_text(json.dumps({"trained_on": ["training", "elsewhere"]}))
-    load_pretrained(make_network(1), file, dataset=dataset)
-    file.with_suffix(".json").write_text(json.dumps({"trained_on": ["validation"]}))
-    with pytest.raises(CheckpointError, match=r"was trained on patient 'validation' of the validation split"):
-        load_pretrained(make_network(1), file, dataset=dataset)
-
-
-def test_a_fine_tuned_network_knows_both_trainings_patients(tmp_path: Path) -> None:
-    assert known_patients(["b", "a"], None) == known_patients(["b", "a"], tmp_path / "model.pt") == ["a", "b"]
-    (tmp_path / "model.json").write_text(json.dumps({"trained_on": ["c", "a"]}))
-    assert known_patients(["b", "a"], tmp_path / "model.pt") == ["a", "b", "c"]
+    torch.save([1, 2], wide.file)
+    with pytest.raises(CheckpointError, match="holds a list"):
+        load_pretrained(make_network(1), wide)

@@ -1,30 +1,31 @@
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from monai.bundle import ConfigParser
 from torch import nn
 
 from scripts.handlers.epoch_seed import EpochSeed
-from scripts.handlers.training_state import TrainingState, load_network, load_networks
-from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
+from scripts.handlers.training_state import TrainingState, learning_options
+from scripts.networks.checkpoints import CheckpointError, load_checkpoint, save_atomically
 
 
 class Run:
     """A tiny training with noise, Adam and a schedule; `stop` raises in the middle of that epoch."""
 
-    def __init__(self, folder: Path, *, settings: dict | None = None, width: int = 3, interval: int = 1) -> None:
+    def __init__(self, folder: Path, *, data: str = "data", width: int = 3, interval: int = 1) -> None:
         torch.manual_seed(1)
         self.network = nn.Linear(width, 2)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.1)
         self.scheduler = torch.optim.lr_scheduler.MultiStepLR(self.optimizer, [2, 4])
         self.steps = 0
         parts = {"network": self.network, "optimizer": self.optimizer, "scheduler": self.scheduler}
-        self.state = TrainingState(folder / "checkpoint.pt", parts, settings, interval)
+        self.state = TrainingState(folder / "checkpoint.pt", parts, data, interval)
 
     def __call__(self, epochs: int, *, stop: int | None = None, batches: int = 3) -> nn.Module:
         def step(engine: Engine, batch: float) -> None:
@@ -79,12 +80,6 @@ def test_the_interval_and_the_last_epoch(tmp_path, monkeypatch, interval, saved)
     assert found == saved
 
 
-def test_other_settings_are_refused_with_both_values(tmp_path):
-    Run(tmp_path, settings={"seed": 1, "fold": None})(1)
-    with pytest.raises(CheckpointError, match=r"written with seed = 1, now it is 2\. Train into another --output_dir"):
-        Run(tmp_path, settings={"seed": 2, "fold": None})(2)
-
-
 def test_another_network_or_other_data_are_refused(tmp_path):
     Run(tmp_path)(1)
     with pytest.raises(CheckpointError, match=r"'weight' is \(2, 3\) there and \(2, 5\) here\. Pass the options"):
@@ -116,83 +111,85 @@ def test_other_ranks_save_nothing(tmp_path):
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
-def full_disk(*_) -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
+CONFIG = {
+    "learning_rate": 0.1,
+    "loss": {"_target_": "DiceLoss", "squared_pred": True},
+    "max_epochs": 1,
+    "output_dir": "there",
+    "model_file": "there/model.pt",
+    "train": {"handlers": [{"interval": 1}]},
+}
 
 
-@pytest.mark.parametrize("function", ["torch.save", "os.fsync", "os.replace"])
-def test_a_full_disk_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkeypatch, function):
-    file = tmp_path / "checkpoint.pt"
-    save_atomically({"epoch": torch.tensor(1)}, file)
-    monkeypatch.setattr(function, full_disk)
-    with pytest.raises(CheckpointError, match=r"Cannot write .*checkpoint\.pt: the disk is full\. Free space, or name"):
-        save_atomically({"epoch": torch.tensor(2)}, file)
-    monkeypatch.undo()
-    assert load_checkpoint(file) == {"epoch": 1}
-    assert os.listdir(tmp_path) == ["checkpoint.pt"]
+def run_config(folder: Path, epochs: int = 1, **options: Any) -> None:
+    """Epochs of nothing, kept by the component of a config with these options."""
+    state = {"_target_": "scripts.handlers.training_state.TrainingState", "save_dict": {}, "data": "data"}
+    config = {**CONFIG, "state": {**state, "file": str(folder / "checkpoint.pt")}, "max_epochs": epochs, **options}
+    engine = Engine(lambda engine, batch: None)
+    ConfigParser(config).get_parsed_content("state").attach(engine)
+    engine.run([0], max_epochs=epochs)
 
 
-def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
-    (tmp_path / "run").write_text("a file")
-    with pytest.raises(CheckpointError, match=r"Cannot write .*run/checkpoint\.pt: .*name another folder"):
-        save_atomically({}, tmp_path / "run" / "checkpoint.pt")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"learning_rate": 0.2},
+            r"with learning_rate 0\.1, now it is 0\.2\. Train into another --output_dir",
+        ),
+        ({"loss": {"_target_": "DiceLoss", "squared_pred": False}}, "loss::squared_pred True, now it is False"),
+        ({"loss": {"_target_": "DiceLoss"}}, "loss::squared_pred True, now it is absent"),
+        ({"minimum_lesion_pixels": 5}, "minimum_lesion_pixels absent, now it is 5"),
+    ],
+)
+def test_changed_options_are_named_with_both_values(tmp_path, options, message):
+    run_config(tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        run_config(tmp_path, 2, **options)
 
 
-def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match=r"No checkpoint .*absent\.pt\. Train that network first"):
-        load_checkpoint(tmp_path / "absent.pt")
+def test_three_of_many_changed_options_are_named(tmp_path):
+    run_config(tmp_path)
+    others = dict.fromkeys("abcde", 1)
+    with pytest.raises(CheckpointError, match=r"with a absent, now it is 1; b .*; c absent, now it is 1 and 2 more"):
+        run_config(tmp_path, **others)
 
 
-@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.7, 0.99])
-def test_a_truncated_checkpoint_is_one_clear_error(tmp_path, share):
-    file = tmp_path / "model.pt"
-    save_atomically(nn.Linear(20, 20).state_dict(), file)
-    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
-    with pytest.raises(
-        CheckpointError, match=r"model\.pt is no readable checkpoint \(.+\)\. Train it again, or"
-    ) as caught:
-        load_checkpoint(file)
-    assert "\n" not in str(caught.value)
+def test_a_run_may_go_on_longer_and_elsewhere_with_other_pictures(tmp_path):
+    run_config(tmp_path)
+    changed = {"output_dir": "here", "model_file": "here/model.pt", "train": {"handlers": [{"interval": 2}]}}
+    run_config(tmp_path, 3, worker_count=4, **changed)
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["progress"]["epoch"] == 3
 
 
-@pytest.mark.parametrize("content", [b"no checkpoint", b"\x80\x04N.", b"PK\x03\x04", bytes(300)])
-def test_another_kind_of_file_is_one_clear_error(tmp_path, content):
-    (tmp_path / "model.pt").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"model\.pt is no readable checkpoint"):
-        load_checkpoint(tmp_path / "model.pt")
+def test_what_may_change_can_be_fixed(tmp_path):
+    assert "max_epochs" not in learning_options(ConfigParser(CONFIG))
+    assert learning_options(ConfigParser(CONFIG), ["max_epochs"])["max_epochs"] == 1
 
 
-def test_code_in_a_checkpoint_is_not_run(tmp_path):
-    torch.save({"weight": Path("x")}, tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match="no readable checkpoint"):
-        load_checkpoint(tmp_path / "model.pt")
+def test_of_a_file_that_is_read_its_content_counts(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_text("first")
+    seen = learning_options(ConfigParser({"plan_file": str(file)}))
+    assert seen == learning_options(ConfigParser({"plan_file": str(file.rename(tmp_path / "b.json"))}))
+    (tmp_path / "b.json").write_text("second")
+    assert seen != learning_options(ConfigParser({"plan_file": str(tmp_path / "b.json")}))
 
 
-def test_weights_of_another_configuration_name_the_first_that_differs(tmp_path):
-    save_atomically(nn.Linear(2, 3).state_dict(), tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match=r"'bias' is \(3,\) there and \(4,\) here"):
-        load_network(nn.Linear(2, 4), tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match=r"'bias' is \(3,\) there and absent here"):
-        load_network(nn.Linear(2, 3, bias=False), tmp_path / "model.pt")
-    assert same(
-        load_network(nn.Linear(2, 3), tmp_path / "model.pt"), load_network(nn.Linear(2, 3), tmp_path / "model.pt")
-    )
+def test_other_data_are_refused(tmp_path):
+    Run(tmp_path)(1)
+    with pytest.raises(CheckpointError, match="was written with other training data: other slices, pixels, splits or"):
+        Run(tmp_path, data="other")(2)
 
 
-def test_a_whole_checkpoint_in_place_of_weights_is_refused():
-    weights = {"network": nn.Linear(2, 3).state_dict(), "weight": [1.0], "bias": torch.zeros(3)}
-    with pytest.raises(CheckpointError, match=r"'network' is a .*Dict there and absent here"):
-        load_weights(nn.Linear(2, 3), weights, "checkpoint.pt")
+def test_another_number_of_processes_is_refused(tmp_path, monkeypatch):
+    Run(tmp_path)(1)
+    monkeypatch.setattr("scripts.handlers.training_state._process_count", lambda: 2)
+    with pytest.raises(CheckpointError, match="was written by 1 processes, now there are 2: start as many, since each"):
+        Run(tmp_path)(2)
 
 
-def test_contents_that_are_no_dictionary_are_refused(tmp_path):
-    save_atomically([1, 2], tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match="holds a list, expected weights by name"):
-        load_network(nn.Linear(2, 3), tmp_path / "model.pt")
-
-
-def test_one_network_per_file(tmp_path: Path) -> None:
-    for n in (1, 2):
-        save_atomically({"weight": torch.full((1, 1), float(n))}, tmp_path / f"{n}.pt")
-    loaded = load_networks(nn.Linear(1, 1, bias=False), [tmp_path / "1.pt", tmp_path / "2.pt"])
-    assert [network.weight.item() for network in loaded] == [1, 2]
+def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path):
+    torch.save({"settings": {}, "progress": {"epoch": 1, "epoch_length": 3}}, tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match=r"checkpoint\.pt is no checkpoint of this version\. Train into another"):
+        Run(tmp_path)(2)
