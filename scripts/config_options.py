@@ -24,7 +24,7 @@ from scripts.running_config import running_call
 FOLDER = Path(__file__).parents[1] / "configs"
 # What MONAI itself reads: the lists it runs, the metadata, what MONAI Label shows, and the settings of --tracking.
 RUNNER_KEYS = {"imports", "initialize", "run", "finalize", ConfigParser.meta_key, "displayable_configs"}
-TRACKING_KEYS = set(DEFAULT_MLFLOW_SETTINGS["configs"])
+TRACKING_KEYS: set[str] = {*dict(DEFAULT_MLFLOW_SETTINGS["configs"])}
 TYPES: tuple[tuple[type, type, str], ...] = (
     (bool, bool, "True or False"),
     (int, numbers.Integral, "a whole number"),

@@ -13,7 +13,8 @@ from pathlib import Path
 from scripts.data.contract import Dataset, DatasetError, Item, read_dataset
 from scripts.data.slices import SliceDataset
 from scripts.data.training import check_synthetic
-from scripts.networks.weights import open_weights, read_known_patients
+from scripts.networks.knowledge import read_known_patients
+from scripts.networks.weights import open_weights
 
 SEGMENTER = "scripts.networks.resnet_unet.ResNetUNet"
 

@@ -148,7 +148,7 @@ class SliceDataset(Dataset):
 
     @property
     def known_patients(self) -> list[str]:
-        """Whom a network knows that learns from the slices: `patients`, and whoever taught the synthetic ones' generators."""
+        """Whom a network knows that learns from these: `patients`, and those who taught synthetic ones' generators."""
         taught = {patient for item in self.data for patient in item.get("generator_trained_on", ())}
         return sorted(taught.union(self.patients))
 

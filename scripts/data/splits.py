@@ -160,8 +160,8 @@ def refuse_known_patients(known: Iterable[str], where: str | Path, barred: Mappi
     if leaked:
         more = f" and {len(leaked) - 1} more" if len(leaked) > 1 else ""
         raise DatasetError(
-            f"{where} was trained on patient {leaked[0]!r}{more} of the {barred[leaked[0]]} split of {place}. Name what "
-            "was trained on this fold's training patients only, or train it with the same --fold."
+            f"{where} was trained on patient {leaked[0]!r}{more} of the {barred[leaked[0]]} split of {place}. Name "
+            "what was trained on this fold's training patients only, or train it with the same --fold."
         )
 
 

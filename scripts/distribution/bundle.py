@@ -60,9 +60,9 @@ def write_bundle(
     if dataset_dir is not None:
         dataset = read_dataset(dataset_dir)
         opened = open_weights(weights, network=SEGMENTER, purpose="evaluation", dataset=dataset, fold=fold)
-        if opened is not None and opened.validated_here:
+        if opened is not None and opened.seen:
             raise CheckpointError(
-                f"{weights} was validated on patient {opened.validated_here[0]!r} of the test split of {dataset_dir}, "
+                f"{weights} was validated on patient {min(opened.seen)!r} of the test split of {dataset_dir}, "
                 "expected patients whom it has never seen. Name the fold that it was trained on."
             )
     output = Path(output_dir)

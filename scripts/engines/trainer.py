@@ -23,8 +23,8 @@ class StepTrainer(Trainer):
 
     The list of one is the form of MONAI's own trainers, from which `--tracking mlflow` takes the loss.
 
-    The step returns its scalars as floats under their names, the one to watch as `loss`. A scalar that is not finite ends
-    the training at once, a weight that is not finite at the end of its epoch, before any handler exports it.
+    The step returns its scalars as floats under their names, the one to watch as `loss`. A scalar that is not finite
+    ends the training at once, a weight that is not finite at the end of its epoch, before any handler exports it.
 
     Args:
         step: the order of updates of one iteration, such as `RedGANStep`.

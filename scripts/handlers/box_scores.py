@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class BoxScores:
             use all scores that come in.
         size_edges: areas in square pixels that part small, medium and large truths; their tertiles by default.
         resamples: of the patients, for the 95% intervals.
+        seen: patient -> "training" or "validation", of those whom the weights know; said in `detection.json`.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class BoxScores:
         detection_threshold: float = DETECTION_THRESHOLD,
         size_edges: tuple[float, float] | None = None,
         resamples: int = RESAMPLES,
+        seen: Mapping[str, str] | None = None,
     ) -> None:
         if not classes:
             raise ValueError("classes is empty; expected the name of each box class, such as ['metastasis'].")
@@ -66,6 +68,7 @@ class BoxScores:
         self.detection_threshold = detection_threshold
         self.size_edges = size_edges
         self.resamples = resamples
+        self.seen = dict(seen or {})
         self.slices: list[SliceBoxes] = []
 
     def attach(self, engine: Engine) -> None:
@@ -117,6 +120,7 @@ class BoxScores:
             "detection_threshold": self.detection_threshold,
             "size_edges_px2": [_known(edge) for edge in edges],
             "resamples": self.resamples,
+            "seen_in": self.seen,
             **{f"iou{IOUS[iou]}": self._summarise_iou(found) for iou, found in matches.items()},
         }
 

@@ -11,7 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.networks.weights import Knowledge, write_weights
+from scripts.networks.knowledge import Knowledge, write_weights
 from scripts.networks.wrapping import unwrap
 
 logger = logging.getLogger(__name__)

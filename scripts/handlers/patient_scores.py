@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ignite.engine import Engine, Events
 from scripts.handlers.tables import write_table
 from scripts.metrics.overlap import PatientOverlap
 
-COLUMNS = ("patient", "class", "label", "dice", "iou", "hd95_mm", "volume_error_ml")
+COLUMNS = ("patient", "class", "label", "dice", "iou", "hd95_mm", "volume_error_ml", "seen_in")
 
 
 class PatientScores:
@@ -28,11 +28,15 @@ class PatientScores:
     Args:
         labels: names of the foreground labels.
         file: the CSV to write at the end, atomically; None writes nothing and skips the distances.
+        seen: patient -> "training" or "validation", of those whom the weights know; the table's `seen_in`.
     """
 
-    def __init__(self, labels: Sequence[str], file: str | Path | None = None) -> None:
+    def __init__(
+        self, labels: Sequence[str], file: str | Path | None = None, seen: Mapping[str, str] | None = None
+    ) -> None:
         self.labels = list(labels)
         self.file = None if file is None else Path(file)
+        self.seen = dict(seen or {})
         self.patients: dict[str, PatientOverlap] = {}
         self.classes: dict[str, str] = {}
 
@@ -69,7 +73,8 @@ class PatientScores:
         for patient, overlap in sorted(self.patients.items()):
             for k, name in enumerate(self.labels):
                 scores = (overlap.dice(k), overlap.iou(k), overlap.hausdorff95(k), overlap.volume_ml[k])
-                yield [patient, self.classes[patient], name, *(f"{score:.6g}" for score in scores)]
+                shown = [f"{score:.6g}" for score in scores]
+                yield [patient, self.classes[patient], name, *shown, self.seen.get(patient, "")]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -176,8 +176,8 @@ def _refuse_constant(images: Sequence[Any], generators: Sequence[Mapping[str, An
     if all(not np.isfinite(array).all() or np.ptp(array) < LEAST_CONTRAST for array in arrays):
         names = ", ".join(str(each["generator"]) for each in generators)
         raise DatasetError(
-            f"{names}: all {len(arrays)} images of a batch are constant, expected images. The generator has collapsed: train "
-            "it longer or with a lower learning rate, or name other weights."
+            f"{names}: all {len(arrays)} images of a batch are constant, expected images. The generator has collapsed: "
+            "train it longer or with a lower learning rate, or name other weights."
         )
 
 

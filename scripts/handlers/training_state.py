@@ -9,10 +9,9 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
-from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 from torch import distributed, nn
 
-from scripts.config_options import RUNNER_KEYS, walk
+from scripts.config_options import RUNNER_KEYS, TRACKING_KEYS, walk
 from scripts.data.feature_format import hash_file
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
 from scripts.networks.wrapping import unwrap
@@ -27,7 +26,7 @@ MAY_CHANGE = {
     *("checkpoint_interval_epochs", "picture_interval_epochs", "trust_weights", "slice_batch"),
     *("bundle_root", "model_file", "generator_file", "discriminator_file"),
     *RUNNER_KEYS,
-    *DEFAULT_MLFLOW_SETTINGS["configs"],
+    *TRACKING_KEYS,
 }
 HANDLERS = ("train::handlers", "validate::handlers")  # they show and write what is learned
 SHOWN = 3
@@ -104,8 +103,8 @@ class TrainingState:
         """Raises CheckpointError for a run of another number of processes, other options or other data."""
         if content["processes"] != _process_count():
             raise CheckpointError(
-                f"{self.file} was written by {content['processes']} processes, now there are {_process_count()}: start as "
-                f"many, since each draws its own batches. {advice}"
+                f"{self.file} was written by {content['processes']} processes, now there are {_process_count()}: start "
+                f"as many, since each draws its own batches. {advice}"
             )
         before = content["options"]
         changed = [name for name in sorted(before.keys() | self.options.keys()) if _differs(name, before, self.options)]
@@ -117,7 +116,8 @@ class TrainingState:
             raise CheckpointError(f"{self.file} was written with {'; '.join(told)}{more}. {advice}")
         if content["data"] != self.data:
             raise CheckpointError(
-                f"{self.file} was written with other training data: other slices, pixels, splits or preprocessing. {advice}"
+                f"{self.file} was written with other training data: other slices, pixels, splits or preprocessing. "
+                f"{advice}"
             )
 
 

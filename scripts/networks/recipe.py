@@ -104,11 +104,11 @@ def find_maker(name: str) -> Callable[..., nn.Module]:
         raise CheckpointError(
             f"No network {name!r} here, expected one of scripts.networks. Train it with this version."
         )
-    return maker  # type: ignore[no-any-return]
+    return maker
 
 
 def _remembers(maker: Any) -> bool:
-    return hasattr(maker.__init__ if isinstance(maker, type) else maker, "__wrapped__")
+    return hasattr(vars(maker).get("__init__") if isinstance(maker, type) else maker, "__wrapped__")
 
 
 def _plain(value: Any) -> Any:

@@ -1,49 +1,26 @@
-"""Weights that know themselves: the `.json` beside them, and the one way to load them."""
+"""The one way to weights: found fit for what they are to be used for, then loaded into their own network."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib import metadata
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from scripts.data.contract import Dataset, write_json
+from scripts.data.contract import Dataset
 from scripts.data.splits import held_out_patients, refuse_known_patients, select_items, shown_place
-from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
-from scripts.networks.recipe import Recipe, find_maker, recipe_of
+from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights
+from scripts.networks.knowledge import Knowledge, read_description, refuse_broken
+from scripts.networks.recipe import Recipe
 from scripts.networks.wrapping import unwrap
 
 logger = logging.getLogger(__name__)
 
-IMAGES = ("modality", "labels", "classes", "label_values", "intensity_range", "slice_axis")
 PURPOSES = ("prediction", "evaluation", "augmentation")
-PACKAGES = ("torch", "monai", "numpy")
-
-
-@dataclass(frozen=True)
-class Knowledge:
-    """What weights know besides their network.
-
-    Attributes:
-        trained_on: patients that they learned from, and whoever taught the frozen networks and synthetic sets that
-            taught them.
-        validated_on: patients whose scores chose the epoch.
-        images: what they are for, by the names of `IMAGES` as in dataset.json; empty for networks of features.
-        settings: options that whoever uses the weights must share, such as `image_size_pixels`.
-        features: of networks of features: what a `FeatureSet` says of itself.
-    """
-
-    trained_on: list[str]
-    validated_on: list[str] = field(default_factory=list)
-    images: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    features: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,14 +32,14 @@ class Weights:
         recipe: of their network.
         knowledge: what the `.json` beside them says; None where there is none.
         settings: those of `knowledge`; without it those given.
-        validated_here: patients to be evaluated on whose scores chose the epoch.
+        seen: see `find_seen`, of the patients to be evaluated on.
     """
 
     file: Path
     recipe: Recipe
     knowledge: Knowledge | None
     settings: dict[str, Any]
-    validated_here: list[str] = field(default_factory=list)
+    seen: dict[str, str] = field(default_factory=dict)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -73,6 +50,23 @@ class Weights:
     def trained_on(self) -> list[str]:
         """Patients that the weights know; none where nothing is known."""
         return [] if self.knowledge is None else self.knowledge.trained_on
+
+    def find_seen(self, patients: Collection[str]) -> dict[str, str]:
+        """Those of the patients whom the weights know -> "training", or "validation", whose scores chose the epoch.
+
+        The log says how many, for scores on them flatter the weights.
+        """
+        if self.knowledge is None:
+            return {}
+        seen = {patient: "validation" for patient in self.knowledge.validated_on if patient in patients}
+        seen |= {patient: "training" for patient in self.knowledge.trained_on if patient in patients}
+        if seen:
+            first = min(seen)
+            logger.warning(
+                f"{self.file}: {len(seen)} of the {len(patients)} patients to be evaluated on, such as {first!r}, were in "
+                f"the {seen[first]} of these weights: their scores flatter them. The scores' file says whose."
+            )
+        return seen
 
     def images(
         self, channel_count: int | None = None, label_count: int | None = None, intensity_range: Any = None
@@ -118,7 +112,7 @@ class Weights:
         """
         network = self.build() if network is None else network
         load_weights(unwrap(network), load_checkpoint(self.file), str(self.file))
-        _refuse_broken(unwrap(network), self.file)
+        refuse_broken(unwrap(network), self.file)
         return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -173,8 +167,8 @@ def open_weights(
         missing = [name for name in settings or {} if name not in asked]
         if missing:
             raise CheckpointError(
-                f"Nothing beside {file} describes it, and {missing[0]} is not given. Copy the .json that training wrote "
-                f"beside the weights, or pass --{missing[0]} as they were trained with."
+                f"Nothing beside {file} describes it, and {missing[0]} is not given. Copy the .json that training "
+                f"wrote beside the weights, or pass --{missing[0]} as they were trained with."
             )
         return Weights(file, Recipe(network if isinstance(network, str) else network[0], given), None, asked)
     recipe, knowledge = described
@@ -183,22 +177,18 @@ def open_weights(
         raise CheckpointError(f"{file} is a {recipe.short_name}, expected a {wanted}. Name the weights of a {wanted}.")
     _refuse_others(file, recipe.arguments, given)
     _refuse_others(file, knowledge.settings, asked)
-    validated_here: list[str] = []
-    if dataset is not None:
-        _check_names(file, knowledge.images, dataset, same_names, purpose)
-        if purpose != "prediction":
-            barred = held_out_patients(dataset, fold)
-            if purpose == "evaluation":
-                barred = {item["patient"]: split for item in select_items(dataset, split, fold, boxed=True)}
-                validated_here = sorted(barred.keys() & set(knowledge.validated_on))
-            if purpose != "evaluation" or split != "training":
-                refuse_known_patients(knowledge.trained_on, file, barred, shown_place(dataset, fold))
-    if validated_here:
-        logger.warning(
-            f"{file}: {len(validated_here)} patients to be evaluated on, such as {validated_here[0]!r}, chose the epoch of "
-            "these weights: their scores flatter them."
-        )
-    return Weights(file, recipe, knowledge, {**knowledge.settings, **asked}, validated_here)
+    weights = Weights(file, recipe, knowledge, {**knowledge.settings, **asked})
+    if dataset is None:
+        return weights
+    _check_names(file, knowledge.images, dataset, same_names, purpose)
+    if purpose == "augmentation":
+        refuse_known_patients(knowledge.trained_on, file, held_out_patients(dataset, fold), shown_place(dataset, fold))
+    elif purpose == "evaluation":
+        barred = {item["patient"]: split for item in select_items(dataset, split, fold, boxed=True)}
+        if split != "training":
+            refuse_known_patients(knowledge.trained_on, file, barred, shown_place(dataset, fold))
+        weights = replace(weights, seen=weights.find_seen(barred))
+    return weights
 
 
 def open_all_weights(files: Sequence[str | Path], **options: Any) -> list[Weights]:
@@ -214,7 +204,7 @@ def open_all_weights(files: Sequence[str | Path], **options: Any) -> list[Weight
     for other, what in zip(opened, shared, strict=True):
         if what != shared[0]:
             raise CheckpointError(
-                f"{other.file} was trained with other options than {opened[0].file}. Name weights of one training's options."
+                f"{other.file} was trained with other options than {opened[0].file}. Name weights trained alike."
             )
     return opened
 
@@ -242,103 +232,11 @@ def common_setting(name: str, weights: Sequence[Weights | None], given: Any, oth
     return values[0]
 
 
-def describe_weights(
-    *,
-    trained_on: Collection[str],
-    validated_on: Collection[str] = (),
-    taught_by: Sequence[Weights | None] = (),
-    images: Dataset | None = None,
-    settings: Mapping[str, Any] | None = None,
-    features: Mapping[str, Any] | None = None,
-) -> Knowledge:
-    """What a training writes beside its weights; for configs.
-
-    Args:
-        trained_on: patients of its own data, see `Knowledge`.
-        validated_on: likewise.
-        taught_by: weights that the network started from or that were frozen while it learned.
-        images: description of the data set.
-        settings: see `Knowledge`.
-        features: see `Knowledge`.
-    """
-    patients = {
-        *trained_on,
-        *(patient for weights in taught_by if weights is not None for patient in weights.trained_on),
-    }
-    names = {} if images is None else {name: getattr(images, name) for name in IMAGES}
-    return Knowledge(sorted(patients), sorted(validated_on), names, dict(settings or {}), dict(features or {}))
-
-
-def write_weights(
-    file: Path, network: nn.Module, knowledge: Knowledge, weights: Mapping[str, torch.Tensor] | None = None
-) -> None:
-    """Writes weights, and before them the `.json` that describes them.
-
-    Args:
-        file: of the weights.
-        network: that they are of.
-        knowledge: see there.
-        weights: None for those that the network has now.
-
-    Raises:
-        CheckpointError: a value that is not finite (nothing is written), or a folder that cannot be written.
-    """
-    _refuse_broken(unwrap(network), file, weights)
-    recipe = recipe_of(network)
-    versions = {name: metadata.version(name) for name in PACKAGES}
-    content = {"network": asdict(recipe), **asdict(knowledge), "versions": versions}
-    write_json(file.with_suffix(".json"), content)
-    save_atomically(unwrap(network).state_dict() if weights is None else weights, file)
-
-
-def read_description(file: str | Path) -> tuple[Recipe, Knowledge] | None:
-    """What the `.json` beside weights says; None where there is none.
-
-    Raises:
-        CheckpointError: not what `write_weights` wrote.
-    """
-    beside = Path(file).with_suffix(".json")
-    if not beside.is_file():
-        return None
-    try:
-        content = json.loads(beside.read_text(encoding="utf-8"))
-        network = content["network"]
-        recipe = Recipe(str(network["name"]), dict(network["arguments"]))
-        names = Knowledge.__dataclass_fields__
-        knowledge = Knowledge(**{name: content[name] for name in names})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{beside} does not describe {file} as this version does ({type(error).__name__}: {error}). Train the "
-            "network again; weights of version 0.1.0 are not read any more."
-        ) from None
-    for name, value in asdict(knowledge).items():
-        patients = name.endswith("_on")
-        if type(value) is not (list if patients else dict) or (patients and not all(isinstance(p, str) for p in value)):
-            raise CheckpointError(f"{beside}: {name} is {value!r}, expected what training wrote. Train it again.")
-    find_maker(recipe.name)
-    return recipe, knowledge
-
-
-def read_known_patients(file: str | Path) -> list[str]:
-    """Whom weights know.
-
-    Raises:
-        CheckpointError: nothing beside them says it.
-    """
-    described = read_description(file)
-    if described is None:
-        raise CheckpointError(
-            f"Nothing beside {file} says whom it was trained on. Training writes a .json beside the weights: copy it "
-            "with them, or train again."
-        )
-    return described[1].trained_on
-
-
 def _trust_or_refuse(file: Path, purpose: str, trust: bool) -> None:
     if purpose != "prediction" and not trust:
         raise CheckpointError(
-            f"Nothing beside {file} says whom it was trained on, and it must not know the patients that are held out here. "
-            "Copy the .json that training wrote beside the weights, or pass --trust_weights True if you know it."
+            f"Nothing beside {file} says whom it was trained on, and it must not know the patients that are held out "
+            "here. Copy the .json that training wrote beside the weights, or pass --trust_weights True if you know it."
         )
     logger.warning(
         f"Nothing beside {file} describes it: nothing is known of its patients, and the options are trusted."
@@ -366,16 +264,3 @@ def _check_names(file: Path, images: Mapping[str, Any], dataset: Dataset, names:
         if purpose == "augmentation" or len(ours) != len(theirs):
             raise CheckpointError(f"{told}. Name weights that were trained on such images.")
         logger.warning(f"{told}: make sure that they mean the same, in this order.")
-
-
-def _refuse_broken(network: nn.Module, file: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
-    """Raises CheckpointError for NaN anywhere and for infinite parameters (a buffer may hold a bound that is none)."""
-    parameters = {name for name, _ in network.named_parameters()}
-    for name, tensor in (network.state_dict() if weights is None else weights).items():
-        if not tensor.is_floating_point():
-            continue
-        if tensor.isnan().any() or (name in parameters and tensor.isinf().any()):
-            raise CheckpointError(
-                f"{file}: '{name}' holds NaN or infinity, so its training has diverged. Train again with a lower "
-                "learning rate, or name other weights."
-            )

@@ -1,0 +1,153 @@
+"""What weights know: the `.json` beside them, written and read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from scripts.data.contract import Dataset, write_json
+from scripts.networks.checkpoints import CheckpointError, save_atomically
+from scripts.networks.recipe import Recipe, find_maker, recipe_of
+from scripts.networks.wrapping import unwrap
+
+IMAGES = ("modality", "labels", "classes", "label_values", "intensity_range", "slice_axis")
+PACKAGES = ("torch", "monai", "numpy")
+
+
+class Teacher(Protocol):
+    """Weights that others learn from."""
+
+    @property
+    def trained_on(self) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What weights know besides their network.
+
+    Attributes:
+        trained_on: patients that they learned from, and whoever taught the frozen networks and synthetic sets that
+            taught them.
+        validated_on: patients whose scores chose the epoch.
+        images: what they are for, by the names of `IMAGES` as in dataset.json; empty for networks of features.
+        settings: options that whoever uses the weights must share, such as `image_size_pixels`.
+        features: of networks of features: what a `FeatureSet` says of itself.
+    """
+
+    trained_on: list[str]
+    validated_on: list[str] = field(default_factory=list)
+    images: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    features: dict[str, Any] = field(default_factory=dict)
+
+
+def describe_weights(
+    *,
+    trained_on: Collection[str],
+    validated_on: Collection[str] = (),
+    taught_by: Sequence[Teacher | None] = (),
+    images: Dataset | None = None,
+    settings: Mapping[str, Any] | None = None,
+    features: Mapping[str, Any] | None = None,
+) -> Knowledge:
+    """What a training writes beside its weights; for configs.
+
+    Args:
+        trained_on: patients of its own data, see `Knowledge`.
+        validated_on: likewise.
+        taught_by: weights that the network started from or that were frozen while it learned.
+        images: description of the data set.
+        settings: see `Knowledge`.
+        features: see `Knowledge`.
+    """
+    patients = {
+        *trained_on,
+        *(patient for weights in taught_by if weights is not None for patient in weights.trained_on),
+    }
+    names = {} if images is None else {name: getattr(images, name) for name in IMAGES}
+    return Knowledge(sorted(patients), sorted(validated_on), names, dict(settings or {}), dict(features or {}))
+
+
+def write_weights(
+    file: Path, network: nn.Module, knowledge: Knowledge, weights: Mapping[str, torch.Tensor] | None = None
+) -> None:
+    """Writes weights, and before them the `.json` that describes them.
+
+    Args:
+        file: of the weights.
+        network: that they are of.
+        knowledge: see there.
+        weights: None for those that the network has now.
+
+    Raises:
+        CheckpointError: a value that is not finite (nothing is written), or a folder that cannot be written.
+    """
+    refuse_broken(unwrap(network), file, weights)
+    recipe = recipe_of(network)
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    content = {"network": asdict(recipe), **asdict(knowledge), "versions": versions}
+    write_json(file.with_suffix(".json"), content)
+    save_atomically(unwrap(network).state_dict() if weights is None else weights, file)
+
+
+def read_description(file: str | Path) -> tuple[Recipe, Knowledge] | None:
+    """What the `.json` beside weights says; None where there is none.
+
+    Raises:
+        CheckpointError: not what `write_weights` wrote.
+    """
+    beside = Path(file).with_suffix(".json")
+    if not beside.is_file():
+        return None
+    try:
+        content = json.loads(beside.read_text(encoding="utf-8"))
+        network = content["network"]
+        recipe = Recipe(str(network["name"]), dict(network["arguments"]))
+        names = Knowledge.__dataclass_fields__
+        knowledge = Knowledge(**{name: content[name] for name in names})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{beside} does not describe {file} as this version does ({type(error).__name__}: {error}). Train the "
+            "network again; weights of version 0.1.0 are not read any more."
+        ) from None
+    for name, value in asdict(knowledge).items():
+        patients = name.endswith("_on")
+        if type(value) is not (list if patients else dict) or (patients and not all(isinstance(p, str) for p in value)):
+            raise CheckpointError(f"{beside}: {name} is {value!r}, expected what training wrote. Train it again.")
+    find_maker(recipe.name)
+    return recipe, knowledge
+
+
+def read_known_patients(file: str | Path) -> list[str]:
+    """Whom weights know.
+
+    Raises:
+        CheckpointError: nothing beside them says it.
+    """
+    described = read_description(file)
+    if described is None:
+        raise CheckpointError(
+            f"Nothing beside {file} says whom it was trained on. Training writes a .json beside the weights: copy it "
+            "with them, or train again."
+        )
+    return described[1].trained_on
+
+
+def refuse_broken(network: nn.Module, file: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+    """Raises CheckpointError for NaN anywhere and for infinite parameters (a buffer may hold a bound that is none)."""
+    parameters = {name for name, _ in network.named_parameters()}
+    for name, tensor in (network.state_dict() if weights is None else weights).items():
+        if not tensor.is_floating_point():
+            continue
+        if tensor.isnan().any() or (name in parameters and tensor.isinf().any()):
+            raise CheckpointError(
+                f"{file}: '{name}' holds NaN or infinity, so its training has diverged. Train again with a lower "
+                "learning rate, or name other weights."
+            )
