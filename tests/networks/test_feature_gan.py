@@ -154,3 +154,13 @@ def test_images_take_five_hidden_layers() -> None:
     assert images.shape == (3, 2, 64, 48)
     assert sum(isinstance(layer, nn.Conv2d) for layer in discriminator.layers) == 5
     assert discriminator.source.in_features == 4 * 2 * 2
+
+
+def test_no_kernel_reaches_beyond_one_pixel() -> None:
+    """PyTorch's bf16 kernels for CPUs leave the gradients of taps that see padding alone unset."""
+    generator = build_feature_generator("convolutional", (2, 2, 2), 2, width=4)
+    discriminator = build_feature_discriminator("convolutional", (2, 2, 2), 2, width=4)
+    transposed = [m.kernel_size for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
+    convolutions = [m.kernel_size for m in discriminator.modules() if isinstance(m, nn.Conv2d)]
+    assert transposed == [(1, 1), (1, 1), (3, 3)]  # 1 -> 1 -> 1 -> 2 pixels
+    assert convolutions == [(3, 3), (1, 1), (1, 1)]
