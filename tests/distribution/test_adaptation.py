@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -11,10 +10,9 @@ from monai.bundle import ConfigParser, verify_net_in_out
 
 from scripts.data.contract import Dataset
 from scripts.distribution.adaptation import adapt_bundle, write_scores
-from scripts.handlers.export import write_trained_on
-from scripts.handlers.model_description import describe_model
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.resnet_unet import ResNetUNet
+from tests.known_weights import write_known
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 WIDTHS = {"encoder_widths": [8, 8, 16, 16], "decoder_widths": [16, 8, 8, 8, 8]}
@@ -30,29 +28,28 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def write_model(folder: Path, **changes: Any) -> Path:
+def write_model(folder: Path) -> Path:
     network = ResNetUNet(in_channels=1, out_channels=2, **WIDTHS)
-    torch.save(network.state_dict(), folder / "mine.pt")
-    about = describe_model(DATA, validated_on=["p2"], image_size_pixels=32, **WIDTHS)
-    write_trained_on(folder / "mine.pt", ["p1"], {**about, **changes})
-    return folder / "mine.pt"
+    known = {"validated_on": ["p2"], "images": DATA, "settings": {"image_size_pixels": 32}}
+    return write_known(folder / "mine.pt", ["p1"], network=network, **known).file
 
 
 def test_the_configs_take_the_models_sizes_and_names(bundle: Path, tmp_path: Path) -> None:
     adapt_bundle(bundle, model_file=write_model(tmp_path))
-    inference, train = ConfigParser(), ConfigParser()
-    inference.read_config(str(bundle / "configs" / "inference.json"))
-    train.read_config(str(bundle / "configs" / "train.json"))
-    assert [inference[key] for key in ("image_channels", "label_count", "intensity_range")] == [1, 2, [0.0, 80.0]]
-    assert inference["image_size_pixels"] == train["image_size_pixels"] == 32
+    train = json.loads((bundle / "configs" / "train.json").read_text())
+    assert {key: train[key] for key in WIDTHS} == WIDTHS
+    assert train["image_size_pixels"] == 32
 
 
-def test_all_configs_that_load_it_take_its_widths_and_keep_their_image_size(bundle: Path, tmp_path: Path) -> None:
+def test_inference_goes_by_the_weights_without_any_option(bundle: Path, tmp_path: Path) -> None:
     adapt_bundle(bundle, model_file=write_model(tmp_path))
-    for name in ("redgan_train", "redgan_evaluate", "cpggan_evaluate"):
-        config = json.loads((bundle / "configs" / f"{name}.json").read_text())
-        assert {key: config[key] for key in WIDTHS} == WIDTHS, name
-        assert config["image_size_pixels"] == 64, name
+    inference = ConfigParser()
+    inference.read_config(str(bundle / "configs" / "inference.json"))
+    inference["bundle_root"] = str(bundle)
+    network = inference.get_parsed_content("network_def")
+    assert network.stem[0].weight.shape[:2] == (8, 1)
+    assert network.head.out_channels == 2
+    assert inference.get_parsed_content("settings") == {"image_size_pixels": 32}
 
 
 def test_scores_of_other_weights_go(bundle: Path, tmp_path: Path) -> None:
@@ -72,7 +69,8 @@ def test_scores_of_other_weights_go(bundle: Path, tmp_path: Path) -> None:
 def test_the_network_is_what_the_metadata_say(bundle: Path, tmp_path: Path) -> None:
     adapt_bundle(bundle, model_file=write_model(tmp_path))
     meta, config = bundle / "configs" / "metadata.json", bundle / "configs" / "inference.json"
-    verify_net_in_out("network_def", meta_file=str(meta), config_file=str(config), device="cpu")
+    root = {"bundle_root": str(bundle)}
+    verify_net_in_out("network_def", meta_file=str(meta), config_file=str(config), device="cpu", **root)
     blocks = json.loads(meta.read_text(encoding="utf-8"))["network_data_format"]
     assert blocks["outputs"]["pred"]["channel_def"] == {"0": "background", "1": "IPH", "2": "SDH"}
     assert blocks["inputs"]["image"]["channel_def"] == {"0": "CT"}
@@ -91,11 +89,18 @@ def test_the_weights_and_what_is_known_of_them_lie_in_the_bundle(bundle: Path, t
 
 def test_a_refused_model_changes_nothing(bundle: Path, tmp_path: Path) -> None:
     before = {file.name: file.read_bytes() for file in (bundle / "configs").iterdir()}
-    with pytest.raises(CheckpointError, match="of another configuration"):
-        adapt_bundle(bundle, model_file=write_model(tmp_path, labels=["background", "IPH"]))
-    (tmp_path / "mine.json").write_text('{"trained_on": ["p1"]}')
-    with pytest.raises(CheckpointError, match=r"mine\.json does not say the validated_on, modality, labels"):
-        adapt_bundle(bundle, model_file=tmp_path / "mine.pt")
+    file = write_model(tmp_path)
+    torch.save(ResNetUNet(1, 1, **WIDTHS).state_dict(), file)
+    with pytest.raises(
+        CheckpointError, match=r"of another configuration: 'head\.bias' is \(1,\) there"
+    ):
+        adapt_bundle(bundle, model_file=file)
+    file.with_suffix(".json").write_text('{"trained_on": ["p1"]}')
+    with pytest.raises(CheckpointError, match=r"mine\.json does not describe .*weights of version 0\.1\.0"):
+        adapt_bundle(bundle, model_file=file)
+    file.with_suffix(".json").unlink()
+    with pytest.raises(CheckpointError, match=r"Nothing beside .*mine\.pt describes it\. Copy the \.json"):
+        adapt_bundle(bundle, model_file=file)
     assert {file.name: file.read_bytes() for file in (bundle / "configs").iterdir()} == before
     assert not (bundle / "models").exists()
 

@@ -50,7 +50,7 @@ def only_known(name: str, options: dict[str, Any]) -> dict[str, Any]:
 def build_tiny(name: str) -> tuple[torch.nn.Module, dict[str, Any]]:
     torch.manual_seed(0)
     options = {**only_known(name, NARROW), **data_options(name, feature_shape=[8, 4, 4])}
-    return build_network(name, **options)[:2]
+    return build_network(name, **options)
 
 
 def another_batch(value: Any) -> Any:
@@ -93,7 +93,7 @@ def test_onnx_gives_what_the_network_gives(name: str, tmp_path: Path) -> None:
 def test_the_metadata_say_what_goes_in_and_out(name: str) -> None:
     shaping = {"image_size_pixels", "latent_dim", *(["generator_width"] if name.startswith("lcgan") else [])}
     narrow = {key: value for key, value in only_known(name, NARROW).items() if key not in shaping}
-    network, example, _ = build_network(name, **narrow, **data_options(name, feature_shape=[1024, 4, 4]))
+    network, example = build_network(name, **narrow, **data_options(name, feature_shape=[1024, 4, 4]))
     with torch.no_grad():
         outputs = flatten(prepare_network(name, network)(*example.values()))
     block = METADATA[f"{name}_data_format"]
