@@ -10,7 +10,7 @@ import inspect
 import json
 import numbers
 import pydoc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from scripts.running_config import running_call
 FOLDER = Path(__file__).parents[1] / "configs"
 # What MONAI itself reads: the lists it runs, the metadata, what MONAI Label shows, and the settings of --tracking.
 RUNNER_KEYS = {"imports", "initialize", "run", "finalize", ConfigParser.meta_key, "displayable_configs"}
-TRACKING_KEYS = set(DEFAULT_MLFLOW_SETTINGS["configs"])
+TRACKING: dict[str, Any] = DEFAULT_MLFLOW_SETTINGS
+TRACKING_KEYS = set(TRACKING["configs"])
 TYPES: tuple[tuple[type, type, str], ...] = (
     (bool, bool, "True or False"),
     (int, numbers.Integral, "a whole number"),
@@ -59,6 +60,46 @@ def check_options(parser: ConfigParser, ids: set[str] | None = None) -> None:
         raise OptionError(f"no option --{place}::{argument}: {target} takes no {argument}{suggest(argument, known)}")
     for name, value in config.items():
         _check_type(name, value, base.get(name))
+
+
+def read_config(file: str | Path) -> ConfigParser:
+    """A config by its path, which may be relative to the working folder or, like `configs/train.json`, to the bundle's.
+
+    Raises:
+        OptionError: no such file.
+    """
+    parser, own = ConfigParser(), FOLDER.parent / file
+    if not Path(file).is_file() and not own.is_file():
+        raise OptionError(f"no config {file}{suggest(own.name, _own_configs(), 'configs/')}")
+    if Path(file).is_file():
+        parser.read_config(str(file))
+    else:
+        parser.read_config(str(own))
+        parser["bundle_root"] = str(FOLDER.parent)
+    return parser
+
+
+def override(parser: ConfigParser, options: Mapping[str, Any], beside: Iterable[str]) -> None:
+    """Sets options of a config that Python code has read, once it is known that the config has them.
+
+    Args:
+        parser: the config.
+        options: values by id.
+        beside: further options of the command that takes these, for the message.
+
+    Raises:
+        OptionError: as `check_options`.
+    """
+    for name in options:
+        parts = ReferenceResolver.split_id(name)
+        for n in range(1, max(2, len(parts))):  # the last part may be an argument that the config leaves out
+            place = "::".join(parts[:n])
+            if place not in parser:
+                known = _siblings(place, parser.get()) + (list(beside) if n == 1 else [])
+                where = f"here or in configs/{find_base(parser.get())[0]}"
+                raise OptionError(f"no option --{place} {where}{suggest(place, known, '--')}")
+    parser.update(dict(options))
+    check_options(parser)
 
 
 def walk(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
@@ -131,7 +172,8 @@ def known_arguments(target: Callable[..., Any] | None) -> set[str] | None:
         return known
     if not isinstance(target, type) or not target.__module__.startswith("scripts."):
         return None
-    return known.union(*(inspect.signature(parent.__init__).parameters for parent in target.__mro__))
+    makers = [vars(parent)["__init__"] for parent in target.__mro__ if "__init__" in vars(parent)]
+    return known.union(*(inspect.signature(maker).parameters for maker in makers))
 
 
 def find_base(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

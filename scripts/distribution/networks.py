@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
 from monai.data import save_net_with_metadata
 from monai.networks.utils import convert_to_onnx, convert_to_torchscript
 from monai.utils import optional_import
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
+from scripts.config_options import override, read_config
 from scripts.handlers.training_state import CheckpointError, load_checkpoint, load_weights
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -228,16 +228,8 @@ def build_network(name: str, **options: Any) -> tuple[nn.Module, dict[str, Any],
         ValueError: no such network, or no such option.
     """
     export = _find(name)
-    parser = ConfigParser()
-    parser.read_config(str(CONFIGS / f"{export.config}.json"))
-    unknown = sorted(key for key in options if key.split("#")[0].split("::")[0] not in parser)
-    if unknown:
-        raise ValueError(
-            f"configs/{export.config}.json has no option {unknown[0]!r}, expected one of its top-level names. "
-            "Give the options that the network was trained with."
-        )
-    for key, value in options.items():
-        parser[key] = value
+    parser = read_config(CONFIGS / f"{export.config}.json")
+    override(parser, options, ("weights", "output_dir", "formats"))
     parser["_export_"] = {"inputs": dict(export.inputs), "weights": export.weights}
     network = parser.get_parsed_content(export.net_id).eval().requires_grad_(False)
     shapes = parser.get_parsed_content("_export_::inputs")
