@@ -101,23 +101,31 @@ def _resolve(
     raise OptionError(f"no option --{option} of {command}{suggest(option, known, '--')}")
 
 
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type, as far as that can be told; a whole number is also a number, True is not."""
+    kinds = _kinds(hint)
+    if any(kind not in (*WORDS, types.NoneType) for kind in kinds):
+        return True
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int in kinds or float in kinds
+    return type(value) in kinds or (isinstance(value, (str, Path)) and bool({str, Path}.intersection(kinds)))
+
+
+def describe_type(hint: Any) -> str:
+    """A type in words, such as "a whole number"."""
+    return " or ".join(WORDS[kind] for kind in _kinds(hint) if kind in WORDS)
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
 def _check(name: str, text: str | None, hint: Any) -> str:
     """A text for Fire that it reads as a value of the type."""
-    value = True if text is None else DefaultParseValue(text)
-    kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    if any(kind not in (*WORDS, types.NoneType) for kind in kinds):
-        return "True" if text is None else text  # lists and whatever else the function reads itself
-    if value is None and types.NoneType in kinds:
-        return "None"
-    if text is not None and {str, Path} & set(kinds):
-        return text if text[:1] in ("'", '"') and isinstance(value, str) else repr(text)
-    if isinstance(value, bool):
-        fits = bool in kinds
-    else:
-        fits = (isinstance(value, int) and bool({int, float} & set(kinds))) or (
-            isinstance(value, float) and float in kinds
-        )
-    if not fits:
-        wanted = " or ".join(WORDS[kind] for kind in kinds if kind in WORDS)
-        raise OptionError(f"--{name} is {'without a value' if text is None else text}, expected {wanted}")
-    return str(value) if text is None else text
+    value, kinds = True if text is None else DefaultParseValue(text), _kinds(hint)
+    if text is not None and fits("", hint) and all(kind in (*WORDS, types.NoneType) for kind in kinds):
+        is_meant = text[:1] in ("'", '"') or (value is None and types.NoneType in kinds)
+        return text if is_meant else repr(text)
+    if not fits(value, hint):
+        raise OptionError(f"--{name} is {'without a value' if text is None else text}, expected {describe_type(hint)}")
+    return "True" if text is None else text

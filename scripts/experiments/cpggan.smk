@@ -8,12 +8,11 @@
 import sys
 
 sys.path.insert(0, os.getcwd())
-from scripts.data.phantom import write_phantom
 from scripts.experiments.arms import flags
 from scripts.experiments.cpggan_arms import make_arms
+from scripts.experiments.experiment_file import open_experiment
 
-if "dataset_dir" not in config:
-    config["dataset_dir"] = str(write_phantom(**config["phantom"]))
+open_experiment("cpggan", config, workflow.configfiles)
 
 RESULTS = config["results_dir"]
 DATASET = config["dataset_dir"]
@@ -21,8 +20,10 @@ ARMS = make_arms(config["arms"])
 SHOWN = ["real", *[name for name, arm in ARMS.items() if arm.generator][:1]]  # whose detections are drawn
 HAS_GAN = any(arm.generator for arm in ARMS.values())
 PYTHON = sys.executable
-SEEN = {"dataset_dir": DATASET, "cache_dir": config["cache_dir"], "image_size_pixels": config["image_size_pixels"]}
+SIZES = {"dataset_dir": DATASET, "image_size_pixels": config["image_size_pixels"]}
+SEEN = {"cache_dir": config["cache_dir"], **SIZES}
 EVERY_SLICE = flags({**SEEN, **config.get("boxes", {})})
+UNCACHED = flags({**SIZES, **config.get("boxes", {})})
 COMMON = flags({**SEEN, **config.get("boxes", {}), **config.get("slice_rule", {})})
 NETWORK = ("latent_", "feature_")
 GENERATOR = flags({k: v for k, v in config["gan"].items() if k.startswith(NETWORK)})
@@ -178,7 +179,7 @@ rule draw_detections:
         folder=lambda w, output: os.path.dirname(output[0]),
         options=flags({"split": "test", "fold": config["folds"][0], **config.get("detections", {})}),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_detector_inference.json {EVERY_SLICE} {DETECTOR} "
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_detector_inference.json {UNCACHED} {DETECTOR} "
         "--detector_file {input} --output_dir {params.folder} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
