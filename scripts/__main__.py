@@ -46,7 +46,10 @@ def main(arguments: Sequence[str]) -> int:
     module, function, _ = COMMANDS[arguments[0]]
     command, given = getattr(importlib.import_module(module), function), list(arguments[1:])
     try:
-        if not {"-h", "--help", "--"}.intersection(given):  # after a lone -- stand Fire's own options
+        if {"-h", "--help"}.intersection(given):
+            named = given[:1] if isinstance(command, type) and given[0] in vars(command) else []
+            given = [*named, "--", "--help"]
+        else:
             given = check_arguments(command, arguments[0], given)
         fire.Fire(command, command=given, name=arguments[0])
     except OptionError as error:

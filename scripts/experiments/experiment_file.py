@@ -159,7 +159,8 @@ def _check_section(name: str, section: Any, kind: Any) -> None:
             _check_value(f"{name}.{key}", value, hints[key])
         return
     configs = [own_configs()[f"{config}.json"] for config in kind]
-    _check_names(f"{name}.", section, set(configs[0]).intersection(*configs[1:]))
+    common = set(configs[0]).intersection(*configs[1:])
+    _check_names(f"{name}.", section, common, f"; expected an option of configs/{kind[0]}.json")
     for key, value in section.items():
         try:
             check_type(key, value, configs[0][key])
@@ -167,10 +168,10 @@ def _check_section(name: str, section: Any, kind: Any) -> None:
             raise OptionError(str(error).replace(f"--{key}", f"{name}.{key}")) from None
 
 
-def _check_names(section: str, given: Mapping[str, Any], known: typing.Iterable[str]) -> None:
+def _check_names(section: str, given: Mapping[str, Any], known: typing.Iterable[str], otherwise: str = "") -> None:
     for key in given:
         if key not in known:
-            raise OptionError(f"no key {section}{key}{suggest(key, known, section)}")
+            raise OptionError(f"no key {section}{key}{suggest(key, known, section) or otherwise}")
 
 
 def _check_arms(system: str, config: Mapping[str, Any]) -> None:
