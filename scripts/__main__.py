@@ -9,6 +9,9 @@ from pathlib import Path
 
 import fire
 
+from scripts.command_options import check_arguments
+from scripts.nearest_name import OptionError, suggest
+
 # Where each command lives; only the one that is asked for is imported, since some load torch.
 COMMANDS = {
     "prepare": ("scripts.data.prepare", "prepare", "writes dataset.json for a folder in a known layout"),
@@ -38,12 +41,20 @@ def main(arguments: Sequence[str]) -> int:
         print(_usage())
         return 0
     if arguments[0] not in COMMANDS:
-        print(f"error: no command {arguments[0]!r}.\n\n{_usage()}", file=sys.stderr)
+        print(f"error: no command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}", file=sys.stderr)
         return 2
     module, function, _ = COMMANDS[arguments[0]]
-    command = getattr(importlib.import_module(module), function)
+    command, given = getattr(importlib.import_module(module), function), list(arguments[1:])
     try:
-        fire.Fire(command, command=list(arguments[1:]), name=arguments[0])
+        if {"-h", "--help"}.intersection(given):
+            named = given[:1] if isinstance(command, type) and given[0] in vars(command) else []
+            given = [*named, "--", "--help"]
+        else:
+            given = check_arguments(command, arguments[0], given)
+        fire.Fire(command, command=given, name=arguments[0])
+    except OptionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except (ValueError, RuntimeError) as error:
         cause = _mendable(error)
         if cause is None:

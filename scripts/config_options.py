@@ -7,29 +7,22 @@ refers to it, or that the component it was given to takes no such argument; the 
 from __future__ import annotations
 
 import inspect
-import json
-import numbers
 import pydoc
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser, ReferenceResolver
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
+from scripts.config_files import FOLDER, check_type, own_configs
 from scripts.nearest_name import OptionError, suggest
 from scripts.running_config import running_call
 
-FOLDER = Path(__file__).parents[1] / "configs"
 # What MONAI itself reads: the lists it runs, the metadata, what MONAI Label shows, and the settings of --tracking.
 RUNNER_KEYS = {"imports", "initialize", "run", "finalize", ConfigParser.meta_key, "displayable_configs"}
-TRACKING_KEYS: set[str] = {*dict(DEFAULT_MLFLOW_SETTINGS["configs"])}
-TYPES: tuple[tuple[type, type, str], ...] = (
-    (bool, bool, "True or False"),
-    (int, numbers.Integral, "a whole number"),
-    (float, numbers.Real, "a number"),
-)
+TRACKING: dict[str, Any] = DEFAULT_MLFLOW_SETTINGS
+TRACKING_KEYS = set(TRACKING["configs"])
 
 
 def check_options(parser: ConfigParser, ids: set[str] | None = None) -> None:
@@ -45,11 +38,11 @@ def check_options(parser: ConfigParser, ids: set[str] | None = None) -> None:
     """
     config, call = parser.get(), running_call()
     base_name, base = find_base(config)
-    contents = [_read(Path(file)) for file in call.files] if call else _overlays()
+    contents = [ConfigParser.load_config_file(file) for file in call.files] if call else _overlays()
     for place in find_unused(config, RUNNER_KEYS | (ids or set())):
         if place in ConfigParser(base) or place in TRACKING_KEYS:
             continue  # a knob whose reference an override replaced; a setting of MONAI's
-        elsewhere = [name for name, content in _own_configs().items() if place in content]
+        elsewhere = [name for name, content in own_configs().items() if place in content]
         given = call is not None and place in {ReferenceResolver.normalize_id(name) for name in call.options}
         in_file = any(place in content and content[place] == config.get(place) for content in contents)
         if elsewhere and in_file and not given:
@@ -58,7 +51,47 @@ def check_options(parser: ConfigParser, ids: set[str] | None = None) -> None:
     for place, target, argument, known in find_surplus_arguments(config, parser.locator):
         raise OptionError(f"no option --{place}::{argument}: {target} takes no {argument}{suggest(argument, known)}")
     for name, value in config.items():
-        _check_type(name, value, base.get(name))
+        check_type(name, value, base.get(name))
+
+
+def read_config(file: str | Path) -> ConfigParser:
+    """A config by its path, which may be relative to the working folder or, like `configs/train.json`, to the bundle's.
+
+    Raises:
+        OptionError: no such file.
+    """
+    parser, own = ConfigParser(), FOLDER.parent / file
+    if not Path(file).is_file() and not own.is_file():
+        raise OptionError(f"no config {file}{suggest(own.name, own_configs(), 'configs/')}")
+    if Path(file).is_file():
+        parser.read_config(str(file))
+    else:
+        parser.read_config(str(own))
+        parser["bundle_root"] = str(FOLDER.parent)
+    return parser
+
+
+def override(parser: ConfigParser, options: Mapping[str, Any], beside: Iterable[str]) -> None:
+    """Sets options of a config that Python code has read, once it is known that the config has them.
+
+    Args:
+        parser: the config.
+        options: values by id.
+        beside: further options of the command that takes these, for the message.
+
+    Raises:
+        OptionError: as `check_options`.
+    """
+    for name in options:
+        parts = ReferenceResolver.split_id(name)
+        for n in range(1, max(2, len(parts))):  # the last part may be an argument that the config leaves out
+            place = "::".join(parts[:n])
+            if place not in parser:
+                known = _siblings(place, parser.get()) + (list(beside) if n == 1 else [])
+                where = f"here or in configs/{find_base(parser.get())[0]}"
+                raise OptionError(f"no option --{place} {where}{suggest(place, known, '--')}")
+    parser.update(dict(options))
+    check_options(parser)
 
 
 def walk(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
@@ -131,7 +164,8 @@ def known_arguments(target: Callable[..., Any] | None) -> set[str] | None:
         return known
     if not isinstance(target, type) or not target.__module__.startswith("scripts."):
         return None
-    return known.union(*(inspect.signature(parent.__init__).parameters for parent in target.__mro__))
+    makers = [vars(parent)["__init__"] for parent in target.__mro__ if "__init__" in vars(parent)]
+    return known.union(*(inspect.signature(maker).parameters for maker in makers))
 
 
 def find_base(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -139,7 +173,7 @@ def find_base(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
     Of several it is the one that runs the same, else the one with most keys.
     """
-    fitting = [(name, own) for name, own in _own_configs().items() if "run" in own and set(own) <= set(config)]
+    fitting = [(name, own) for name, own in own_configs().items() if "run" in own and set(own) <= set(config)]
     return max(fitting, key=lambda found: (found[1]["run"] == config["run"], len(found[1])), default=("", {}))
 
 
@@ -157,28 +191,5 @@ def _unknown(place: str, base: str, known: list[str], elsewhere: list[str]) -> s
     return f"no option --{place} in {where}{suggest(place, known, '--')}"
 
 
-def _check_type(name: str, value: Any, default: Any) -> None:
-    """Refuses a plain value of another type than the default's; expressions and references stand for any."""
-    if value is None or (isinstance(value, str) and value.startswith(("$", "@", "%"))):
-        return
-    if isinstance(default, list) and isinstance(value, str):
-        raise OptionError(f"--{name} is {value}, expected a list such as {json.dumps(default)}")
-    for kind, wanted, words in TYPES:
-        if isinstance(default, kind):
-            if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-                raise OptionError(f"--{name} is {value}, expected {words} (default {default})")
-            return
-
-
-@cache
-def _own_configs() -> dict[str, dict[str, Any]]:
-    """The bundle's config files by name."""
-    return {file.name: _read(file) for file in sorted(FOLDER.glob("*.json")) if file.name != "metadata.json"}
-
-
 def _overlays() -> list[dict[str, Any]]:
-    return [content for content in _own_configs().values() if "run" not in content]
-
-
-def _read(file: Path) -> dict[str, Any]:
-    return ConfigParser.load_config_file(file)
+    return [content for content in own_configs().values() if "run" not in content]

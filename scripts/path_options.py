@@ -1,4 +1,4 @@
-"""Paths on the command line of MONAI's runner as they were typed: it reads `2024` as a number, `data#1` as `data`."""
+"""Paths given to MONAI's runner as they were typed: it reads `2024` as a number, `data#1` as `data`, `$x` as code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fire.parser import DefaultParseValue
-from monai.bundle import ConfigItem, ConfigParser
+from monai.bundle import ConfigParser, ReferenceResolver
 
 from scripts.nearest_name import OptionError
 
@@ -28,23 +28,23 @@ def keep_paths_as_typed(parser: ConfigParser, arguments: Sequence[str] | None = 
     typed = _typed(sys.argv[1:] if arguments is None else arguments)
     config = parser.get()
     for name, value in config.items():
-        if name.endswith(ENDINGS) and value is not None and not isinstance(value, dict):
-            text = _as_text(name, value, typed.get(name))
-            if text != value:
-                config[name] = text
-                # Not parser[name]: that forgets what is being resolved right now.
-                parser.ref_resolver.items[name] = ConfigItem(text, id=name)
+        if not name.endswith(ENDINGS) or value is None or isinstance(value, dict):
+            continue
+        text = _as_text(name, value, typed.get(name, ""))
+        if text[:1] not in ("$", "@") or Path(text).exists():  # else code or a reference
+            config[name] = text
+            # As the result, in which MONAI looks for no references; parser[name] would forget what it is resolving.
+            parser.ref_resolver.resolved_content[name] = text
 
 
-def _as_text(name: str, value: Any, typed: str | None) -> str:
-    is_expression = isinstance(value, str) and value[:1] in ("$", "@")
-    if typed is not None and typed[:1] not in ("'", '"') and typed != value and DefaultParseValue(typed) == value:
-        return typed
-    if is_expression and Path(value).exists():
-        return f"./{value}"  # a folder whose name reads as an expression
+def _as_text(name: str, value: Any, typed: str) -> str:
+    if typed and typed[0] not in "'\"":
+        read = DefaultParseValue(typed)
+        if value in (read, ReferenceResolver.normalize_id(read)):
+            return typed
     if isinstance(value, bool) or not isinstance(value, (str, int, Path)):
         raise OptionError(f"--{name} is {value!r}, expected a path as text. Put ./ before it, as in ./{value}")
-    return str(value)
+    return str(value).replace("::", "#") if str(value)[:1] not in ("$", "@") else str(value)
 
 
 def _typed(arguments: Sequence[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ Qasim et al., Red-GAN, 2020, section 3.0.2: strategy I (single) and II (balanced
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -155,17 +156,10 @@ def plan(
         config: the generator's training config, whose training slices are planned with.
         overrides: further options of that config, as for its training (image_size_pixels, cache_dir ...).
     """
-    from monai.bundle import ConfigParser
+    from scripts.config_options import override, read_config  # loads MONAI: not at --help
 
-    parser = ConfigParser()
-    parser.read_config(config)
-    unknown = sorted(name for name in overrides if name.split("#")[0] not in parser.get())
-    if unknown:
-        raise DatasetError(
-            f"{config} has no option {', '.join(unknown)}. Correct the name, or pass --config with the generator's own "
-            "training config."
-        )
-    parser.update({"dataset_dir": str(dataset_dir), "fold": fold, **overrides})
+    parser = read_config(config)
+    override(parser, {"dataset_dir": str(dataset_dir), "fold": fold, **overrides}, inspect.signature(plan).parameters)
     slices = parser.get_parsed_content("train#dataset")
     dataset = read_dataset(dataset_dir)
     images = make_plan(

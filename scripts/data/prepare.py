@@ -27,6 +27,7 @@ from scripts.data.layouts.voc import read_voc
 from scripts.data.layouts.wbc import read_wbc
 from scripts.data.layouts.yolo import read_yolo
 from scripts.data.splits import assign_splits
+from scripts.nearest_name import OptionError, suggest
 
 LAYOUTS: dict[str, Callable[..., Dataset]] = {
     "lgg": read_lgg,
@@ -84,7 +85,8 @@ def prepare(
         options: of the layout.
 
     Raises:
-        DatasetError: unknown layout or option, a source that is not in this layout, an output that cannot be written.
+        OptionError: unknown layout or option.
+        DatasetError: a source that is not in this layout, an output that cannot be written.
     """
     root = Path(str(source)).expanduser().absolute()
     read = _find_layout(str(layout), options)
@@ -217,13 +219,13 @@ def _of_class(items: list[Item], name: str) -> list[Item]:
 
 def _find_layout(layout: str, options: dict[str, Any]) -> Callable[..., Dataset]:
     if layout not in LAYOUTS:
-        raise DatasetError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}.")
+        raise OptionError(f"no layout {layout!r}{suggest(layout, LAYOUTS) or f'; expected one of {list(LAYOUTS)}'}")
     parameters = inspect.signature(LAYOUTS[layout]).parameters
     known = [name for name in parameters if name not in ("source", "output")]
+    own = [name for name, p in inspect.signature(prepare).parameters.items() if p.kind is p.KEYWORD_ONLY]
     for name in options:
         if name not in known:
-            has = f"its options are --{', --'.join(known)}" if known else "it has no options of its own"
-            raise DatasetError(f"layout {layout} has no option --{name}; {has}, beside those of prepare.")
+            raise OptionError(f"no option --{name} of layout {layout}{suggest(name, [*known, *own], '--')}")
     for name in known:
         if parameters[name].default is inspect.Parameter.empty and name not in options:
             raise DatasetError(f"layout {layout} needs the option --{name}. `docs/data.md` says what it is.")

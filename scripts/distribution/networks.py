@@ -18,6 +18,7 @@ from monai.utils import optional_import
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
+from scripts.config_options import override, read_config
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights
 from scripts.networks.weights import open_weights
 
@@ -302,16 +303,8 @@ def _describe(export: Export, file: str, content: Any, options: Mapping[str, Any
 
 
 def _read_config(export: Export, options: Mapping[str, Any]) -> ConfigParser:
-    parser = ConfigParser()
-    parser.read_config(str(CONFIGS / f"{export.config}.json"))
-    unknown = sorted(key for key in options if key.split("#")[0].split("::")[0] not in parser)
-    if unknown:
-        raise ValueError(
-            f"configs/{export.config}.json has no option {unknown[0]!r}, expected one of its top-level names. "
-            "Leave it out: weights know their network."
-        )
-    for key, value in options.items():
-        parser[key] = value
+    parser = read_config(CONFIGS / f"{export.config}.json")
+    override(parser, options, ("weights", "output_dir", "formats"))
     return parser
 
 

@@ -8,12 +8,11 @@
 import sys
 
 sys.path.insert(0, os.getcwd())
-from scripts.data.phantom import write_phantom
 from scripts.experiments.arms import flags
 from scripts.experiments.cpggan_arms import make_arms
+from scripts.experiments.experiment_file import open_experiment
 
-if "dataset_dir" not in config:
-    config["dataset_dir"] = str(write_phantom(**config["phantom"]))
+open_experiment("cpggan", config, workflow.configfiles)
 
 RESULTS = config["results_dir"]
 DATASET = config["dataset_dir"]
@@ -23,6 +22,7 @@ HAS_GAN = any(arm.generator for arm in ARMS.values())
 PYTHON = sys.executable
 SEEN = {"dataset_dir": DATASET, "cache_dir": config["cache_dir"], "image_size_pixels": config["image_size_pixels"]}
 EVERY_SLICE = flags({**SEEN, **config.get("boxes", {})})
+WHOLE = flags({"dataset_dir": DATASET} | {k: v for k, v in config.get("boxes", {}).items() if k == "minimum_lesion_pixels"})
 COMMON = flags({**SEEN, **config.get("boxes", {}), **config.get("slice_rule", {})})
 RUNNER = f"{PYTHON} -W ignore -m monai.bundle run --logging_file configs/logging.conf"
 FOLD = RESULTS + "/jobs/fold{fold}"  # the GAN is trained once per fold, detectors once per fold and seed
@@ -174,7 +174,7 @@ rule draw_detections:
         folder=lambda w, output: os.path.dirname(output[0]),
         options=flags({"split": "test", "fold": config["folds"][0], **config.get("detections", {})}),
     shell:
-        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_detector_inference.json {flags({'dataset_dir': DATASET})} "
+        f"OMP_NUM_THREADS=1 {RUNNER} --config_file configs/cpggan_detector_inference.json {WHOLE} "
         "--model_file {input} --output_dir {params.folder} {params.options} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 

@@ -8,15 +8,11 @@
 import sys
 
 sys.path.insert(0, os.getcwd())
-from scripts.data.phantom import write_phantom
 from scripts.experiments.arms import flags
+from scripts.experiments.experiment_file import open_experiment
 from scripts.experiments.feature_acgan_arms import make_arms, synthetic_count
 
-if "dataset_dir" not in config:
-    config["dataset_dir"] = str(write_phantom(**config["phantom"]))
-
-if "pretraining" in config and "dataset_dir" not in config["pretraining"]:
-    raise WorkflowError("pretraining names no dataset_dir: expected the folder of the data set to pretrain the U-Net on.")
+open_experiment("feature_acgan", config, workflow.configfiles)
 
 RESULTS = config["results_dir"]
 ARMS = make_arms(config["arms"])

@@ -8,13 +8,12 @@
 import sys
 
 sys.path.insert(0, os.getcwd())
-from scripts.data.phantom import write_phantom
 from scripts.data.training import training_items
 from scripts.experiments.arms import flags
+from scripts.experiments.experiment_file import open_experiment
 from scripts.experiments.lcgan_arms import ARMS, MINIMUM_PATIENTS
 
-if "dataset_dir" not in config:
-    config["dataset_dir"] = str(write_phantom(kind="ct", **config["phantom"]))
+open_experiment("lcgan", config, workflow.configfiles, kind="ct")
 
 RESULTS = config["results_dir"]
 DATASET = config["dataset_dir"]

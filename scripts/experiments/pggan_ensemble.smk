@@ -9,12 +9,11 @@
 import sys
 
 sys.path.insert(0, os.getcwd())
-from scripts.data.phantom import write_phantom
 from scripts.experiments.arms import flags
+from scripts.experiments.experiment_file import open_experiment
 from scripts.experiments.pggan_ensemble_arms import make_arms, snapshot_files
 
-if "dataset_dir" not in config:
-    config["dataset_dir"] = str(write_phantom(**config["phantom"]))
+open_experiment("pggan_ensemble", config, workflow.configfiles)
 
 RESULTS = config["results_dir"]
 DATASET = config["dataset_dir"]

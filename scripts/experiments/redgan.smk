@@ -8,12 +8,11 @@
 import sys
 
 sys.path.insert(0, os.getcwd())
-from scripts.data.phantom import write_phantom
 from scripts.experiments.arms import flags
+from scripts.experiments.experiment_file import open_experiment
 from scripts.experiments.redgan_arms import ARMS, GENERATORS
 
-if "dataset_dir" not in config:
-    config["dataset_dir"] = str(write_phantom(**config["phantom"]))
+open_experiment("redgan", config, workflow.configfiles)
 
 RESULTS = config["results_dir"]
 DATASET = config["dataset_dir"]

@@ -63,8 +63,8 @@ class Weights:
         if seen:
             first = min(seen)
             logger.warning(
-                f"{self.file}: {len(seen)} of the {len(patients)} patients to be evaluated on, such as {first!r}, were in "
-                f"the {seen[first]} of these weights: their scores flatter them. The scores' file says whose."
+                f"{self.file}: {len(seen)} of the {len(patients)} patients to be evaluated on, such as {first!r}, were "
+                f"in the {seen[first]} of these weights: their scores flatter them. The scores' file says whose."
             )
         return seen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -34,7 +35,9 @@ def run_bundle(phantom: Path, cache: Path) -> Callable[..., str]:
         given = [str(file) if Path(file).is_absolute() else f"{ROOT}/configs/{file}.json" for file in names]
         files = [given[0], f"{ROOT}/configs/smoke.json", *given[1:]]
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)] if ranks else []
-        flags = {"dataset_dir": phantom, "cache_dir": cache, "bundle_root": ROOT, **options}
+        known = json.loads(Path(files[0]).read_text(encoding="utf-8"))
+        common = {"dataset_dir": phantom, "cache_dir": cache, "bundle_root": ROOT}
+        flags = {**{name: common[name] for name in common if name in known}, **options}
         command = [sys.executable, *launcher, "-m", "monai.bundle", "run", "--config_file", str(files)]
         command += [text for name, value in flags.items() for text in (f"--{name}", str(value))]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}

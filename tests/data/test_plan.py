@@ -9,6 +9,7 @@ import pytest
 from scripts.data.contract import DatasetError
 from scripts.data.phantom import write_phantom
 from scripts.data.plan import count_synthetic, make_plan, plan, plan_table, read_plan
+from scripts.nearest_name import OptionError
 
 COUNTS = {"A": 10, "B": 4, "C": 1}
 
@@ -164,7 +165,7 @@ def test_the_command_plans_with_the_training_slices_and_says_so(phantom, tmp_pat
     assert {image["source_patient"] for image in content["images"]} == {"phantom_0001", "phantom_0002", "phantom_0005"}
     assert f"plan.json: {len(content['images'])} synthetic images." in capsys.readouterr().out
     assert read_plan(tmp_path / "plan.json", tmp_path, None) == content["images"]
-    with pytest.raises(DatasetError, match=r"redgan_train\.json has no option image_size\. Correct the name"):
+    with pytest.raises(OptionError, match=r"no option --image_size here .*; did you mean --image_size_pixels"):
         plan(str(tmp_path), output=str(tmp_path / "plan.json"), image_size=32)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from scripts.data.contract import Dataset, DatasetError, Item, read_dataset
 from scripts.data.prepare import describe, format_table, inference_options, next_commands, prepare, split_items
 from scripts.data.splits import select_items
+from scripts.nearest_name import OptionError
 
 
 def make_dataset(training: list[Item], **splits: list[Item]) -> Dataset:
@@ -148,9 +149,9 @@ def test_an_output_that_cannot_be_written_is_told_before_reading(
 @pytest.mark.parametrize(
     ("layout", "options", "message"),
     [
-        ("tabel", {}, "layout is 'tabel', expected one of lgg, wbc"),
-        ("table", {"label": "a"}, "no option --label; its options are --labels, --label_values"),
-        ("wbc", {"labels": "a"}, "it has no options of its own"),
+        ("tabel", {}, "no layout 'tabel'; did you mean table"),
+        ("table", {"label": "a"}, "no option --label of layout table; did you mean --labels"),
+        ("wbc", {"labels": "a"}, "no option --labels of layout wbc; expected one of --boxes_from_labels"),
         ("table", {"folds": 2}, "folds is 2"),
         ("table", {"seed": -1}, "seed is -1"),
         ("table", {"boxes_from_labels": True, "minimum_pixels": 0}, "minimum_pixels is 0"),
@@ -161,7 +162,7 @@ def test_an_output_that_cannot_be_written_is_told_before_reading(
 def test_wrong_use_is_refused_and_nothing_written(
     tmp_path: Path, layout: str, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises((DatasetError, OptionError), match=message):
         prepare(layout, str(make_source(tmp_path)), **options)
     assert not (tmp_path / "dataset.json").exists()
 

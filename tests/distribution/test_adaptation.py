@@ -91,9 +91,7 @@ def test_a_refused_model_changes_nothing(bundle: Path, tmp_path: Path) -> None:
     before = {file.name: file.read_bytes() for file in (bundle / "configs").iterdir()}
     file = write_model(tmp_path)
     torch.save(ResNetUNet(1, 1, **WIDTHS).state_dict(), file)
-    with pytest.raises(
-        CheckpointError, match=r"of another configuration: 'head\.bias' is \(1,\) there"
-    ):
+    with pytest.raises(CheckpointError, match=r"of another configuration: 'head\.bias' is \(1,\) there"):
         adapt_bundle(bundle, model_file=file)
     file.with_suffix(".json").write_text('{"trained_on": ["p1"]}')
     with pytest.raises(CheckpointError, match=r"mine\.json does not describe .*weights of version 0\.1\.0"):

@@ -147,7 +147,7 @@ def test_weights_of_other_options_are_refused(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ({"name": "redgan"}, "No network 'redgan', expected one of redgan_generator"),
-        ({"name": "lcgan_segmenter", "widht": 3}, "has no option 'widht'"),
+        ({"name": "lcgan_segmenter", "widht": 3}, "no option --widht"),
         ({"name": "lcgan_segmenter", "formats": "onxx"}, "formats is 'onxx', expected torchscript or onnx"),
     ],
 )

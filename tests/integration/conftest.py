@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -30,8 +31,10 @@ class Bundle:
         self.folder = folder
 
     def start(self, config: str, **options: Any) -> subprocess.Popen[str]:
-        """A running bundle; data set and cache are the session's unless given."""
-        options = {"dataset_dir": self.phantom, "cache_dir": self.folder / "cache", **options}
+        """A running bundle; data set and cache are the session's unless given, for a config that has them."""
+        known = json.loads((ROOT / "configs" / f"{config}.json").read_text(encoding="utf-8"))
+        common = {"dataset_dir": self.phantom, "cache_dir": self.folder / "cache"}
+        options = {**{name: common[name] for name in common if name in known}, **options}
         return self.python("-m", "monai.bundle", "run", "--config_file", f"configs/{config}.json", **options)
 
     def run(self, config: str, **options: Any) -> str:
