@@ -39,7 +39,8 @@ def data_options(name: str, *, feature_shape: list[int]) -> dict[str, Any]:
     known: dict[str, Any] = {**(CT if name.startswith("lcgan") else MR), "feature_shape": feature_shape}
     if name.startswith("feature_acgan"):
         known["class_count"] = 2
-    return only_known(name, known)
+    floor = {"generator_def#floor": None} if name == "feature_acgan_generator" else {}  # else read from the features
+    return {**only_known(name, known), **floor}
 
 
 def only_known(name: str, options: dict[str, Any]) -> dict[str, Any]:
