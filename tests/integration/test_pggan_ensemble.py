@@ -12,9 +12,8 @@ import pytest
 import torch
 
 from scripts.data.contract import read_dataset
-from scripts.handlers.export import write_trained_on
-from scripts.networks.checkpoints import save_atomically
 from scripts.networks.deep_unet import build_deep_unet
+from tests.known_weights import write_known
 
 pytestmark = pytest.mark.slow
 GENERATOR = {"image_size_pixels": 16, "latent_dim": 8, "feature_base": 64, "feature_max": 8, "bright_share": 0.0}
@@ -80,14 +79,14 @@ def test_members_share_a_quota_and_feed_the_segmenter(bundle, members, tmp_path)
 
     training = {"synthetic_dir": synthetic, "output_dir": tmp_path / "segmenter", "max_epochs": 1, "batch_size": 4}
     bundle.run("pggan_ensemble_segmenter_train", **SEGMENTER, **training, samples_per_epoch=16)
-    model = {"deep_unet_file": tmp_path / "segmenter" / "model.pt", "output_dir": tmp_path / "segmenter"}
+    model = {"model_file": tmp_path / "segmenter" / "model.pt", "output_dir": tmp_path / "segmenter"}
     bundle.run("pggan_ensemble_segmenter_evaluate", **{"image_size_pixels": 16, "filters": "[4,8,8]", **model})
     assert (tmp_path / "segmenter" / "scores.csv").is_file()
 
     judge = tmp_path / "judge" / "model.pt"  # one that knows real images only
-    save_atomically(build_deep_unet(4, 4, filters=[4, 8, 8], image_size=16).state_dict(), judge)
-    write_trained_on(judge, made.trained_on)
-    judged = {"synthetic_dir": synthetic, "deep_unet_file": judge, "output_dir": tmp_path / "judge"}
+    network = build_deep_unet(4, 4, filters=[4, 8, 8], image_size=16)
+    write_known(judge, made.trained_on, network=network, images=real, settings={"image_size_pixels": 16})
+    judged = {"synthetic_dir": synthetic, "model_file": judge, "output_dir": tmp_path / "judge"}
     bundle.run("pggan_ensemble_evaluate", **SEGMENTER, **judged)
     quality, annotations, choice = (
         json.loads((tmp_path / "judge" / f"{name}.json").read_text()) for name in ("quality", "annotations", "choice")
