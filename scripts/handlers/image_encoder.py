@@ -43,8 +43,8 @@ class ImageEncoder:
         made = source.description
         if made.level != IMAGE:
             raise DatasetError(
-                f"The generator makes features of level {made.level!r}, expected {IMAGE!r} where unet_file is given. "
-                "Leave unet_file out, or train a generator on what --level image extracts."
+                f"The generator makes features of level {made.level!r}, expected {IMAGE!r} where model_file is given. "
+                "Leave model_file out, or train a generator on what --level image extracts."
             )
         size = (made.image_size, made.image_size)
         if made.feature_shape[1:] != size:

@@ -66,7 +66,7 @@ def find_direction(contrasts: np.ndarray) -> np.ndarray:
     if length == 0:
         raise ValueError(
             f"The {len(contrasts)} real boxes have no mean contrast to their surroundings to judge synthetic ones by. "
-            "Judge with a detector: pass --detector_file."
+            "Judge with a detector: pass --model_file."
         )
     return mean / length
 
