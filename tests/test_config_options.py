@@ -90,7 +90,7 @@ def test_a_users_overlay_may_serve_several_configs_but_not_misspell(tmp_path: Pa
     overlay.write_text(json.dumps({"max_epochs": 3, "output_dri": "x"}))
     assert "did you mean --output_dir?" in refuse("inference", tmp_path, {}, (overlay,))
     overlay.write_text(json.dumps({"max_epochs": 3, "network_def#widths": [8]}))
-    assert "ResNetUNet takes no widths; did you mean encoder_widths?" in refuse("inference", tmp_path, {}, (overlay,))
+    assert "ResNetUNet takes no widths; did you mean encoder_widths?" in refuse("train", tmp_path, {}, (overlay,))
 
 
 @pytest.mark.parametrize("make", [ConfigWorkflow, create_workflow])

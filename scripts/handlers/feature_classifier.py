@@ -32,8 +32,8 @@ def load_feature_classifier(
             classifier, or the U-Net that made its features, was trained on.
     """
     real = dataset.real
-    place = f"{real.folder}"
-    refuse_known_patients(weights.trained_on, weights.file, dict.fromkeys(dataset.patients, "evaluated"), place)
+    judged = {item["patient"]: item["split"] for item in real.items if item["patient"] in dataset.patients}
+    refuse_known_patients(weights.trained_on, weights.file, judged, str(real.folder))
     if weights.knowledge is not None:
         _check_features(weights, weights.knowledge.features, dataset)
     return weights.load(device, network)

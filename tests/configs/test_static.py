@@ -67,10 +67,10 @@ OVERLAYS = {
     ),
     "redgan_spade": REDGAN,
     "redgan_no_class": REDGAN,
-    "redgan_authors": ("redgan_train", "redgan_inference"),
+    "redgan_authors": ("redgan_train",),
     "redgan_corrected": ("redgan_train",),
-    "feature_acgan_wgan_gp": ("feature_acgan_train", "feature_acgan_inference"),
-    "feature_acgan_mlp": ("feature_acgan_train", "feature_acgan_inference"),
+    "feature_acgan_wgan_gp": ("feature_acgan_train",),
+    "feature_acgan_mlp": ("feature_acgan_train",),
 }
 COMBINATIONS = [
     *((workflow,) for workflow in WORKFLOWS),
@@ -196,28 +196,31 @@ def test_shared_knobs_and_networks_agree() -> None:
     systems["description"] = [name for name in WORKFLOWS if name != "train"]  # which also serves MONAI Label
     for keys, names in systems.items():
         for key in keys.split():
-            values = [read(name)[key] for name in names if key in read(name)]
-            assert values.count(values[0]) == len(values) > 1, key
-    fcn = [read(f"lcgan_{name}")["network_def"] for name in ("segmenter_train", "segmenter_evaluate", "evaluate")]
-    assert fcn.count(fcn[0]) == 3
-    assert read("lcgan_evaluate")["classifier_def"] == read("lcgan_classifier_train")["network_def"]
-    deep_unets = [read(f"pggan_ensemble_{name}")["network_def"] for name in ("segmenter_train", "evaluate")]
-    assert deep_unets[0] == deep_unets[1]
+            values = [value for name in names if (value := read(name).get(key)) is not None]
+            assert all(value == values[0] for value in values), key
     assert read("pggan_ensemble_evaluate")["rule"] == read("pggan_ensemble_train")["train"]["dataset"]["rule"]
     standardise = read("pggan_ensemble_evaluate")["standardise"]["transforms"]
     assert standardise[-1] == read("pggan_ensemble_segmenter_train")["standardise"]
-    segmenters = [read(name)["network_def"] for name in ("train", "inference", "evaluate", "redgan_evaluate")]
-    segmenters.append(read("cpggan_evaluate")["segmenter_def"])
-    assert all(definition == read("redgan_train")["segmenter_def"] for definition in segmenters)
+
+
+def test_what_loads_weights_names_the_network_that_training_defines() -> None:
+    trained = {
+        node["_target_"]
+        for name in WORKFLOWS
+        for key, node in read(name).items()
+        if name.endswith("train") and key.endswith("_def")
+    }
+    opened = [
+        node["network"]
+        for name in WORKFLOWS
+        for _, node in walk(read(name))
+        if isinstance(node, dict) and str(node.get("_target_")).startswith("scripts.networks.weights.open_")
+    ]
+    assert len(opened) > 15
+    assert set(opened) <= trained
 
 
 def test_preprocessing_is_the_shared_one() -> None:
     for name in {*WORKFLOWS} - {"inference"}:
         steps = read(name).get("preprocessing", {"_target_": "scripts.transforms.preprocessing.slice_preprocessing"})
         assert steps["_target_"] == "scripts.transforms.preprocessing.slice_preprocessing", name
-
-
-def test_inference_needs_no_data_for_its_network() -> None:
-    parser = ConfigParser(read("inference"))
-    assert parser.get_parsed_content("network_def").head.out_channels == 3
-    assert "description" not in parser

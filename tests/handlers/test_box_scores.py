@@ -14,6 +14,8 @@ from scripts.handlers.box_scores import BoxScores
 from scripts.handlers.box_tables import DETECTION_COLUMNS, PATIENT_COLUMNS, TRUTH_COLUMNS, read_matches
 from scripts.handlers.export import KeepBest
 from scripts.metrics.box_detection import Froc, mean_average_precision
+from scripts.networks.knowledge import Knowledge
+from scripts.networks.yolo import YOLOv3
 
 SQUARE, HALF, FAR = [0, 0, 10, 10], [0, 0, 10, 4], [50, 50, 70, 70]
 
@@ -149,7 +151,7 @@ def test_no_slices_at_all(tmp_path: Path) -> None:
 
 def test_keep_best_takes_the_map(tmp_path: Path) -> None:
     engine = evaluate(BoxScores(["a", "b"]), *ELEMENTS)
-    best = KeepBest(torch.nn.Linear(1, 1), tmp_path / "model.pt", "mAP")
+    best = KeepBest(YOLOv3(1, 1, width_multiplier=0.01), tmp_path / "model.pt", "mAP", Knowledge([]))
     best(engine)
     assert best.best == pytest.approx(51 / 202)
 
