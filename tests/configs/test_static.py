@@ -174,26 +174,25 @@ def test_shared_knobs_and_networks_agree() -> None:
     common = "cache_dir image_size_pixels device"
     redgan = (
         "dataset_dir encoder_widths decoder_widths outline_class outline_threshold "
-        "use_class output_scale output_shift generator_width embedding_dim generator_def"
+        "use_class output_scale output_shift generator_width embedding_dim"
     )
     lcgan = (
-        "dataset_dir patient_fraction fraction_seed candidates_dir outline_class generator_width generator_def "
+        "dataset_dir patient_fraction fraction_seed candidates_dir outline_class generator_width "
         "fcn_width fcn_fc_width fcn_batch_norm classifier_width_multiplier"
     )
-    pggan = (
-        "dataset_dir annotation_coding annotation_levels annotation all_channels latent_dim feature_base feature_max "
-        "filters"
-    )
+    pggan = "dataset_dir annotation_coding annotation_levels latent_dim feature_base feature_max filters"
     cpggan = (
         "dataset_dir only_class only_box_class merge_box_classes most_boxes minimum_lesion_pixels strip_skull "
-        "box_class_count latent_distribution latent_dim feature_base feature_max box_class_names width_multiplier "
+        "latent_distribution latent_dim feature_base feature_max width_multiplier "
         "spatial_pyramid"
     )
     segmenter = ("train", "inference", "evaluate")
     systems = {common: WORKFLOWS, redgan: (*segmenter, *REDGAN), lcgan: LCGAN, pggan: PGGAN_ENSEMBLE, cpggan: CPGGAN}
     systems["features_dir classifier classifier_widths hidden_dim"] = FEATURE_ACGAN
     systems["encoder_widths decoder_widths"] = (*segmenter, "cpggan_evaluate")
-    systems["description"] = [name for name in WORKFLOWS if name != "train"]  # which also serves MONAI Label
+    systems["description"] = [
+        name for name in WORKFLOWS if name not in ("train", "inference")
+    ]  # these serve MONAI Label
     for keys, names in systems.items():
         for key in keys.split():
             values = [value for name in names if (value := read(name).get(key)) is not None]

@@ -37,7 +37,7 @@ def test_weights_are_loaded_for_the_features_they_are_of(real: Path, trained: We
 
 
 def test_patients_it_has_learned_from_are_refused(real: Path, trained: Weights) -> None:
-    with pytest.raises(DatasetError, match=r"was trained on patient 'tr0' and 1 more of the evaluated split"):
+    with pytest.raises(DatasetError, match=r"was trained on patient 'tr0' and 1 more of the training split"):
         load_feature_classifier(trained, held_out_features(real, "training"), CPU)
 
 
