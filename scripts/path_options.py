@@ -28,7 +28,7 @@ def keep_paths_as_typed(parser: ConfigParser, arguments: Sequence[str] | None = 
     typed = _typed(sys.argv[1:] if arguments is None else arguments)
     config = parser.get()
     for name, value in config.items():
-        if not name.endswith(ENDINGS) or value is None or isinstance(value, dict):
+        if not name.endswith(ENDINGS) or value is None or isinstance(value, (dict, list, tuple)):
             continue
         text = _as_text(name, value, typed.get(name, ""))
         if text[:1] not in ("$", "@") or Path(text).exists():  # else code or a reference

@@ -41,7 +41,14 @@ def test_a_quoted_path_and_an_expression_stay() -> None:
     assert resolve("$'a' + 'b'", ["--dataset_dir", "$'a' + 'b'"]) == "ab"
 
 
-@pytest.mark.parametrize("value", [1e5, True, ["a"]])
+@pytest.mark.parametrize("value", [1e5, True])
 def test_what_is_no_text_is_refused(value: Any) -> None:
     with pytest.raises(OptionError, match="expected a path as text"):
         resolve(value, [])
+
+
+def test_several_paths_stay_several() -> None:
+    parser = ConfigParser({"synthetic_dir": ["a", "b"]})
+    parser.parse()
+    keep_paths_as_typed(parser, ["--synthetic_dir", "['a','b']"])
+    assert parser.get_parsed_content("synthetic_dir") == ["a", "b"]
