@@ -27,7 +27,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "cpggan": {"arms": ["real"], "image_count": 4, "filter": "contrast", "gan": {}, "detector": {}},
     "feature_acgan": {"arms": ["real"], "unet": {"unet_widths": [4]}, "features": {}, "classifier": {}},
 }
-REMOVED = object()
+REMOVED = "removed"
 # Workflow, a key (section.key in a section), its value, and what the line must say.
 REFUSED: list[tuple[str, str, Any, str]] = [
     ("redgan", "fold", [0], "no key fold; did you mean folds?"),
