@@ -22,7 +22,7 @@ from scripts.data.contract import DatasetError, Item, find_box_faults, image_fil
 from scripts.data.planes import shared_plane
 from scripts.data.slices import SliceDataset, SliceRule
 from scripts.transforms.geometry import CanonicalOrientationd, fit_plane
-from scripts.transforms.loading import read_image, read_label
+from scripts.transforms.reading import read_image, read_label
 
 PADDING_CLASS = -1  # class of the boxes that fill up an element
 
