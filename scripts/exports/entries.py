@@ -28,7 +28,8 @@ Boxes = list[tuple[list[int], int]]  # pairs of box (x0, y0, x1, y1) and class
 class Picture:
     """An image that was read: `image` (C, X, Y, Z) float32 in [-1, 1], `label` (X, Y, Z) uint8 or None.
 
-    (X, Y) is a slice, see `CanonicalOrientationd`. `affine` (4, 4) is NIfTI's, in mm; of a picture without patient axes pixels are 1 mm.
+    (X, Y) is a slice, see `CanonicalOrientationd`. `affine` (4, 4) is NIfTI's, in mm; of a picture without patient axes
+    pixels are 1 mm.
     """
 
     image: np.ndarray

@@ -16,7 +16,7 @@ from scripts.data.contract import SLICE_AXES
 from scripts.transforms.reading import find_codes, turn
 
 CODES = {"sagittal": "PIL", "coronal": "LIP", "axial": "LPS"}  # axes of the slice as radiologists view it, then across
-ACROSS = {"sagittal": "LR", "coronal": "PA", "axial": "IS"}
+AXES = {"L": "sagittal", "R": "sagittal", "P": "coronal", "A": "coronal", "I": "axial", "S": "axial"}
 FOREMOST = 1.05  # by what factor one spacing must exceed the others for slices to lie across its axis
 
 
@@ -66,7 +66,7 @@ def find_slice_axis(affine: Any, shape: Sequence[int], slice_axis: str | None = 
             ones axial. In any case a volume of a single slice is that slice.
     """
     spacing = np.linalg.norm(np.asarray(affine)[:3, :3], axis=0)
-    places = [next(axis for axis in SLICE_AXES if letter in ACROSS[axis]) for letter in find_codes(affine)]
+    places = _name_axes(affine)
     single = [axis for axis, side in zip(places, shape, strict=True) if side == 1]
     if len(single) == 1:
         return single[0]
@@ -75,6 +75,18 @@ def find_slice_axis(affine: Any, shape: Sequence[int], slice_axis: str | None = 
     largest = int(np.argmax(spacing))
     others = np.delete(spacing, largest).max()
     return places[largest] if spacing[largest] > FOREMOST * others else "axial"
+
+
+def find_plane(affine: Any, shape: Sequence[int], slice_axis: str | None = None) -> tuple[int, int]:
+    """Pixels (X, Y) of a slice of a volume, for arguments see `find_slice_axis`."""
+    sides = dict(zip(_name_axes(affine), shape, strict=True))
+    x, y = (sides[AXES[letter]] for letter in CODES[find_slice_axis(affine, shape, slice_axis)][:2])
+    return int(x), int(y)
+
+
+def _name_axes(affine: Any) -> list[str]:
+    """The patient's axis along which each axis of a volume runs."""
+    return [AXES[letter] for letter in find_codes(affine)]
 
 
 class FitInPlaned(MapTransform, InvertibleTransform):

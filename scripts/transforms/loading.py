@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from scripts.data.contract import Dataset, DatasetError, image_files
-from scripts.transforms.reading import lay_on, read_image, read_label
+from scripts.transforms.reading import check_affine, lay_on, read_image, read_label
 
 
 @dataclass
@@ -87,21 +87,23 @@ class LoadItemd(MapTransform):
             raise DatasetError(message)
         return loaded | {key: getattr(read, str(key)) for key in keys}
 
-    def read(self, data: Mapping[Hashable, Any], keys: Iterable[Hashable] = ("image", "label")) -> LoadedItem:
+    def read(self, data: Mapping[Any, Any], keys: Iterable[Hashable] = ("image", "label")) -> LoadedItem:
         """Reads an item and finds all that is wrong with its files; raises nothing for it."""
         item = LoadedItem()
         if "image" in keys:
             try:
-                item.image = read_image(data["image"], ignore_geometry=self.ignore_geometry)
+                image = read_image(data["image"], ignore_geometry=self.ignore_geometry)
+                check_affine(image, image_files(dict(data))[0])
             except DatasetError as error:
                 item.faults.append(("image cannot be read", str(error)))
             else:
-                item.faults += self._find_image_faults(item.image, data["image"])
+                item.image = image
+                item.faults += self._find_image_faults(image, data["image"])
         if "label" in keys:
             self._add_label(item, data)
         return item
 
-    def _add_label(self, item: LoadedItem, data: Mapping[Hashable, Any]) -> None:
+    def _add_label(self, item: LoadedItem, data: Mapping[Any, Any]) -> None:
         file = data["label"]
         if file is None and data.get("boxes") is None:
             message = f"{data['image']} has neither a label map nor boxes. Give one of them in dataset.json."
@@ -110,16 +112,18 @@ class LoadItemd(MapTransform):
             item.label = None if item.image is None else torch.zeros_like(item.image[:1])  # type: ignore[assignment]
         else:
             try:
-                item.label = read_label(
+                label = read_label(
                     file,
                     {} if data.get("synthetic") else self.label_values,
                     foreground_count=self.foreground_count,
                     threshold_masks=self.threshold_masks and not data.get("synthetic"),
                 )
+                check_affine(label, file)
             except DatasetError as error:
                 item.faults.append(("label cannot be read", str(error)))
                 return
-            item.faults += self._find_label_faults(item.label, file)
+            item.label = label
+            item.faults += self._find_label_faults(label, file)
             if item.image is not None:
                 self._place(item, file, data["image"])
 
@@ -127,7 +131,7 @@ class LoadItemd(MapTransform):
         """Brings the label map to the grid of the image."""
         assert item.image is not None
         assert item.label is not None
-        first = image_files({"image": image})[0]
+        first = image if isinstance(image, str) else image[0]
         try:
             item.label = lay_on(item.image, item.label, file, first, ignore_geometry=self.ignore_geometry)
         except DatasetError as error:
@@ -143,8 +147,12 @@ class LoadItemd(MapTransform):
             faults.append(("wrong number of channels", message))
         finite = torch.isfinite(image)
         if not finite.all():
-            count = int((~finite).sum())
-            message = f"{paths} holds NaN or infinity in {count} pixels. Replace them, or remove the item."
+            bad = (~finite).flatten(1).sum(1)  # (C,)
+            files = [paths] if isinstance(paths, str) else paths
+            if len(files) == len(bad):
+                files = [file for file, count in zip(files, bad, strict=True) if count]
+            shown = ", ".join(files)
+            message = f"{shown} holds NaN or infinity in {int(bad.sum())} pixels. Replace them, or remove the item."
             faults.append(("NaN or infinity", message))
         return faults
 

@@ -56,12 +56,12 @@ def read_image(paths: str | Sequence[str], kind: str = "image", *, ignore_geomet
         ignore_geometry: of channels in files of their own: takes their arrays as they are, whatever headers say.
 
     Raises:
-        DatasetError: a file is missing or unreadable, its header places it nowhere, or channels differ in size or
-            place. The message names the file.
+        DatasetError: a file is missing or unreadable, or channels differ in size or place. The message names the file.
     """
     if isinstance(paths, str):
         return _read(paths, kind)
     channels = [_read(path, kind) for path in paths]
+    check_affine(channels[0], paths[0])
     for n, path in enumerate(paths[1:], start=1):
         channels[n] = lay_on(channels[0], channels[n], path, paths[0], ignore_geometry=ignore_geometry)
     stacked = np.concatenate([np.asarray(channel) for channel in channels])
@@ -129,6 +129,7 @@ def lay_on(image: MetaTensor, other: MetaTensor, path: str, image_path: str, *, 
     Raises:
         DatasetError: another size, or another place by more than a tenth of a voxel.
     """
+    check_affine(other, path)
     placed = image.meta[PLACED] and other.meta[PLACED] and not ignore_geometry
     if placed and image.ndim == other.ndim == 4:
         other = turn(other, find_codes(image.affine))
@@ -185,7 +186,6 @@ def _read(path: str, kind: str, *, is_label: bool = False) -> MetaTensor:
         raise DatasetError(f"Cannot read {path}: {reason} Replace the file or remove its item.") from error
     if array.ndim not in (3, 4) or 0 in array.shape:
         raise DatasetError(f"{path} has the shape {_size(array.shape)}, expected channels of 2D or 3D pixels.")
-    _check_affine(affine, path)
     meta = {
         MetaKeys.AFFINE: affine,
         MetaKeys.ORIGINAL_AFFINE: affine,
@@ -225,9 +225,10 @@ def _read_nifti(path: str) -> tuple[np.ndarray, np.ndarray, bool]:
     return np.moveaxis(array, 3, 0) if array.ndim == 4 else array[None], volume.affine, placed
 
 
-def _check_affine(affine: np.ndarray, path: str) -> None:
-    """Raises DatasetError for an affine that takes different voxels to one place."""
-    edges = np.asarray(affine)[: len(affine) - 1, : len(affine) - 1]
+def check_affine(array: MetaTensor, path: str) -> None:
+    """Raises DatasetError for a file whose affine takes different voxels to one place."""
+    affine = np.asarray(array.affine)
+    edges = affine[: len(affine) - 1, : len(affine) - 1]
     brick = np.prod(np.linalg.norm(edges, axis=0)) if np.isfinite(affine).all() else 0.0
     if not brick or abs(np.linalg.det(edges)) < FLATTEST * brick:
         raise DatasetError(
