@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from types import TracebackType
@@ -11,6 +12,7 @@ import torch
 from monai.utils import set_determinism
 
 logger = logging.getLogger(__name__)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 def prepare_run(
@@ -36,9 +38,15 @@ def show_error(kind: type[BaseException], error: BaseException, traceback: Trace
 def find_user_error(error: BaseException | None) -> BaseException | None:
     """The error that the user can mend, among an error and its causes; None if there is none.
 
-    These are the bundle's own: whatever it raises as a ValueError, wherever MONAI wraps it.
+    These are the bundle's own: whatever it raises as a ValueError, wherever MONAI wraps it; and a place that cannot be
+    written to, whoever finds that out.
     """
     while error is not None and not (isinstance(error, ValueError) and _raised_here(error)):
+        if isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is not None:
+            return ValueError(
+                f"Cannot write {error.filename}: {error.strerror}. Name a writable folder with free space by "
+                "--runs_dir, --output_dir or --cache_dir."
+            )
         error = error.__cause__ or error.__context__
     return error
 

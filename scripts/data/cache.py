@@ -50,7 +50,7 @@ class VolumeCache:
     def entry(self, item: Item) -> Path:
         """The item's cache folder, made now if it is not there yet."""
         entry = self.folder / self._key(item)
-        if not entry.is_dir():
+        if not os.path.isdir(entry):
             self._make(item, entry)
         return entry
 
@@ -60,9 +60,10 @@ class VolumeCache:
         labels = [] if item["label"] is None else [item["label"]]
         for path in [*image_files(item), *labels]:
             files = pixel_files(path)
+            digest.update(f"{len(files)} files of {'label' if path == item['label'] else 'image'}".encode())
             for file in files:
-                # names order the images of a series, and tell a header from its pixels
-                digest.update(b"" if len(files) == 1 else os.path.basename(file).encode() + b"\0")
+                if len(files) > 1:  # names order the images of a series, and tell a header from its pixels
+                    digest.update(os.path.basename(file).encode() + b"\0")
                 digest.update(self.index.hash_file(file))
         return digest.hexdigest()[:32]
 

@@ -104,8 +104,9 @@ class CacheIndex:
 
     def _load(self) -> None:
         try:
-            with closing(sqlite3.connect(self.file, timeout=PATIENCE)) as connection:
-                connection.executescript(TABLES)
+            with closing(sqlite3.connect(f"{self.file.as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
+                if not connection.execute("SELECT name FROM sqlite_master").fetchall():
+                    return  # another process is making it
                 for path, state, content in connection.execute("SELECT path, state, sha256 FROM files"):
                     self._files[path] = (state, content)
                 for entry, rule, kept in connection.execute("SELECT entry, rule, kept FROM slices"):

@@ -24,11 +24,11 @@ def pixel_files(path: str) -> list[str]:
     Raises:
         DatasetError: a header names a file that is not there.
     """
-    suffixes = "".join(Path(path).suffixes[-2:]).lower()
-    if suffixes.endswith(HEADERS):
+    lower = path.lower()
+    if lower.endswith(HEADERS):
         return [path, *_named_files(path)]
     for group in SISTERS:
-        if suffixes.endswith(group):
+        if lower.endswith(group):
             return _find_sisters(path, group)
     if os.path.isdir(path):
         return sorted(entry.path for entry in os.scandir(path) if entry.is_file() and entry.name[0] != ".")

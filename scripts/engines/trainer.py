@@ -8,6 +8,7 @@ from typing import Any
 from monai.engines import Trainer
 from monai.engines.utils import IterationEvents
 
+SINGLE_VALUE = "Expected more than 1 value per channel"  # torch's words
 Step = Callable[[Any, dict[str, Any]], dict[str, Any]]
 
 
@@ -23,6 +24,9 @@ class StepTrainer(Trainer):
         train_data_loader: batches, dictionaries of tensors.
         train_handlers: attached in this order.
         kwargs: of `monai.engines.Trainer`: device, max_epochs, postprocessing, key_metric ...
+
+    Raises:
+        ValueError: while training, a batch of one image that is too small for batch normalisation.
     """
 
     def __init__(
@@ -32,6 +36,14 @@ class StepTrainer(Trainer):
         super().__init__(data_loader=train_data_loader, decollate=False, handlers=train_handlers, **kwargs)
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
-        engine.state.output = [self.step(engine, batchdata)]
+        try:
+            engine.state.output = [self.step(engine, batchdata)]
+        except ValueError as error:
+            if SINGLE_VALUE not in str(error):
+                raise
+            raise ValueError(
+                "Batch normalisation needs more than one value per channel, but the last layers see one pixel of one "
+                "image. Pass --batch_size 2 or more, or a larger --image_size_pixels."
+            ) from error
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return engine.state.output

@@ -84,28 +84,28 @@ def test_a_pixel_that_is_no_number_is_found(item: Item, tmp_path: Path, value: f
     change(item["image"][0], poke(value))
     found = inspect(item, tmp_path)
     assert checks(found) == [("error", "NaN or infinity")]
-    assert found.findings[0].example.endswith("1 pixels")
+    assert "0.nii.gz holds NaN or infinity in 1 pixels." in found.findings[0].example
 
 
 def test_a_label_that_is_no_label_is_found(item: Item, tmp_path: Path) -> None:
     change(item["label"], poke(7))
     found = inspect(item, tmp_path)
     assert checks(found) == [("error", "unknown label value")]
-    assert found.findings[0].example == "label.nii.gz: 7, 'labels' has 0..1"
+    assert "label.nii.gz holds the label 7, expected 0..1." in found.findings[0].example
 
 
 def test_sizes_that_differ_are_found(item: Item, tmp_path: Path) -> None:
     change(item["label"], lambda label: label[:, :-1])
     found = inspect(item, tmp_path)
-    assert checks(found) == [("error", "image and label differ in size")]
-    assert found.findings[0].example.endswith("32x32x5, 32x31x5")
+    assert checks(found) == [("error", "label does not lie on its image")]
+    assert "label.nii.gz is 32 x 31 x 5 but its image" in found.findings[0].example
 
 
 def test_a_label_elsewhere_in_space_is_found(item: Item, tmp_path: Path) -> None:
     shifted = np.eye(4)
     shifted[0, 3] = 2
     write_volume(Path(item["label"]), np.asarray(nib.load(item["label"]).dataobj), shifted)
-    assert checks(inspect(item, tmp_path)) == [("warning", "image and label lie apart")]
+    assert checks(inspect(item, tmp_path)) == [("error", "label does not lie on its image")]
 
 
 def test_a_label_with_its_axes_the_other_way_round_lies_in_place(item: Item, tmp_path: Path) -> None:
