@@ -77,7 +77,7 @@ def read_dicom(path: str) -> tuple[np.ndarray, np.ndarray | None]:
         _check_kind(file, header)
     frames = _list_frames(files, headers)
     order = _order(path, frames, headers)
-    slices = {file: _read_pixels(file, header) for file, header in zip(files, headers, strict=True)}
+    slices = {file: _read_pixels(file) for file in files}
     volume = np.stack([slices[frames[n].file][frames[n].number].T for n in order], axis=-1)  # (X, Y, Z)
     return volume[None], _find_affine([frames[n] for n in order], headers[0])
 
@@ -241,16 +241,9 @@ def _find_distinction(first: int, second: int, headers: list[dict[str, str]]) ->
     return " and are copies" if one.get("0008|0018") == other.get("0008|0018") else ""
 
 
-def _read_pixels(file: str, header: dict[str, str]) -> np.ndarray:
-    """The pixels (N, Y, X) of the frames of a file, higher where brighter."""
+def _read_pixels(file: str) -> np.ndarray:
+    """The pixels (N, Y, X) of the frames of a file; ITK turns those of MONOCHROME1, so that higher is brighter."""
     pixels = itk.array_from_image(itk.imread(file, itk.F, imageio=itk.GDCMImageIO.New()))
-    if header.get("0028|0004") == "MONOCHROME1":
-        slope, intercept = (
-            float(header.get(tag) or default) for tag, default in zip(RESCALE_TAGS, (1, 0), strict=True)
-        )
-        stored = 2 ** int(header["0028|0101"])
-        ends = (-stored // 2, stored // 2 - 1) if header.get("0028|0103") == "1" else (0, stored - 1)
-        pixels = sum(ends) * slope + 2 * intercept - pixels
     return pixels.reshape(-1, *pixels.shape[-2:])
 
 

@@ -41,6 +41,10 @@ def read_picture(path: str, *, is_label: bool = False) -> np.ndarray:
             if pages > 1:
                 picture.seek(page)
             _check_bits(picture, path)
+            size = picture.size
+            picture.load()
+            if picture.size != size:  # Pillow garbles uncompressed grey TIFFs that are to be turned
+                raise DatasetError(f"{path} is to be turned by its orientation tag. Save it upright, or as PNG.")
             planes.append(_to_array(ImageOps.exif_transpose(picture), path, is_label=is_label))
     sizes = {plane.shape for plane in planes}
     if len(sizes) > 1:

@@ -160,7 +160,7 @@ def test_images_of_one_name_in_different_folders_get_names_of_their_own(tmp_path
     items = [{"image": f"case{n}/flair.nii.gz", "patient": f"p{n}"} for n in (1, 2)] + [{"image": "other.png"}]
     dataset = {"modality": {"0": "a"}, "labels": {"0": "background"}, "training": [], "test": items}
     (tmp_path / "dataset.json").write_text(json.dumps(dataset))
-    assert [item["name"] for item in images_to_label(tmp_path, "test")] == ["case1_flair", "case2_flair", "other"]
+    assert [item["name"] for item in images_to_label(tmp_path, "test")] == ["case1/flair", "case2/flair", "other"]
 
 
 def test_a_fraction_takes_some_patients_and_synthetic_images_from_these_only(real, tmp_path):
