@@ -193,3 +193,11 @@ def test_a_synthetic_set_with_boxes_is_refused_where_label_maps_are_needed(real,
     with pytest.raises(DatasetError, match=r"has boxes in place of label maps\. Train a detector on it"):
         training_items(real, synthetic_dir=folder)
     assert patients(training_items(real, synthetic_dir=folder, boxed=True)) == ["p0", "p1", "p2", "made"]
+
+
+def test_two_predictions_of_one_name_are_refused(tmp_path):
+    items = [{"image": name, "patient": name} for name in ("a/0.png", "a/0.jpg", "b/0.png")]
+    dataset = {"modality": {"0": "a"}, "labels": {"0": "background"}, "training": [], "test": items}
+    (tmp_path / "dataset.json").write_text(json.dumps(dataset))
+    with pytest.raises(DatasetError, match=r"a/0\.png and .*a/0\.jpg would both be written as a/0\. Rename one"):
+        images_to_label(tmp_path, "test")
