@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.console import prepare_run, show_error
+from scripts.console import find_user_error, prepare_run, show_error
 from scripts.data.contract import DatasetError, read_dataset
 from scripts.handlers.training_state import load_checkpoint
 from scripts.transforms.geometry import FitInPlaned

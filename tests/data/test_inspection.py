@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +194,27 @@ def test_boxes_stand_for_a_label_map(item: Item, tmp_path: Path) -> None:
     found = inspect({**item, "label": None, "boxes": [[1, 2, 3, 4]], "box_classes": [0]}, tmp_path)
     assert checks(found) == [("info", "boxes but no label map")]
     assert (found.labels, found.lesion_slices) == ({1}, 1)
+
+
+def test_a_header_that_gives_no_place_is_one_finding(item: Item, tmp_path: Path) -> None:
+    raw = bytearray(gzip.decompress(Path(item["image"][1]).read_bytes()))
+    raw[280:328] = bytes(48)  # the sform
+    Path(item["image"][1]).write_bytes(gzip.compress(bytes(raw)))
+    found = inspect(item, tmp_path)
+    assert checks(found) == [("error", "image cannot be read")]
+    assert "1.nii.gz: the affine in its header gives voxels no size or place" in found.findings[0].example
+
+
+def test_pixels_that_are_not_square_are_said(item: Item, tmp_path: Path) -> None:
+    for file in [*item["image"], item["label"]]:
+        write_volume(Path(file), np.asarray(nib.load(file).dataobj), np.diag([1.0, 2, 5, 1]))
+    found = inspect(item, tmp_path)
+    assert checks(found) == [("warning", "pixels of slices are not square")]
+    assert "1 x 2 mm" in found.findings[0].example
+
+
+def test_sagittal_volumes_are_counted_in_sagittal_slices(item: Item, tmp_path: Path) -> None:
+    for file in [*item["image"], item["label"]]:
+        write_volume(Path(file), np.asarray(nib.load(file).dataobj), np.diag([4.0, 1, 1, 1]))
+    found = inspect(item, tmp_path)
+    assert (found.slice_axis, found.shape, found.lesion_slices) == ("sagittal", (2, 32, 5, 32), 3)
