@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from ignite.engine import Events
 from monai.engines.utils import IterationEvents
@@ -33,3 +34,14 @@ def test_handlers_are_attached():
     options = {"train_data_loader": [{}], "device": torch.device("cpu"), "max_epochs": 3}
     StepTrainer(step=lambda engine, batch: {"loss": 0.0}, train_handlers=[Handler()], **options).run()
     assert epochs == [1, 2, 3]
+
+
+def test_a_batch_too_small_for_batch_normalisation_is_one_line():
+    def step(engine, batch):
+        torch.nn.BatchNorm2d(2)(batch)
+        return {"loss": 0.0}
+
+    batches = [torch.zeros(1, 2, 1, 1)]
+    trainer = StepTrainer(step=step, train_data_loader=batches, device=torch.device("cpu"), max_epochs=1)
+    with pytest.raises(ValueError, match="Pass --batch_size 2 or more, or a larger --image_size_pixels"):
+        trainer.run()
