@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import logging
 import sys
@@ -18,6 +19,7 @@ from scripts.path_options import keep_paths_as_typed
 from scripts.running_config import run_ids, running_config
 
 logger = logging.getLogger(__name__)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 def prepare_run(
@@ -59,12 +61,17 @@ def show_error(kind: type[BaseException], error: BaseException, traceback: Trace
 def find_user_error(error: BaseException | None) -> BaseException | None:
     """The error that the user can mend, among an error and its causes; None if there is none.
 
-    These are the bundle's own, whatever it raises as a ValueError, wherever MONAI wraps it, and MONAI's word on a
-    package that is missing.
+    These are the bundle's own, whatever it raises as a ValueError, wherever MONAI wraps it; MONAI's word on a package
+    that is missing; and a place that cannot be written to, whoever finds that out.
     """
     while error is not None and not (
         isinstance(error, OptionalImportError) or (isinstance(error, ValueError) and _raised_here(error))
     ):
+        if isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is not None:
+            return ValueError(
+                f"Cannot write {error.filename}: {error.strerror}. Name a writable folder with free space by "
+                "--runs_dir, --output_dir or --cache_dir."
+            )
         error = error.__cause__ or error.__context__
     return error
 

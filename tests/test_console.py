@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.console import prepare_run, show_error
+from scripts.console import find_user_error, prepare_run, show_error
 from scripts.data.contract import DatasetError, read_dataset
 from scripts.networks.checkpoints import load_checkpoint
 from scripts.transforms.geometry import FitInPlaned
@@ -86,3 +86,11 @@ def test_a_run_is_seeded_and_says_on_what_it_runs(monkeypatch, caplog):
     assert caplog.messages[0] == f"Training on CPU, {torch.get_num_threads()} threads, bfloat16, seed 3"
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = flags
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line():
+    try:
+        raise RuntimeError("MONAI's words") from PermissionError(13, "Permission denied", "/runs/tensorboard")
+    except RuntimeError as error:
+        cause = find_user_error(error)
+    assert str(cause).startswith("Cannot write /runs/tensorboard: Permission denied. Name a writable folder")

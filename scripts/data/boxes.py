@@ -18,11 +18,12 @@ import torch
 from monai.utils import TraceKeys
 from scipy import ndimage
 
-from scripts.data.contract import DatasetError, Item, find_box_faults, image_files
+from scripts.data.contract import Dataset, DatasetError, Item, find_box_faults, image_files
 from scripts.data.planes import shared_plane
 from scripts.data.slices import SliceDataset, SliceRule
 from scripts.transforms.geometry import CanonicalOrientationd, fit_plane
-from scripts.transforms.loading import read_image, read_label
+from scripts.transforms.loading import LoadItemd
+from scripts.transforms.reading import read_image
 
 PADDING_CLASS = -1  # class of the boxes that fill up an element
 
@@ -176,16 +177,16 @@ def find_boxes(label: np.ndarray, *, minimum_pixels: int = 1) -> tuple[np.ndarra
     return np.array(boxes, dtype=np.int64).reshape(-1, 4), np.array(classes, dtype=np.int64)
 
 
-def add_boxes(items: Sequence[Item], label_values: Mapping[int, int], *, minimum_pixels: int = 1) -> list[Item]:
-    """Copies of the items; those with a label map and no `boxes` gain the boxes of its lesions, in the file's pixels.
+def add_boxes(items: Sequence[Item], description: Dataset, *, minimum_pixels: int = 1) -> list[Item]:
+    """Copies of the items; those with a label map and no `boxes` gain the boxes of its lesions, in the slice's pixels.
 
     Raises:
-        DatasetError: an unreadable label map, or one of a volume.
+        DatasetError: an item that training would refuse, or a label map of a volume.
     """
-    boxed = []
+    load, boxed = LoadItemd.of(description, ["image", "label"]), []
     for item in items:
         if item.get("label") and item.get("boxes") is None:
-            label = _in_slice_axes(read_label(item["label"], label_values))  # (1, X, Y[, Z])
+            label = _in_slice_axes(load(item)["label"])  # type: ignore[arg-type]  # (1, X, Y[, Z])
             if label.ndim == 4 and label.shape[3] > 1:
                 raise DatasetError(
                     f"{item['label']} is a volume of {label.shape[3]} slices; boxes are of 2D images. Leave "

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from scripts.data.cache_index import CacheIndex
 from scripts.data.contract import DatasetError, Item, image_files
+from scripts.data.pixel_files import pixel_files
 
 
 class VolumeCache:
@@ -27,7 +29,9 @@ class VolumeCache:
 
     An entry is a folder `<key>/` with `image.npy` (Z, C, S, S) float16 and `label.npy` (Z, S, S) uint8. It is made
     under another name and renamed when whole, so workers, ranks and runs can share the cache and a killed process
-    leaves no half entry. float16 keeps 11 bits of an intensity in [-1, 1] in half the disk space.
+    leaves no half entry. float16 keeps 11 bits of an intensity in [-1, 1] in half the disk space. The key covers every
+    byte that is read, see `pixel_files`; files that are as they were at an earlier start are not read for it, see
+    `CacheIndex`, whose new rows `write` of `index` keeps.
 
     Args:
         folder: where entries live; made on first use.
@@ -40,21 +44,27 @@ class VolumeCache:
     def __init__(self, folder: str | Path, preprocessing: Callable[[Item], Mapping[str, Any]]) -> None:
         self.folder = Path(folder).expanduser().absolute()
         self.preprocessing = preprocessing
-        self._recipe = json.dumps(describe(preprocessing), sort_keys=True)
+        self.index = CacheIndex(self.folder)
+        self._recipe = hashlib.sha256(json.dumps(describe(preprocessing), sort_keys=True).encode())
 
     def entry(self, item: Item) -> Path:
         """The item's cache folder, made now if it is not there yet."""
         entry = self.folder / self._key(item)
-        if not entry.is_dir():
+        if not os.path.isdir(entry):
             self._make(item, entry)
         return entry
 
     def _key(self, item: Item) -> str:
-        digest = hashlib.sha256(self._recipe.encode())
+        digest = self._recipe.copy()
         digest.update(b"synthetic" if item.get("synthetic") else b"real")
         labels = [] if item["label"] is None else [item["label"]]
-        for file in [*image_files(item), *labels]:
-            digest.update(_content_hash(file))
+        for path in [*image_files(item), *labels]:
+            files = pixel_files(path)
+            digest.update(f"{len(files)} files of {'label' if path == item['label'] else 'image'}".encode())
+            for file in files:
+                if len(files) > 1:  # names order the images of a series, and tell a header from its pixels
+                    digest.update(os.path.basename(file).encode() + b"\0")
+                digest.update(self.index.hash_file(file))
         return digest.hexdigest()[:32]
 
     def _make(self, item: Item, entry: Path) -> None:
@@ -110,21 +120,6 @@ def describe(thing: Any) -> Any:
         settings = {k: v for k, v in vars(thing).items() if k != "R" and not isinstance(v, threading.local)}
         return {"class": f"{type(thing).__module__}.{type(thing).__qualname__}", "settings": describe(settings)}
     raise TypeError(f"Cannot describe {thing!r} for the cache key; use plain settings in cached transforms.")
-
-
-def _content_hash(path: str) -> bytes:
-    """SHA-256 of a file; of a folder (a DICOM series) that of its files' names and contents."""
-    try:
-        if os.path.isdir(path):
-            files = sorted(entry.name for entry in os.scandir(path) if entry.is_file())
-            parts = [name.encode() + b"\0" + _content_hash(os.path.join(path, name)) for name in files]
-            return hashlib.sha256(b"".join(parts)).digest()
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
-    except OSError as error:
-        raise DatasetError(
-            f"Cannot read {path}: {error.strerror}. Correct its path in dataset.json or restore the file."
-        ) from None
 
 
 def _slices_first(array: Any) -> np.ndarray:

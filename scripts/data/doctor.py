@@ -37,7 +37,7 @@ def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> No
     inspections = inspect_items(dataset)
     findings = [finding for inspection in inspections for finding in inspection.findings]
     findings += check_splits(dataset, fold) + check_names(dataset, inspections, fold)
-    findings += check_sizes(inspections, image_size)
+    findings += check_sizes(inspections, image_size) + check_axes(inspections)
     print(summarise(dataset, inspections, image_size, fold), end="\n\n")
     print(format_findings(findings), end="\n\n")
     errors = sum(finding.severity == "error" for finding in findings)
@@ -121,6 +121,16 @@ def check_sizes(inspections: Iterable[Inspection], image_size: int) -> list[Find
             example = f"patient {inspection.item['patient']}: {shown_size(inspection.shape[1:3])}"
             findings.append(Finding("info", f"slices are {change} to {image_size}x{image_size}", example))
     return findings
+
+
+def check_axes(inspections: Iterable[Inspection]) -> list[Finding]:
+    """Volumes that are cut across another axis than most, and volumes that are not cut into axial slices."""
+    cut = Counter(inspection.slice_axis for inspection in inspections if inspection.slice_axis)
+    if len(cut) > 1:
+        counts = ", ".join(f"{count} {axis}" for axis, count in cut.most_common())
+        example = f"{counts}, each across its largest spacing. Prepare with --slice_axis to cut all across one"
+        return [Finding("warning", "slices across different axes", example)]
+    return [Finding("info", f"slices are {axis}", f"{count} volumes") for axis, count in cut.items() if axis != "axial"]
 
 
 def summarise(dataset: Dataset, inspections: list[Inspection], image_size: int, fold: int | None = None) -> str:

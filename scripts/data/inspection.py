@@ -9,14 +9,15 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from monai.data import MetaTensor
 from tqdm import tqdm
 
-from scripts.data.contract import Dataset, DatasetError, Item, find_box_faults, image_files
-from scripts.transforms.geometry import CanonicalOrientationd
-from scripts.transforms.loading import read_image, read_label
+from scripts.data.contract import Dataset, Item, find_box_faults, image_files
+from scripts.transforms.geometry import FOREMOST, CanonicalOrientationd, find_slice_axis
+from scripts.transforms.loading import LoadItemd
+from scripts.transforms.reading import CHANGED, PLACED
 
 RAW_RANGE = 300  # a CT picture that was windowed to 8 bits spans less, raw CT numbers more
 
@@ -32,13 +33,14 @@ class Finding:
 
 @dataclass
 class Inspection:
-    """What reading one item told: findings, and if the image could be read its shape (C, X, Y[, Z]) in LPS axes."""
+    """What reading one item told: findings, and if the image could be read its shape (C, X, Y[, Z]), (X, Y) a slice."""
 
     item: Item
     findings: list[Finding] = field(default_factory=list)
     shape: tuple[int, ...] | None = None
     labels: frozenset[int] = frozenset()
     lesion_slices: int = 0
+    slice_axis: str | None = None  # of a volume in a coordinate system, across which it is cut
 
     @property
     def slices(self) -> int:
@@ -60,45 +62,35 @@ def inspect_items(dataset: Dataset) -> list[Inspection]:
 
 
 def inspect_item(item: Item, dataset: Dataset) -> Inspection:
-    """Reads an item's files and checks what can be seen from them alone."""
+    """Reads an item's files as training does, and checks what can be seen from them alone."""
     inspection = Inspection(item)
-    image = label = None
-    try:
-        image = read_image(item["image"])
-    except DatasetError as error:
-        inspection.add("error", "image cannot be read", str(error))
-    if item["label"]:
-        try:
-            label = read_label(item["label"], dataset.label_values)
-        except DatasetError as error:
-            inspection.add("error", "label cannot be read", str(error))
-    elif item.get("boxes") is not None:
-        inspection.add("info", "boxes but no label map", shown_name(item, dataset))
-    else:
-        inspection.add("info", "no label map, left out", shown_name(item, dataset))
-    if image is not None:
-        axes = CanonicalOrientationd(["image"])({"image": image})["image"]
-        inspection.shape = tuple(axes.shape)
-        _check_channels(inspection, np.asarray(image), dataset)
-        _check_units(inspection, np.asarray(image), dataset)
-    if label is not None:
-        _check_label(inspection, np.asarray(label)[0], dataset)
+    keys = ("image", "label") if item["label"] else ("image",)
+    read = LoadItemd.of(dataset, keys).read(item, keys)
+    for check, message in read.faults:
+        inspection.add("error", check, message)
+    if not item["label"]:
+        check = "no label map, left out" if item.get("boxes") is None else "boxes but no label map"
+        inspection.add("info", check, shown_name(item, dataset))
+    if read.image is not None:
+        turned = CanonicalOrientationd("image", dataset.slice_axis)({"image": read.image})["image"]
+        inspection.shape = tuple(turned.shape)
+        _check_channels(inspection, np.asarray(read.image), dataset)
+        _check_units(inspection, np.asarray(read.image), dataset)
+        _check_grid(inspection, read.image, turned, dataset)
+    if read.label is not None:
+        _check_label(inspection, read.label, dataset)
     if inspection.shape is not None and item.get("boxes") is not None:
         _check_boxes(inspection, inspection.shape, dataset)
-    if image is not None and label is not None:
-        _check_pair(inspection, image, label, dataset)
+    if read.label is not None and not read.faults:
+        turned = CanonicalOrientationd("label", dataset.slice_axis)({"label": read.label})["label"]
+        lesion = np.asarray(turned)[0] > 0  # (X, Y[, Z])
+        inspection.lesion_slices = int(np.atleast_1d(lesion.any(axis=(0, 1))).sum())
     return inspection
 
 
 def _check_channels(inspection: Inspection, image: np.ndarray, dataset: Dataset) -> None:
-    """Number, finite values, constant and repeated channels of an image (C, X, Y[, Z])."""
+    """Constant and repeated channels of an image (C, X, Y[, Z])."""
     name = shown_name(inspection.item, dataset)
-    if len(image) != dataset.channel_count:
-        inspection.add(
-            "error", "wrong number of channels", f"{name}: {len(image)}, 'modality' names {dataset.channel_count}"
-        )
-    if not np.isfinite(image).all():
-        inspection.add("error", "NaN or infinity", f"{name}: {int((~np.isfinite(image)).sum())} pixels")
     titles = [dataset.modality[n] if n < dataset.channel_count else str(n) for n in range(len(image))]
     for title, channel in zip(titles, image, strict=True):
         if channel.min() == channel.max():
@@ -109,6 +101,21 @@ def _check_channels(inspection: Inspection, image: np.ndarray, dataset: Dataset)
     for group in equal.values():
         if len(group) > 1:
             inspection.add("warning", f"repeated channel: {' = '.join(group)}", name)
+
+
+def _check_grid(inspection: Inspection, image: MetaTensor, turned: MetaTensor, dataset: Dataset) -> None:
+    """Where a volume's slices lie, and whether their pixels are square."""
+    name = shown_name(inspection.item, dataset)
+    if image.ndim < 4 or inspection.item.get("synthetic"):
+        return
+    if not image.meta[PLACED]:
+        inspection.add("info", "no coordinate system, axes taken as they are", name)
+        return
+    inspection.slice_axis = find_slice_axis(image.affine, image.shape[1:], dataset.slice_axis)
+    x, y, _ = np.linalg.norm(np.asarray(turned.affine)[:3, :3], axis=0)
+    if max(x, y) > FOREMOST * min(x, y):
+        example = f"{name}: {x:.3g} x {y:.3g} mm; networks see them as square, so that lesions look stretched"
+        inspection.add("warning", "pixels of slices are not square", example)
 
 
 def _check_units(inspection: Inspection, image: np.ndarray, dataset: Dataset) -> None:
@@ -122,33 +129,15 @@ def _check_units(inspection: Inspection, image: np.ndarray, dataset: Dataset) ->
             inspection.add("warning", "no negative values: rescale probably not applied", example)
 
 
-def _check_label(inspection: Inspection, label: np.ndarray, dataset: Dataset) -> None:
-    """Values and lesion of a label map (X, Y[, Z])."""
+def _check_label(inspection: Inspection, label: MetaTensor, dataset: Dataset) -> None:
+    """Values and lesion of a label map (1, X, Y[, Z])."""
     name = shown_name({"image": inspection.item["label"]}, dataset)
     inspection.labels = frozenset(int(value) for value in np.unique(label))
-    unknown = sorted(value for value in inspection.labels if not 0 <= value < len(dataset.labels))
-    if unknown:
-        shown = ", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
-        inspection.add("error", "unknown label value", f"{name}: {shown}, 'labels' has 0..{len(dataset.labels) - 1}")
     if not (label > 0).any():
         inspection.add("info", "empty label map", name)
-
-
-def _check_pair(inspection: Inspection, image: Any, label: Any, dataset: Dataset) -> None:
-    """Same shape and, for volumes, same place in space; counts the slices with lesion."""
-    name = shown_name(inspection.item, dataset)
-    if image.shape[1:] != label.shape[1:]:
-        inspection.add(
-            "error",
-            "image and label differ in size",
-            f"{name}: {shown_size(image.shape[1:])}, {shown_size(label.shape[1:])}",
-        )
-        return
-    turned = CanonicalOrientationd(["image", "label"])({"image": image[:1], "label": label})
-    if image.ndim == 4 and not np.allclose(turned["image"].affine, turned["label"].affine, atol=1e-2):
-        inspection.add("warning", "image and label lie apart", f"{name}: different affine")
-    lesion = np.asarray(turned["label"])[0] > 0  # (X, Y[, Z])
-    inspection.lesion_slices = int(np.atleast_1d(lesion.any(axis=(0, 1))).sum())
+    if changed := label.meta.get(CHANGED, 0):
+        example = f"{name}: {changed} of {label.numel()} pixels"
+        inspection.add("warning", "pixels taken to the nearest label", example)
 
 
 def _check_boxes(inspection: Inspection, shape: tuple[int, ...], dataset: Dataset) -> None:

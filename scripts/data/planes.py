@@ -6,27 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import nibabel as nib
-from PIL import Image
 
 from scripts.data.contract import Item, image_files
+from scripts.transforms.geometry import find_plane
+from scripts.transforms.pictures import is_picture, read_size
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-AXES_OF_LPS = {"R": 0, "L": 0, "P": 1, "A": 1, "I": 2, "S": 2}
 
-
-def shared_plane(items: Sequence[Item], image_size: int) -> tuple[int, int] | None:
-    """Pixels (X, Y) of an axial slice, where all images have the same and it was padded to a square, never shrunk.
+def shared_plane(items: Sequence[Item], image_size: int, slice_axis: str | None = None) -> tuple[int, int] | None:
+    """Pixels (X, Y) of a slice, where all images have the same and it was padded to a square, never shrunk.
 
     Only headers are read.
 
     Args:
         items: whose images are compared, in the axes that `CanonicalOrientationd` gives them.
         image_size: side of the square that `FitInPlaned` makes, in pixels.
+        slice_axis: across which volumes are cut, see `find_slice_axis`.
 
     Returns:
         None where sizes differ, some image is larger, all are such squares already, or a format says nothing.
     """
-    planes = {_plane(image_files(item)[0]) for item in items}
+    planes = {_plane(image_files(item)[0], slice_axis) for item in items}
     plane = planes.pop() if len(planes) == 1 else None
     if plane is None or max(plane) > image_size or plane == (image_size, image_size):
         return None
@@ -38,15 +37,13 @@ def padding_before(side: int, image_size: int) -> int:
     return (image_size - side) // 2
 
 
-def _plane(file: str) -> tuple[int, int] | None:
-    if file.lower().endswith(PICTURES):
-        with Image.open(file) as picture:
-            return picture.size
+def _plane(file: str, slice_axis: str | None) -> tuple[int, int] | None:
+    if is_picture(file):
+        return read_size(file)
     if not file.endswith((".nii", ".nii.gz")):
         return None
     volume: Any = nib.load(file)
     shape = volume.shape[:3]
     if len(shape) < 3:
         return int(shape[0]), int(shape[1])
-    sides = dict(zip((AXES_OF_LPS[c] for c in nib.aff2axcodes(volume.affine)), shape, strict=True))
-    return int(sides[0]), int(sides[1])
+    return find_plane(volume.affine, shape, slice_axis)

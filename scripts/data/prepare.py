@@ -203,8 +203,7 @@ def _add_boxes(dataset: Dataset, minimum_pixels: int) -> Dataset:
     from scripts.data.boxes import add_boxes  # loads MONAI: not at --help
 
     splits = {
-        split: add_boxes(items, dataset.label_values, minimum_pixels=minimum_pixels)
-        for split, items in dataset.splits.items()
+        split: add_boxes(items, dataset, minimum_pixels=minimum_pixels) for split, items in dataset.splits.items()
     }
     return replace(dataset, splits=splits)
 

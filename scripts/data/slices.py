@@ -15,7 +15,7 @@ from monai.transforms import Randomizable
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from scripts.data.cache import VolumeCache, describe, disk_error
+from scripts.data.cache import VolumeCache, describe
 from scripts.data.contract import DatasetError, Item, patient_of, source_patient
 
 SliceRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -98,9 +98,8 @@ class SliceDataset(Dataset):
         self.epoch = 0
         cache = VolumeCache(cache_dir, preprocessing)
         self.entries = _prepare(cache, self.data)
-        self.index = [
-            (volume, int(z)) for volume, entry in enumerate(self.entries) for z in np.flatnonzero(_kept(entry, rule))
-        ]
+        kept = _find_kept(cache, self.entries, rule)
+        self.index = [(volume, z) for volume, mask in enumerate(kept) for z in np.flatnonzero(mask).tolist()]
         if not self.index:
             raise DatasetError(f"None of the {len(self.data)} images has a slice that passes {rule}. Loosen the rule.")
 
@@ -192,27 +191,23 @@ def _prepare(cache: VolumeCache, items: Sequence[Item]) -> list[Path]:
         return [cache.entry(item) for item in progress]
     finally:
         torch.set_num_threads(threads)
+        cache.index.write()
 
 
-def _kept(entry: Path, rule: SliceRule | None) -> np.ndarray:
-    """Mask (Z,) of the slices to use; remembered beside the entry's arrays."""
-    label = np.load(entry / "label.npy", mmap_mode="r")
-    if rule is None:
-        return np.ones(len(label), dtype=bool)
-    name = hashlib.sha256(json.dumps(describe(rule)).encode()).hexdigest()[:16]
-    file = entry / f"rule-{name}.npy"
-    if file.exists():
-        return np.load(file)
-    kept = np.asarray(rule(np.load(entry / "image.npy", mmap_mode="r"), label), dtype=bool)
-    temporary = file.with_name(f".{file.name}.{np.random.SeedSequence().entropy}.npy")
-    try:
-        np.save(temporary, kept)
-        temporary.replace(file)
-    except OSError as error:
-        raise disk_error(error, entry.parent, kept.nbytes) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return kept
+def _find_kept(cache: VolumeCache, entries: Sequence[Path], rule: SliceRule | None) -> list[np.ndarray]:
+    """For each entry the mask (Z,) of the slices to use; remembered in the cache's index."""
+    name = "" if rule is None else hashlib.sha256(json.dumps(describe(rule)).encode()).hexdigest()[:16]
+    masks = []
+    for entry in entries:
+        kept = cache.index.kept_slices(entry.name, name)
+        if kept is None:
+            label = np.load(entry / "label.npy", mmap_mode="r")
+            image = np.load(entry / "image.npy", mmap_mode="r")
+            kept = np.ones(len(label), dtype=bool) if rule is None else np.asarray(rule(image, label), dtype=bool)
+            cache.index.remember_slices(entry.name, name, kept)
+        masks.append(kept)
+    cache.index.write()
+    return masks
 
 
 def _row(file: Path, z: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -104,14 +104,39 @@ def real_items(dataset_dir: str | Path, split: str, *, fold: int | None = None, 
 def images_to_label(dataset_dir: str | Path, split: str, *, fold: int | None = None) -> list[Item]:
     """The images of a split, labelled or not.
 
-    Each has `image`, `name`, a file stem that no two of them share, and `synthetic`, whether a generator wrote it, in
+    Each has `image`, `name`, under which its prediction is written, and `synthetic`, whether a generator wrote it, in
     [-1, 1] already (see `ToSignedRanged`).
+
+    Raises:
+        DatasetError: whatever `select_items` refuses, or two images whose predictions would have one name.
     """
     items = select_items(read_dataset(dataset_dir), split, fold, labelled=False)
-    stems = Counter(stem(image_files(item)[0]) for item in items)
-    named = []
-    for item in items:
-        file = Path(image_files(item)[0])
-        name = stem(file) if stems[stem(file)] == 1 else f"{file.parent.name}_{stem(file)}"
-        named.append({"image": item["image"], "name": name, "synthetic": bool(item.get("synthetic"))})
-    return named
+    names = name_outputs(items)
+    return [
+        {"image": item["image"], "name": name, "synthetic": bool(item.get("synthetic"))}
+        for item, name in zip(items, names, strict=True)
+    ]
+
+
+def name_outputs(items: Sequence[Item]) -> list[str]:
+    """A name for what is written of each image: that of its first file without suffix, where all of these differ.
+
+    Else the path from the folder that holds all images, so that outputs lie in folders as images do: `a/img/0`.
+
+    Raises:
+        DatasetError: two images would have one name, such as `0.png` and `0.jpg` of one folder.
+    """
+    files = [Path(image_files(item)[0]) for item in items]
+    names = [stem(file) for file in files]
+    if len(set(names)) == len(names):
+        return names
+    root = os.path.commonpath([file.parent for file in files])
+    paths = [(file.parent.relative_to(root) / stem(file)).as_posix() for file in files]
+    first: dict[str, Path] = {}
+    for path, file in zip(paths, files, strict=True):
+        other = first.setdefault(path, file)
+        if other is not file:
+            raise DatasetError(
+                f"{other} and {file} would both be written as {path}. Rename one, or put it in a folder of its own."
+            )
+    return paths

@@ -11,6 +11,7 @@ from monai.engines import Trainer
 from monai.engines.utils import IterationEvents
 from torch import nn
 
+SINGLE_VALUE = "Expected more than 1 value per channel"  # torch's words
 Step = Callable[[Any, dict[str, Any]], dict[str, Any]]
 
 
@@ -31,6 +32,9 @@ class StepTrainer(Trainer):
         train_data_loader: batches, dictionaries of tensors.
         train_handlers: attached in this order.
         kwargs: of `monai.engines.Trainer`: device, max_epochs, postprocessing, key_metric ...
+
+    Raises:
+        ValueError: while training, a batch of one image that is too small for batch normalisation.
     """
 
     def __init__(
@@ -49,7 +53,15 @@ class StepTrainer(Trainer):
                 raise DivergedError(f"The {name} has weights that are not finite {_advise(engine)}")
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
-        scalars = self.step(engine, batchdata)
+        try:
+            scalars = self.step(engine, batchdata)
+        except ValueError as error:
+            if SINGLE_VALUE not in str(error):
+                raise
+            raise ValueError(
+                "Batch normalisation needs more than one value per channel, but the last layers see one pixel of one "
+                "image. Pass --batch_size 2 or more, or a larger --image_size_pixels."
+            ) from error
         for name, value in scalars.items():
             if not math.isfinite(value):
                 raise DivergedError(f"The training's {name} is {value} {_advise(engine)}")

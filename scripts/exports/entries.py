@@ -26,9 +26,10 @@ Boxes = list[tuple[list[int], int]]  # pairs of box (x0, y0, x1, y1) and class
 
 @dataclass(frozen=True)
 class Picture:
-    """An image that was read: `image` (C, X, Y, Z) float32 in [-1, 1], axes LPS, `label` (X, Y, Z) uint8 or None.
+    """An image that was read: `image` (C, X, Y, Z) float32 in [-1, 1], `label` (X, Y, Z) uint8 or None.
 
-    `affine` (4, 4) is NIfTI's, in mm; of a picture without patient axes pixels are 1 mm.
+    (X, Y) is a slice, see `CanonicalOrientationd`. `affine` (4, 4) is NIfTI's, in mm; of a picture without patient axes
+    pixels are 1 mm.
     """
 
     image: np.ndarray
@@ -57,13 +58,8 @@ class Entry:
         """
         keys = ["image", "label"] if self.item["label"] else ["image"]
         item: Any = self.item
-        load = LoadItemd(
-            keys,
-            channel_count=self.dataset.channel_count,
-            foreground_count=self.dataset.foreground_count,
-            label_values=self.dataset.label_values,
-        )
-        data: Any = CanonicalOrientationd(keys)(load(item))
+        data: Any = LoadItemd.of(self.dataset, keys)(item)
+        data = CanonicalOrientationd(keys, self.dataset.slice_axis)(data)
         data = ToSignedRanged("image", self.dataset.intensity_range)(data)
         plane = data["image"].ndim == 3
         arrays = {key: np.asarray(data[key])[..., None] if plane else np.asarray(data[key]) for key in keys}

@@ -59,13 +59,9 @@ def load_slice(dataset: Dataset, item: Any, z: int | None = None) -> Slice:
         DatasetError: a file is missing or does not keep the contract.
     """
     keys = ["image", "label"] if item["label"] else ["image"]
-    data: Any = LoadItemd(
-        keys,
-        channel_count=dataset.channel_count,
-        foreground_count=dataset.foreground_count,
-        label_values=dataset.label_values,
-    )(item)
-    data = ToSignedRanged("image", dataset.intensity_range)(CanonicalOrientationd(keys)(data))
+    data: Any = LoadItemd.of(dataset, keys)(item)
+    data = CanonicalOrientationd(keys, dataset.slice_axis)(data)
+    data = ToSignedRanged("image", dataset.intensity_range)(data)
     image = data["image"]
     label = data["label"] if item["label"] else MetaTensor(torch.zeros_like(image.as_tensor()[:1]))
     if image.ndim == 4:

@@ -1,41 +1,92 @@
-"""Canonical axes and one square slice size, both undone by their inverse."""
+"""Canonical axes and one square slice size, both undone by their inverses."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import InvertibleTransform, MapTransform, Orientation
+from monai.transforms import InvertibleTransform, MapTransform
 from torch.nn import functional
+
+from scripts.data.contract import SLICE_AXES
+from scripts.transforms.reading import find_codes, turn
+
+CODES = {"sagittal": "PIL", "coronal": "LIP", "axial": "LPS"}  # axes of the slice as radiologists view it, then across
+AXES = {"L": "sagittal", "R": "sagittal", "P": "coronal", "A": "coronal", "I": "axial", "S": "axial"}
+FOREMOST = 1.05  # by what factor one spacing must exceed the others for slices to lie across its axis
 
 
 class CanonicalOrientationd(MapTransform, InvertibleTransform):
-    """Turns volumes (C, X, Y, Z) to LPS axes, so that (X, Y) is an axial slice as radiologists view it.
+    """Turns volumes (C, X, Y, Z) so that (X, Y) is a slice as radiologists view it, and Z runs across the slices.
 
-    Plane images (C, X, Y) have no patient axes and pass unchanged. The inverse restores the file's axes.
+    Axes are LPS where slices are axial, LIP where coronal, PIL where sagittal; see `find_slice_axis` for which. Plane
+    images (C, X, Y) have no patient axes and pass unchanged. The inverse restores the file's axes.
+
+    Args:
+        keys: volumes and plane images.
+        slice_axis: "sagittal", "coronal" or "axial"; None: across the axis of the largest spacing.
     """
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+    def __init__(self, keys: KeysCollection, slice_axis: str | None = None, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
-        # The letters' meaning is given in full: MONAI's default differs between versions.
-        self.orientation = Orientation(axcodes="LPS", labels=(("L", "R"), ("P", "A"), ("I", "S")))
+        if slice_axis not in (*SLICE_AXES, None):
+            raise ValueError(f"slice_axis is {slice_axis!r}, expected one of {', '.join(SLICE_AXES)}, or None.")
+        self.slice_axis = slice_axis
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         turned = dict(data)
         for key in self.key_iterator(turned):
             if turned[key].ndim == 4:
-                turned[key] = self.orientation(turned[key])
+                before = turned[key]
+                axis = find_slice_axis(before.affine, before.shape[1:], self.slice_axis)
+                turned[key] = turn(before, CODES[axis])
+                self.push_transform(turned[key], extra_info={"codes": find_codes(before.affine)})
         return turned
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         restored = dict(data)
         for key in self.key_iterator(restored):
             if restored[key].ndim == 4:
-                restored[key] = self.orientation.inverse(restored[key])
+                codes = self.pop_transform(restored[key])["extra_info"]["codes"]
+                restored[key] = turn(restored[key], codes)
         return restored
+
+
+def find_slice_axis(affine: Any, shape: Sequence[int], slice_axis: str | None = None) -> str:
+    """Across which of the patient's axes a volume is cut: "sagittal", "coronal" or "axial".
+
+    Args:
+        affine: (4, 4) from voxels to RAS, in mm.
+        shape: voxels (X, Y, Z).
+        slice_axis: what the data set asks for; None: the axis whose spacing is the largest, by 5 % at least; of equal
+            ones axial. In any case a volume of a single slice is that slice.
+    """
+    spacing = np.linalg.norm(np.asarray(affine)[:3, :3], axis=0)
+    places = _name_axes(affine)
+    single = [axis for axis, side in zip(places, shape, strict=True) if side == 1]
+    if len(single) == 1:
+        return single[0]
+    if slice_axis is not None:
+        return slice_axis
+    largest = int(np.argmax(spacing))
+    others = np.delete(spacing, largest).max()
+    return places[largest] if spacing[largest] > FOREMOST * others else "axial"
+
+
+def find_plane(affine: Any, shape: Sequence[int], slice_axis: str | None = None) -> tuple[int, int]:
+    """Pixels (X, Y) of a slice of a volume, for arguments see `find_slice_axis`."""
+    sides = dict(zip(_name_axes(affine), shape, strict=True))
+    x, y = (sides[AXES[letter]] for letter in CODES[find_slice_axis(affine, shape, slice_axis)][:2])
+    return int(x), int(y)
+
+
+def _name_axes(affine: Any) -> list[str]:
+    """The patient's axis along which each axis of a volume runs."""
+    return [AXES[letter] for letter in find_codes(affine)]
 
 
 class FitInPlaned(MapTransform, InvertibleTransform):

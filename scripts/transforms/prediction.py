@@ -9,6 +9,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from scripts.data.contract import stem
+
 
 class ToLabelMapd(MapTransform):
     """Logits (K, X, Y[, Z]), one channel per foreground label, to a label map (1, X, Y[, Z]).
@@ -27,7 +29,10 @@ class ToLabelMapd(MapTransform):
 
 
 class NameOutputd(MapTransform):
-    """Tells `SaveImaged` to call the file after the item's `name`, where it has one (names of images may repeat)."""
+    """Tells `SaveImaged` to call the file after the item's `name`, else after its image.
+
+    A name may have folders, `a/img/0`: `SaveImaged(data_root_dir=".")` makes them in its output folder.
+    """
 
     def __init__(self, keys: KeysCollection = "pred", allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -35,8 +40,9 @@ class NameOutputd(MapTransform):
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         named = dict(data)
         for key in self.key_iterator(named):
-            if "name" in named:
-                named[key].meta["filename_or_obj"] = f"{named['name']}.nii.gz"
+            meta = named[key].meta
+            name = named["name"] if "name" in named else stem(str(meta.get("filename_or_obj", "image")))
+            meta["filename_or_obj"] = f"{name}.nii.gz"
         return named
 
 

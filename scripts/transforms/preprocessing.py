@@ -41,13 +41,8 @@ def slice_preprocessing(
     keys = ["image"] if label is None else ["image", "label"]
     moved = ["image", "label"] if label == "fitted" else ["image"]
     steps: list[Transform] = [
-        LoadItemd(
-            keys,
-            channel_count=description.channel_count,
-            foreground_count=description.foreground_count,
-            label_values=description.label_values,
-        ),
-        CanonicalOrientationd(moved),
+        LoadItemd.of(description, keys),
+        CanonicalOrientationd(moved, description.slice_axis),
         ToSignedRanged("image", description.intensity_range),
     ]
     if strip_skull:

@@ -15,7 +15,7 @@ from monai.transforms import Compose, EnsureTyped, Randomizable
 from PIL import Image
 
 from scripts.data.boxes import BoxedSlices, add_boxes, draw_boxes, find_boxes, fit_boxes, restore_boxes
-from scripts.data.contract import DatasetError
+from scripts.data.contract import Dataset, DatasetError
 from scripts.networks.pggan import PGGANGenerator
 from scripts.transforms.geometry import CanonicalOrientationd, FitInPlaned
 from scripts.transforms.loading import LoadItemd
@@ -226,11 +226,12 @@ def test_boxes_of_a_volume_are_refused(tmp_path: Path) -> None:
 
 def test_label_maps_become_boxes_of_items(tmp_path: Path) -> None:
     plain = write_item(tmp_path, two_lesions())
-    first, second = add_boxes([plain, {**plain, "boxes": [], "box_classes": []}], {})
+    description = Dataset(tmp_path, "test", ["image"], ["background", "a", "b", "c"])
+    first, second = add_boxes([plain, {**plain, "boxes": [], "box_classes": []}], description)
     assert (first["boxes"], first["box_classes"]) == ([[2, 3, 7, 6], [10, 12, 11, 13]], [0, 2])
     assert second["boxes"] == []  # what somebody has written is kept
     with pytest.raises(DatasetError, match="is a volume of 2 slices; boxes are of 2D images"):
-        add_boxes([write_item(tmp_path, np.zeros((4, 4, 2)), "volume")], {})
+        add_boxes([write_item(tmp_path, np.zeros((4, 4, 2)), "volume")], description)
 
 
 def test_drawn_boxes_by_hand() -> None:

@@ -75,7 +75,7 @@ def test_all_errors_are_listed_before_the_exit(tmp_path: Path, capsys: pytest.Ca
     for expected in (
         "unknown label value 6",
         "image cannot be read 2",
-        "image and label differ in size 1",
+        "label does not lie on its image 1",
         "patient in two splits 1 A4: test, training",
         "class with no sample 1 B",
     ):

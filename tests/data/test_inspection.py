@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -84,28 +85,28 @@ def test_a_pixel_that_is_no_number_is_found(item: Item, tmp_path: Path, value: f
     change(item["image"][0], poke(value))
     found = inspect(item, tmp_path)
     assert checks(found) == [("error", "NaN or infinity")]
-    assert found.findings[0].example.endswith("1 pixels")
+    assert "0.nii.gz holds NaN or infinity in 1 pixels." in found.findings[0].example
 
 
 def test_a_label_that_is_no_label_is_found(item: Item, tmp_path: Path) -> None:
     change(item["label"], poke(7))
     found = inspect(item, tmp_path)
     assert checks(found) == [("error", "unknown label value")]
-    assert found.findings[0].example == "label.nii.gz: 7, 'labels' has 0..1"
+    assert "label.nii.gz holds the label 7, expected 0..1." in found.findings[0].example
 
 
 def test_sizes_that_differ_are_found(item: Item, tmp_path: Path) -> None:
     change(item["label"], lambda label: label[:, :-1])
     found = inspect(item, tmp_path)
-    assert checks(found) == [("error", "image and label differ in size")]
-    assert found.findings[0].example.endswith("32x32x5, 32x31x5")
+    assert checks(found) == [("error", "label does not lie on its image")]
+    assert "label.nii.gz is 32 x 31 x 5 but its image" in found.findings[0].example
 
 
 def test_a_label_elsewhere_in_space_is_found(item: Item, tmp_path: Path) -> None:
     shifted = np.eye(4)
     shifted[0, 3] = 2
     write_volume(Path(item["label"]), np.asarray(nib.load(item["label"]).dataobj), shifted)
-    assert checks(inspect(item, tmp_path)) == [("warning", "image and label lie apart")]
+    assert checks(inspect(item, tmp_path)) == [("error", "label does not lie on its image")]
 
 
 def test_a_label_with_its_axes_the_other_way_round_lies_in_place(item: Item, tmp_path: Path) -> None:
@@ -193,3 +194,27 @@ def test_boxes_stand_for_a_label_map(item: Item, tmp_path: Path) -> None:
     found = inspect({**item, "label": None, "boxes": [[1, 2, 3, 4]], "box_classes": [0]}, tmp_path)
     assert checks(found) == [("info", "boxes but no label map")]
     assert (found.labels, found.lesion_slices) == ({1}, 1)
+
+
+def test_a_header_that_gives_no_place_is_one_finding(item: Item, tmp_path: Path) -> None:
+    raw = bytearray(gzip.decompress(Path(item["image"][1]).read_bytes()))
+    raw[280:328] = bytes(48)  # the sform
+    Path(item["image"][1]).write_bytes(gzip.compress(bytes(raw)))
+    found = inspect(item, tmp_path)
+    assert checks(found) == [("error", "image cannot be read")]
+    assert "1.nii.gz: the affine in its header gives voxels no size or place" in found.findings[0].example
+
+
+def test_pixels_that_are_not_square_are_said(item: Item, tmp_path: Path) -> None:
+    for file in [*item["image"], item["label"]]:
+        write_volume(Path(file), np.asarray(nib.load(file).dataobj), np.diag([1.0, 2, 5, 1]))
+    found = inspect(item, tmp_path)
+    assert checks(found) == [("warning", "pixels of slices are not square")]
+    assert "1 x 2 mm" in found.findings[0].example
+
+
+def test_sagittal_volumes_are_counted_in_sagittal_slices(item: Item, tmp_path: Path) -> None:
+    for file in [*item["image"], item["label"]]:
+        write_volume(Path(file), np.asarray(nib.load(file).dataobj), np.diag([4.0, 1, 1, 1]))
+    found = inspect(item, tmp_path)
+    assert (found.slice_axis, found.shape, found.lesion_slices) == ("sagittal", (2, 32, 5, 32), 3)

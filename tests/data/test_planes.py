@@ -7,7 +7,7 @@ from PIL import Image
 
 from scripts.data.planes import padding_before, shared_plane
 from scripts.transforms.geometry import CanonicalOrientationd, FitInPlaned
-from scripts.transforms.loading import read_image
+from scripts.transforms.reading import read_image
 
 
 def write_volume(folder, name, shape, affine):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 import numpy as np
@@ -103,15 +102,14 @@ def test_a_share_counts_pixels_strictly():
     assert BrightRule(share=0.15)(image, image[:, 0]).tolist() == [False, True]
 
 
-def test_a_full_disk_while_the_choice_is_remembered(items, tmp_path, monkeypatch):
-    slices(items, tmp_path)
+def test_a_choice_is_made_once(items, tmp_path, monkeypatch):
+    chosen = slices(items, tmp_path, rule=LesionRule()).index
 
-    def full(file, array):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def refuse(*arguments, **options):
+        raise AssertionError("an entry was read")
 
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(DatasetError, match=r"disk of the cache .* is full"):
-        slices(items, tmp_path, rule=LesionRule())
+    monkeypatch.setattr(np, "load", refuse)
+    assert slices(items, tmp_path, rule=LesionRule()).index == chosen
 
 
 def noisy(items, tmp_path, **options) -> SliceDataset:

@@ -160,7 +160,7 @@ def test_images_of_one_name_in_different_folders_get_names_of_their_own(tmp_path
     items = [{"image": f"case{n}/flair.nii.gz", "patient": f"p{n}"} for n in (1, 2)] + [{"image": "other.png"}]
     dataset = {"modality": {"0": "a"}, "labels": {"0": "background"}, "training": [], "test": items}
     (tmp_path / "dataset.json").write_text(json.dumps(dataset))
-    assert [item["name"] for item in images_to_label(tmp_path, "test")] == ["case1_flair", "case2_flair", "other"]
+    assert [item["name"] for item in images_to_label(tmp_path, "test")] == ["case1/flair", "case2/flair", "other"]
 
 
 def test_a_fraction_takes_some_patients_and_synthetic_images_from_these_only(real, tmp_path):
@@ -193,3 +193,11 @@ def test_a_synthetic_set_with_boxes_is_refused_where_label_maps_are_needed(real,
     with pytest.raises(DatasetError, match=r"has boxes in place of label maps\. Train a detector on it"):
         training_items(real, synthetic_dir=folder)
     assert patients(training_items(real, synthetic_dir=folder, boxed=True)) == ["p0", "p1", "p2", "made"]
+
+
+def test_two_predictions_of_one_name_are_refused(tmp_path):
+    items = [{"image": name, "patient": name} for name in ("a/0.png", "a/0.jpg", "b/0.png")]
+    dataset = {"modality": {"0": "a"}, "labels": {"0": "background"}, "training": [], "test": items}
+    (tmp_path / "dataset.json").write_text(json.dumps(dataset))
+    with pytest.raises(DatasetError, match=r"a/0\.png and .*a/0\.jpg would both be written as a/0\. Rename one"):
+        images_to_label(tmp_path, "test")

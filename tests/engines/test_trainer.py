@@ -92,3 +92,14 @@ def test_a_training_that_diverges_at_once_exports_nothing(tmp_path):
             train_handlers=[ExportWeights(network, tmp_path / "model.pt", Knowledge([]))],
         ).run()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_too_small_for_batch_normalisation_is_one_line():
+    def step(engine, batch):
+        torch.nn.BatchNorm2d(2)(batch)
+        return {"loss": 0.0}
+
+    batches = [torch.zeros(1, 2, 1, 1)]
+    trainer = StepTrainer(step=step, train_data_loader=batches, device=torch.device("cpu"), max_epochs=1)
+    with pytest.raises(ValueError, match="Pass --batch_size 2 or more, or a larger --image_size_pixels"):
+        trainer.run()

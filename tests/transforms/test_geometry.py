@@ -7,7 +7,7 @@ import torch
 from monai.data import MetaTensor, decollate_batch, list_data_collate
 from monai.transforms import Compose, Invertd, LoadImaged
 
-from scripts.transforms.geometry import CanonicalOrientationd, FitInPlaned
+from scripts.transforms.geometry import CanonicalOrientationd, FitInPlaned, find_plane, find_slice_axis
 
 
 @pytest.mark.realdata
@@ -109,3 +109,43 @@ def test_without_nearest_interpolation_an_image_is_interpolated_linearly():
 def test_wrong_size():
     with pytest.raises(ValueError, match="image_size is 0, expected a positive number"):
         FitInPlaned("image", 0)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "shape", "asked", "axis"),
+    [
+        ((1, 1, 5), (9, 9, 9), None, "axial"),
+        ((4, 0.8, 0.8), (9, 9, 9), None, "sagittal"),
+        ((1, 3, 1), (9, 9, 9), None, "coronal"),
+        ((1, 1, 1), (9, 9, 9), None, "axial"),
+        ((0.7, 0.7, 0.6), (9, 9, 9), None, "axial"),  # two equally large: nobody acquired slices across either
+        ((1.02, 1, 1), (9, 9, 9), None, "axial"),  # rounding
+        ((4, 0.8, 0.8), (9, 9, 9), "coronal", "coronal"),
+        ((1, 1, 1), (9, 1, 9), "sagittal", "coronal"),  # a volume of one slice is that slice
+    ],
+)
+def test_slices_lie_across_the_largest_spacing(spacing, shape, asked, axis):
+    assert find_slice_axis(np.diag([*spacing, 1.0]), shape, asked) == axis
+
+
+@pytest.mark.parametrize(("slice_axis", "plane"), [("sagittal", (3, 4)), ("coronal", (2, 4)), ("axial", (2, 3))])
+def test_another_slice_axis_by_hand_and_its_inverse_on_an_oblique_grid(slice_axis, plane):
+    array = torch.arange(24.0).reshape(1, 2, 3, 4)
+    affine = torch.tensor(nib.affines.from_matvec(nib.eulerangles.euler2mat(0.2, 0.1, -0.3), [1, 2, 3]))
+    turn = CanonicalOrientationd("image", slice_axis)
+    turned = turn({"image": MetaTensor(array, affine=affine)})
+    assert tuple(turned["image"].shape[1:3]) == plane == find_plane(affine, (2, 3, 4), slice_axis)
+    restored = turn.inverse(turned)["image"]
+    assert torch.equal(torch.Tensor(restored), array)
+    torch.testing.assert_close(restored.affine, affine)
+
+
+def test_a_sagittal_slice_shows_the_front_on_the_left_and_the_head_up():
+    array = torch.arange(24.0).reshape(1, 2, 3, 4)  # axes to the right, front and head
+    turned = CanonicalOrientationd("image", "sagittal")({"image": MetaTensor(array, affine=torch.eye(4))})["image"]
+    assert torch.equal(torch.Tensor(turned)[0, ..., 0], array[0, 1].flip(0, 1))  # the rightmost first, x to the back
+
+
+def test_an_unknown_slice_axis():
+    with pytest.raises(ValueError, match="slice_axis is 'z', expected one of sagittal, coronal, axial"):
+        CanonicalOrientationd("image", "z")

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from scripts.data.contract import DatasetError, Item
 from scripts.data.layouts.options import parse_label_values, parse_names, parse_range
 from scripts.transforms.loading import read_image, read_label
+from scripts.transforms.pictures import is_picture
 
 RGB = ["red", "green", "blue"]
 MOST_LABELS = 32  # more values than this are a picture or an interpolated map, not labels
@@ -40,7 +41,7 @@ def complete_description(
 def find_modality(item: Item) -> list[str]:
     """Names of the channels of an item: red, green, blue for a colour picture, else channel_0, channel_1 ..."""
     count = read_image(item["image"]).shape[0]
-    if count == 3 and isinstance(item["image"], str):
+    if count == 3 and isinstance(item["image"], str) and is_picture(item["image"]):
         return RGB
     return ["image"] if count == 1 else [f"channel_{n}" for n in range(count)]
 
