@@ -15,6 +15,7 @@ from monai.data import ITKReader, MetaTensor
 from monai.transforms import LoadImage, MapTransform
 
 from scripts.data.contract import DatasetError, show_colour
+from scripts.transforms.layers import check_layers
 
 # Where pydicom is installed, MONAI says twice at every `LoadImage` that NVIDIA's decoder is not; nothing here needs it.
 logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
@@ -102,6 +103,7 @@ def read_label(path: str, label_values: Mapping[int, int] | None = None) -> Meta
         DatasetError: unreadable, several channels but no picture, NaN, a value that is no whole number, or a colour
             that is not listed.
     """
+    check_layers(path)
     label = read_image(path, "label")
     if label.ndim == 3 and label.shape[0] in (3, 4):
         label = _read_colours(label, path, label_values or {})

@@ -24,8 +24,8 @@ def read_coco(source: Path, *, output: Path, label_maps: bool = False, modality:
     """JSON files in the folder, in `annotations`, or one folder below; images by their `file_name`.
 
     A `bbox` is x, y, width, height in pixels. Box classes are the categories in the order of their ids, without
-    an unused `background`. Files whose name or folder says train, val (or valid) and test stay the split, and their images are
-    looked for in folders of that split first. An image without annotation has no lesion.
+    an unused `background`. Files whose name or folder says train, val (or valid) and test stay the split, and their
+    images are looked for in folders of that split first. An image without annotation has no lesion.
 
     Args:
         source: the folder; image files lie in it, in `images`, beside the JSON file, or one folder below these.

@@ -111,8 +111,8 @@ def _check_patients(source: Path, rows: Sequence[Row]) -> None:
     blank = [line for (line, _), patient in zip(rows, patients, strict=True) if patient is None]
     if 0 < len(blank) < len(rows):
         raise DatasetError(
-            f"{source}, row {blank[0]}: the patient is blank, as in {len(blank)} of {len(rows)} rows. Fill it in, with a new "
-            "name for an image of a patient of its own, or remove the column to have all patients guessed."
+            f"{source}, row {blank[0]}: the patient is blank, as in {len(blank)} of {len(rows)} rows. Fill it in, with a "
+            "new name for an image of a patient of its own, or remove the column to have all patients guessed."
         )
 
 

@@ -123,8 +123,8 @@ def _read_types(source: Path) -> list[str]:
     named = {file: names for file, names in found.items() if names}
     if not named:
         raise DatasetError(
-            f"{source} has no classes.txt, *.names or YAML file that names the classes. Write classes.txt with one name "
-            "per line in the order of the class numbers, or pass --labels background,metastasis."
+            f"{source} has no classes.txt, *.names or YAML file that names the classes. Write classes.txt with one "
+            "name per line in the order of the class numbers, or pass --labels background,metastasis."
         )
     first = next(iter(named))
     for file, names in named.items():
