@@ -48,7 +48,9 @@ def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> No
     inspections = inspect_items(dataset)
     findings = [finding for inspection in inspections for finding in inspection.findings]
     findings += check_splits(dataset, fold) + check_names(dataset, inspections, fold)
-    findings += check_patients(dataset) + check_same(dataset, inspections) + check_values(dataset, inspections, fold)
+    findings += (
+        check_patients(dataset) + check_same(dataset, inspections, fold) + check_values(dataset, inspections, fold)
+    )
     findings += check_sizes(inspections, image_size)
     print(summarise(dataset, inspections, image_size, fold), end="\n\n")
     print(format_findings(findings), end="\n\n")
@@ -132,24 +134,25 @@ def check_patients(dataset: Dataset) -> list[Finding]:
     return findings
 
 
-def check_same(dataset: Dataset, inspections: Sequence[Inspection]) -> list[Finding]:
-    """Pictures that are equal, or nearly, under two patients or in two splits; equal ones of one patient are told."""
-    home = {id(item): split for split in SPLITS for item in dataset.splits[split]}
+def check_same(dataset: Dataset, inspections: Sequence[Inspection], fold: int | None = None) -> list[Finding]:
+    """Pictures that are equal, or nearly, in two splits of the lists or a fold, or under two patients."""
+    listed = {id(item): split for split in SPLITS for item in dataset.splits[split]}
+    homes = [listed, *(_find_homes(dataset, view) for view in _views(dataset, fold))]
     findings = []
     for pair in find_same([inspection.likeness for inspection in inspections]):
         first, second = inspections[pair.first].item, inspections[pair.second].item
         if image_files(first) == image_files(second):
             continue  # check_splits has told
-        shown = [
-            f"{shown_name(item, dataset)} ({home[id(item)]}, patient {item['patient']})" for item in (first, second)
-        ]
+        shown = " and ".join(f"{shown_name(item, dataset)}, patient {item['patient']}" for item in (first, second))
         what = "equal pixels" if pair.exact else "nearly equal pixels"
-        if first["patient"] != second["patient"]:
-            findings.append(Finding("error", f"{what} under two patients", " and ".join(shown)))
-        elif home[id(first)] != home[id(second)]:
-            findings.append(Finding("error", f"{what} in two splits", " and ".join(shown)))
+        places = [(home.get(id(first)), home.get(id(second))) for home in homes]
+        splits = next((f" ({one}, {other})" for one, other in places if one and other and one != other), "")
+        if splits:
+            findings.append(Finding("error", f"{what} in two splits", shown + splits))
+        elif first["patient"] != second["patient"]:
+            findings.append(Finding("warning", f"{what} under two patients", shown))
         elif pair.exact:
-            findings.append(Finding("info", f"{what} in two files of a patient", " and ".join(shown)))
+            findings.append(Finding("info", f"{what} in two files of a patient", shown))
     return findings
 
 
@@ -236,6 +239,11 @@ def format_findings(findings: list[Finding]) -> str:
         f"{severity:<{widths[0]}}  {check:<{widths[1]}}  {count:>{widths[2]}}  {example}"
         for severity, check, count, example in rows
     )
+
+
+def _find_homes(dataset: Dataset, fold: int | None) -> dict[int, str]:
+    """The split of each item that a training of this fold would use, by the item's `id`."""
+    return {id(item): split for split in SPLITS for item in _items_of(dataset, split, fold)}
 
 
 def _items_of(dataset: Dataset, split: str, fold: int | None) -> list[Item]:

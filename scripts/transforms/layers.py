@@ -17,6 +17,6 @@ def check_layers(file: str) -> None:
     dimension = re.search(r"^dimension:\s*(\d+)", header, re.MULTILINE)
     if dimension and int(dimension[1]) > 3:
         raise DatasetError(
-            f"{file} has several layers (channels) of segments that overlap, expected one label map. Export the segments "
-            "from 3D Slicer to a labelmap, or to one file each: label_0, label_1 ... of layout table."
+            f"{file} has several layers (channels) of segments that overlap, expected one label map. Export a labelmap "
+            "from 3D Slicer, or one file per segment: label_0, label_1 ... of layout table."
         )

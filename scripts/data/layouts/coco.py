@@ -20,7 +20,7 @@ KEYS = ("images", "annotations", "categories")
 Annotations = list[dict[str, Any]]
 
 
-def read_coco(source: Path, *, output: Path, label_maps: bool = False, modality: Any = None) -> Dataset:
+def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = False, modality: Any = None) -> Dataset:
     """JSON files in the folder, in `annotations`, or one folder below; images by their `file_name`.
 
     A `bbox` is x, y, width, height in pixels. Box classes are the categories in the order of their ids, without
@@ -29,7 +29,7 @@ def read_coco(source: Path, *, output: Path, label_maps: bool = False, modality:
 
     Args:
         source: the folder; image files lie in it, in `images`, beside the JSON file, or one folder below these.
-        output: the folder of dataset.json.
+        output: the folder of dataset.json, by default the source.
         label_maps: writes the `segmentation` of the annotations, polygons or run lengths, as label maps to `output`;
             where lesions overlap the later one counts. Without it only boxes are read, and a line says so.
         modality: names of the channels; by default those of the first image.
@@ -57,7 +57,7 @@ def read_coco(source: Path, *, output: Path, label_maps: bool = False, modality:
         types = found
         if label_maps:
             for item, annotations in zip(listed, outlines, strict=True):
-                item["label"] = _write_outlines(file, source, output, item, annotations, sorted(found))
+                item["label"] = _write_outlines(file, source, output or source, item, annotations, sorted(found))
         outlined += sum(bool(annotation.get("segmentation")) for found_here in outlines for annotation in found_here)
         splits[_find_split(file.relative_to(source))] += listed
     _check_listed_once(source, splits)

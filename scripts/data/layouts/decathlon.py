@@ -14,7 +14,7 @@ from scripts.data.layouts.label_maps import merge_label_files
 def read_decathlon(
     source: Path,
     *,
-    output: Path,
+    output: Path | None = None,
     threshold_masks: bool = False,
     labels: Any = None,
     label_values: Any = None,
@@ -27,7 +27,7 @@ def read_decathlon(
 
     Args:
         source: the folder.
-        output: the folder of dataset.json; label maps go there where an item's `label` lists several files.
+        output: the folder of dataset.json, by default the source; label maps go there where an item's `label` lists several files.
         threshold_masks: reads lossy masks.
         labels: names of the labels, background first, where there is no dataset.json; else found in the files.
         label_values: value:label pairs, likewise.
@@ -41,7 +41,7 @@ def read_decathlon(
         if any(option is not None for option in options.values()):
             raise DatasetError(f"{source / 'dataset.json'} gives {', '.join(options)}. Change them there.")
         dataset = read_dataset(source, unfinished=True)
-        merge_label_files(dataset.items, source, output, threshold_masks=threshold_masks)
+        merge_label_files(dataset.items, source, output or source, threshold_masks=threshold_masks)
     else:
         dataset = _read_pair(source, {**options, "threshold_masks": threshold_masks})
     splits: dict[str, list[Item]] = {"training": [], "validation": [], "test": []}

@@ -26,7 +26,7 @@ def read_patient_folders(
     labels: Any = None,
     label_values: Any = None,
     threshold_masks: bool = False,
-    output: Path,
+    output: Path | None = None,
 ) -> Dataset:
     """One item per folder of the source, which is the patient; its files may lie at any depth.
 
@@ -46,7 +46,7 @@ def read_patient_folders(
         labels: names of the labels, background first; by default found in the files, as in `table`.
         label_values: value in the file and label pairs, such as 255:1; by default found together with the labels.
         threshold_masks: reads lossy masks.
-        output: the folder of dataset.json.
+        output: the folder of dataset.json, by default the source.
 
     Raises:
         DatasetError: no folder, a folder without an image or with two that match, a patient without row or with two
@@ -76,7 +76,7 @@ def read_patient_folders(
         items = leave_out_unclassed(items, str(class_column), f"Fill in that column of {metadata}.")
     for item in items:
         item["case"] = item.pop("patient")
-    merge_label_files(items, source, output, threshold_masks=threshold_masks)
+    merge_label_files(items, source, output or source, threshold_masks=threshold_masks)
     if len(masks) > 1 and labels is None:
         labels = ["background", *masks]
     found = complete_description(

@@ -25,7 +25,7 @@ Row = tuple[int, dict[str, str]]
 def read_table(
     source: Path,
     *,
-    output: Path,
+    output: Path | None = None,
     threshold_masks: bool = False,
     labels: Any = None,
     label_values: Any = None,
@@ -41,7 +41,7 @@ def read_table(
 
     Args:
         source: the CSV file, in UTF-8.
-        output: the folder of dataset.json; merged label maps go there.
+        output: the folder of dataset.json, by default the source; merged label maps go there.
         threshold_masks: reads lossy masks.
         labels: names of the labels, background first; by default background, label_1 ... as the files have values.
         label_values: value in the file:label pairs, such as 255:1,128:2; by default found together with the labels.
@@ -68,7 +68,7 @@ def read_table(
     items = [item for listed in splits.values() for item in listed]
     for item, name in zip(items, clean_patients([item["class"] for item in items]), strict=True):
         item["class"] = name
-    merge_label_files(items, source.parent, output, threshold_masks=threshold_masks)
+    merge_label_files(items, source.parent, output or source.parent, threshold_masks=threshold_masks)
     found = complete_description(
         items,
         labels=["background", *_names(masks)] if labels is None and _are_named(masks) else labels,
@@ -111,8 +111,8 @@ def _check_patients(source: Path, rows: Sequence[Row]) -> None:
     blank = [line for (line, _), patient in zip(rows, patients, strict=True) if patient is None]
     if 0 < len(blank) < len(rows):
         raise DatasetError(
-            f"{source}, row {blank[0]}: the patient is blank, as in {len(blank)} of {len(rows)} rows. Fill it in, with a "
-            "new name for an image of a patient of its own, or remove the column to have all patients guessed."
+            f"{source}, row {blank[0]}: blank patient, as in {len(blank)} of {len(rows)} rows. Fill it in, or remove "
+            "the column to have all patients guessed."
         )
 
 

@@ -18,7 +18,7 @@ Lesion = tuple[list[int], int, list[float]]  # box in pixels, class, and the cor
 def read_yolo(
     source: Path,
     *,
-    output: Path,
+    output: Path | None = None,
     labels: Any = None,
     label_maps: bool = False,
     modality: Any = None,
@@ -33,7 +33,7 @@ def read_yolo(
     Args:
         source: the folder.
         labels: names, background first, where no file gives them.
-        output: the folder of dataset.json.
+        output: the folder of dataset.json, by default the source.
         label_maps: reads lines `class x y x y x y ...`, the corners of an outline, and writes them as label maps to
             `output`; their boxes are those around the corners.
         modality: names of the channels; by default those of the first image.
@@ -45,7 +45,7 @@ def read_yolo(
     types = parse_types(labels) if labels is not None else _read_types(source)
     lesions = [name for name in types if not is_background(name)]
     images = [file for file in find_files(source, "**/*") if file.name.lower().endswith(IMAGE_SUFFIXES)]
-    images = [file for file in images if file.parent != output / FOLDER]
+    images = [file for file in images if file.parent != (output or source) / FOLDER]
     if not images:
         raise DatasetError(f"{source} has no images. Name the folder that holds images and text files.")
     splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
@@ -60,7 +60,7 @@ def read_yolo(
             labelled = np.zeros(read_plane(image), np.uint8)
             for _, kind, corners in found:
                 labelled[fill_polygon(corners, labelled.shape)] = lesions.index(types[kind]) + 1
-            item["label"] = str(write_label_map(output, case_name(item, source), labelled))
+            item["label"] = str(write_label_map(output or source, case_name(item, source), labelled))
         split = next((SPLIT_NAMES[part.lower()] for part in parts[:-1] if part.lower() in SPLIT_NAMES), "training")
         splits[split].append(item)
     for text in find_files(source, "**/labels/**/*.txt"):
