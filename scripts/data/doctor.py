@@ -171,7 +171,8 @@ def check_values(dataset: Dataset, inspections: Sequence[Inspection], fold: int 
             trained = [place[id(item)] for item in select_items(dataset, "training", view, boxed=True)]
         except (DatasetError, KeyError):
             continue  # check_splits has told
-        if trained and not any(inspection.labels - {0} for inspection in trained):
+        unread = any(found.check == "label cannot be read" for inspection in trained for found in inspection.findings)
+        if trained and not unread and not any(inspection.labels - {0} for inspection in trained):
             where = "the lists of dataset.json" if view is None else f"fold {view}"
             findings.append(Finding("error", "no lesion in training", f"{len(trained)} empty label maps: {where}"))
     return findings

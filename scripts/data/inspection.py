@@ -138,10 +138,11 @@ def _check_units(inspection: Inspection, image: np.ndarray, dataset: Dataset) ->
             continue
         if image.ndim == 4 and is_ct(title) and low >= 0 and high - low > RAW_RANGE:
             inspection.add("warning", "no negative values: rescale probably not applied", example)
+            continue
         bottom, top = dataset.intensity_range
         seen = float(np.clip(high, bottom, top)) - float(np.clip(low, bottom, top))
-        saturated = float((channel >= top).mean())
-        if low < high and (seen < SHADES * (top - bottom) or (high > top and saturated > 0.5)):
+        far_above = float(np.median(channel)) > top + (top - bottom)
+        if low < high and (far_above or seen < SHADES * (top - bottom)):
             inspection.add("warning", BEYOND, f"{example}, intensity_range is {bottom:g} to {top:g}")
 
 

@@ -27,7 +27,7 @@ def read_decathlon(
 
     Args:
         source: the folder.
-        output: the folder of dataset.json, by default the source; label maps go there where an item's `label` lists several files.
+        output: the folder of dataset.json, by default the source; label maps go there where an item lists several.
         threshold_masks: reads lossy masks.
         labels: names of the labels, background first, where there is no dataset.json; else found in the files.
         label_values: value:label pairs, likewise.

@@ -40,7 +40,8 @@ def test_names_of_splits_are_kept(tmp_path: Path, files: str, images: str) -> No
     for split in ("train", "val", "test"):
         write(tmp_path, files.format(split), images.format(split))
     splits = read_coco(tmp_path).splits
-    assert [splits[split][0]["patient"] for split in ("training", "validation", "test")] == ["train", "val", "test"]
+    found = [Path(splits[split][0]["image"]).stem for split in ("training", "validation", "test")]
+    assert found == ["train", "val", "test"]
     assert splits["test"][0]["boxes"] == [[1, 2, 4, 6]]
 
 

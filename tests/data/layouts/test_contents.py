@@ -42,9 +42,7 @@ def test_a_picture_is_no_label_map(tmp_path: Path) -> None:
 
 def test_a_mapping_to_a_label_there_is_not_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"maps to \[2\], expected labels 0..1"):
-        complete_description(
-            make_labels(tmp_path, [0, 1]), labels="a,b", label_values="255:2", modality="CT", intensity_range=None
-        )
+        complete_description(make_labels(tmp_path, [0, 1]), labels="a,b", label_values="255:2", modality="CT")
 
 
 def test_channels_of_a_grey_picture_and_of_several_files(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_channels_and_labels_are_paired(tmp_path: Path) -> None:
     first, second = dataset.splits["training"]
     assert [Path(file).name for file in first["image"]] == ["la_003_0000.nii.gz", "la_003_0001.nii.gz"]
     assert Path(second["label"]).name == "la_004.nii.gz"
-    assert (second["patient"], dataset.labels) == ("la_004", ["background", "oedema", "core"])
+    assert (second["case"], dataset.labels) == ("la_004", ["background", "oedema", "core"])
 
 
 def test_the_first_version_names_things_the_other_way(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_folders_become_items_with_the_table_s_classes(tmp_path: Path) -> None:
     names = "I:LGG,II:LGG,III:HGG,IV:HGG"
     dataset = read_patient_folders(source, **OPTIONS, **TABLE, metadata=table, class_names=names)
     items = dataset.splits["training"]
-    assert [(item["patient"], item["class"]) for item in items] == [
+    assert [(item["case"], item["class"]) for item in items] == [
         ("HF1001", "HGG"),
         ("HF1002", "HGG"),
         ("HF1003", "LGG"),
@@ -69,7 +69,7 @@ def test_a_folder_without_mask_is_unlabelled(tmp_path: Path) -> None:
 def test_a_patient_with_a_blank_class_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = write_table(tmp_path, "Sample,Grade\na,II\nb,\n")
     dataset = read_patient_folders(make_folder(tmp_path, "a", "b"), **OPTIONS, **TABLE, metadata=table)
-    assert [item["patient"] for item in dataset.splits["training"]] == ["a"]
+    assert [item["case"] for item in dataset.splits["training"]] == ["a"]
     assert caplog.messages == ["Left out for want of a Grade: b."]
 
 

@@ -78,13 +78,14 @@ def test_an_image_may_be_the_folder_of_a_dicom_series(
         nib.save(nib.Nifti1Image(label, affine), tmp_path / f"label_{n}.nii.gz")
         rows.append(f"1.2.{n},label_{n}.nii.gz")
     (tmp_path / "table.csv").write_text("\n".join(rows))
-    prepare("table", str(tmp_path / "table.csv"), modality="CT", intensity_range="0,80")
+    prepare("table", str(tmp_path / "table.csv"), modality="CT", intensity_range="-1024,3000")
     items = read_dataset(tmp_path).items
     assert sorted(item["patient"] for item in items) == [f"1.2.{n}" for n in range(6)]
     capsys.readouterr()
     doctor(str(tmp_path), image_size=32)
     printed = capsys.readouterr().out
     assert "No findings." in printed
+    assert "Patients were guessed from the names of files: 1.2.0 (1.2.0), 1.2.1 (1.2.1), 1.2.2 (1.2.2)." in printed
     assert printed.count("  18") >= 1  # slices of all six series
 
 
@@ -97,7 +98,7 @@ def test_an_image_may_be_the_folder_of_a_dicom_series(
         ("image,label\na.png;b.png,m.png\na.png,m.png\n", "row 3: 1 image files, the first row has 2"),
         ("image,label,split\na.png,m.png,dev\n", "row 2: split is 'dev'"),
         ("image,label,split\na.png,m.png,test\nb.png,m.png,\n", "row 3: split is ''"),
-        ("image,lable\na.png,m.png\n", "no column label; it has image, lable"),
+        ("image,lable\na.png,m.png\n", "no column label; it has image\\."),
         ("picture,label\na.png,m.png\n", r"image columns \[\]"),
         ("image,image_1,label\na.png,a.png,m.png\n", "expected either 'image', or 'image_0'"),
         ("image,label\n", "no rows below its header"),
