@@ -40,7 +40,9 @@ def describe_likeness(image: np.ndarray) -> Likeness | None:
         return None
     digest = hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image, np.float32).data).digest()
     plane = image.reshape(*image.shape[:3], -1).mean(axis=(0, 3), dtype=np.float64)  # (X, Y)
-    small = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(plane)[None], GRID)[0].numpy()
+    small = torch.nn.functional.interpolate(
+        torch.from_numpy(plane)[None, None], size=(GRID, GRID), mode="bilinear", antialias=True
+    )[0, 0].numpy()
     steps = np.concatenate([np.diff(small, axis=0).ravel(), np.diff(small, axis=1).ravel()])
     least = 1e-3 * (small.max() - small.min())
     return Likeness(digest, (np.sign(steps) * (np.abs(steps) > least)).astype(np.int8))
