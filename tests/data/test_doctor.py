@@ -268,3 +268,15 @@ def test_a_doubtful_guess_of_patients_is_a_warning(tmp_path: Path) -> None:
     assert check_patients(replace(dataset, patients_guessed=sure)) == []
     rows = found(check_patients(replace(dataset, patients_guessed=doubt)))
     assert [row[:2] for row in rows] == [("warning", "patients are guessed")]
+
+
+@pytest.mark.realdata
+def test_the_published_cells_hold_one_picture_twice(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare("wbc", str(real_data / "wbc"), output=str(tmp_path))
+    with pytest.raises(SystemExit):
+        doctor(str(tmp_path))
+    printed = capsys.readouterr().out
+    assert "112.bmp, patient cell_112 and" in printed
+    assert "equal pixels in two splits        1" in printed
