@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 import os
 import re
 import tempfile
@@ -11,7 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.data.patients import PatientGuess, clean_patients, find_patient_key, guess_patients
+
+logger = logging.getLogger(__name__)
+
 SPLITS = ("training", "validation", "test")
+SPLIT_NAMES = {
+    **{name: name for name in SPLITS},
+    "train": "training",
+    "val": "validation",
+    "valid": "validation",
+    "validating": "validation",
+    "testing": "test",
+}
 SLICE_AXES = ("sagittal", "coronal", "axial")  # of LPS axes 0, 1 and 2
 Item = dict[str, Any]
 
@@ -33,6 +47,8 @@ class Dataset:
     `ignore_geometry` trusts the arrays where the headers of image and label disagree; `threshold_masks` takes values of
     a mask that stand for no label, such as JPEG leaves, to the nearest one that does.
 
+    `patients_guessed` says from what patients were guessed that nobody named.
+
     An item holds `image` (a path, or a list with one path per channel), `label` (a path or None), `patient`,
     `class` (a name of `classes` or None), `class_index` (its place there, -1 for None), of a synthetic set
     `generator_trained_on` (its `trained_on`), and whatever else the
@@ -51,6 +67,7 @@ class Dataset:
     slice_axis: str | None = None
     ignore_geometry: bool = False
     threshold_masks: bool = False
+    patients_guessed: PatientGuess | None = None
 
     @property
     def channel_count(self) -> int:
@@ -66,10 +83,15 @@ class Dataset:
         return [item for split in SPLITS for item in self.splits.get(split, [])]
 
 
-def read_dataset(dataset_dir: str | Path) -> Dataset:
+def read_dataset(dataset_dir: str | Path, *, unfinished: bool = False) -> Dataset:
     """Reads `dataset_dir/dataset.json`; an unmodified Decathlon folder is a data set too.
 
-    Only the description is read, no image. Items without a `patient` get the stem of their image's name.
+    Only the description is read, no image. Patients that the items do not name are guessed (`guess_patients`), and a
+    line says so once. `patient_id`, `subject` ... are read as `patient`; `train`, `val`, `testing` ... as the lists.
+
+    Args:
+        dataset_dir: the folder.
+        unfinished: for `prepare`, which names patients and merges label files itself: leaves both as they are.
 
     Raises:
         DatasetError: the file is missing or malformed; the message names the line, or the list, item and key.
@@ -87,10 +109,18 @@ def read_dataset(dataset_dir: str | Path) -> Dataset:
     label_values = _label_values(raw.get("label_values", {}), len(labels), file)
     splits = {}
     for split in SPLITS:
-        listed = raw.get(split, [])
+        key = _find_list(raw, split, file)
+        listed = raw.get(key) or []
         if not isinstance(listed, list):
-            raise DatasetError(f"{file}: '{split}' is a {type(listed).__name__}, expected a list of items.")
-        splits[split] = [_read_item(item, f"{file}: {split}[{n}]", root, classes) for n, item in enumerate(listed)]
+            raise DatasetError(f"{file}: '{key}' is a {type(listed).__name__}, expected a list of items.")
+        splits[split] = [
+            _read_item(item, f"{file}: {key}[{n}]", root, classes, unfinished) for n, item in enumerate(listed)
+        ]
+    guess = None if unfinished else name_patients([item for split in SPLITS for item in splits[split]], root)
+    if guess:
+        _tell_once(f"{file}: {guess}")
+    elif isinstance(raw.get("patients_guessed"), dict):
+        guess = _read_guess(raw["patients_guessed"], file)
     if not any(splits.values()):
         raise DatasetError(f"{file}: no items in {', '.join(SPLITS)}. List at least one under 'training'.")
     name = str(raw.get("name", root.name))
@@ -102,7 +132,41 @@ def read_dataset(dataset_dir: str | Path) -> Dataset:
     for item in (item for split in SPLITS for item in splits[split] if patients):
         item["generator_trained_on"] = patients
     reading = _reading(raw, file)
-    return Dataset(root, name, modality, labels, classes, label_values, intensity_range, splits, patients, **reading)
+    return Dataset(
+        *(root, name, modality, labels, classes, label_values, intensity_range, splits, patients),
+        **reading,
+        patients_guessed=guess,
+    )
+
+
+def name_patients(items: Sequence[Item], root: Path) -> PatientGuess | None:
+    """Gives each item its `patient` as a text, guessed where it has none; returns the guess, None for no guess.
+
+    The guess is made from `case`, an item's name where a layout gives one, else from the path below `root`.
+    """
+    for item, patient in zip(items, clean_patients([item.get("patient") for item in items]), strict=True):
+        item["patient"] = patient
+    unnamed = [item for item in items if item["patient"] is None]
+    for item in unnamed:
+        if item.get("synthetic"):
+            item["patient"] = stem(image_files(item)[0])
+    unnamed = [item for item in unnamed if item["patient"] is None]
+    if not unnamed:
+        return None
+    names = [case_name(item, root) for item in unnamed]
+    patients, guess = guess_patients(names, [item.get("class") for item in unnamed])
+    for item, patient in zip(unnamed, patients, strict=True):
+        item["patient"] = patient
+    return guess
+
+
+def case_name(item: Item, root: Path) -> str:
+    """An item's `case`, or the path of its first image below `root`, with `/`, without suffix."""
+    if "case" in item:
+        return str(item["case"])
+    path = Path(os.path.relpath(image_files(item)[0], root))
+    folders = [part for part in path.parent.parts if part not in ("..", "/")]
+    return "/".join([*folders, stem(path)])
 
 
 def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Path:
@@ -125,6 +189,8 @@ def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Pa
     for key in ("slice_axis", "ignore_geometry", "threshold_masks"):
         if getattr(dataset, key):
             content[key] = getattr(dataset, key)
+    if dataset.patients_guessed:
+        content["patients_guessed"] = dataset.patients_guessed.as_json()
     if dataset.classes:
         content["classes"] = dataset.classes
     if dataset.trained_on:
@@ -228,7 +294,7 @@ def source_patient(item: Item) -> str:
 
 def patient_of(item: Item) -> str:
     """The item's patient; where it names none, the image is a patient of its own, called after its first file."""
-    return str(item.get("patient") or stem(image_files(item)[0]))
+    return str(stem(image_files(item)[0]) if item.get("patient") in (None, "") else item["patient"])
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -265,6 +331,28 @@ def _names(value: Any, file: Path, key: str) -> list[str]:
         hint = " Map other values in the files to them with 'label_values'." if key == "labels" else ""
         raise DatasetError(expected + hint)
     return [str(pairs[str(n)]) for n in range(len(pairs))]
+
+
+def _find_list(raw: dict[str, Any], split: str, file: Path) -> str:
+    """The key that holds a split's items: `test`, or what MONAI and others call it."""
+    used = [key for key in raw if SPLIT_NAMES.get(key.lower()) == split and raw[key]]
+    if len(used) > 1:
+        raise DatasetError(f"{file}: {' and '.join(map(repr, used))} both list the {split} items. Keep one of them.")
+    return used[0] if used else split
+
+
+@functools.cache
+def _tell_once(text: str) -> None:
+    logger.warning(text)
+
+
+def _read_guess(value: dict[str, Any], file: Path) -> PatientGuess:
+    try:
+        return PatientGuess(**value)
+    except TypeError:
+        raise DatasetError(
+            f"{file}: 'patients_guessed' is {value!r}. Remove it, or prepare the folder again."
+        ) from None
 
 
 def _label_values(value: Any, label_count: int, file: Path) -> dict[int, int]:
@@ -309,15 +397,25 @@ def _reading(raw: dict[str, Any], file: Path) -> dict[str, Any]:
     return reading
 
 
-def _read_item(item: Any, where: str, root: Path, classes: Sequence[str]) -> Item:
+def _read_item(item: Any, where: str, root: Path, classes: Sequence[str], unfinished: bool) -> Item:
     if isinstance(item, str):  # a test image of the Decathlon
         item = {"image": item}
     if not isinstance(item, dict) or not item.get("image"):
         raise DatasetError(f"{where}: {item!r} has no 'image'. Give a path, or a list with one path per channel.")
+    key = find_patient_key(item)
+    patient = None if key is None else item[key]
+    item = {name: value for name, value in item.items() if name != key}
     image, label, name = item["image"], item.get("label"), item.get("class")
+    if isinstance(label, list) and len(label) == 1:
+        label = label[0]
+    if isinstance(label, list) and not unfinished:
+        raise DatasetError(
+            f"{where}: 'label' lists {len(label)} files, expected one label map. `python -m scripts prepare decathlon` "
+            "with --output merges them."
+        )
     if not all(isinstance(path, str) for path in (image if isinstance(image, list) else [image])):
         raise DatasetError(f"{where}: 'image' is {image!r}, expected a path or a list of paths.")
-    if label is not None and not isinstance(label, str):
+    if label is not None and not all(isinstance(path, str) for path in (label if isinstance(label, list) else [label])):
         raise DatasetError(f"{where}: 'label' is {label!r}, expected a path.")
     if name is not None and name not in classes:
         raise DatasetError(
@@ -327,11 +425,22 @@ def _read_item(item: Any, where: str, root: Path, classes: Sequence[str]) -> Ite
     return {
         **item,
         "image": paths,
-        "label": None if label is None else str(root / label),
-        "patient": patient_of(item),
+        "label": [str(root / path) for path in label]
+        if isinstance(label, list)
+        else str(root / label)
+        if label
+        else None,
+        "patient": patient,
         "class": name,
         "class_index": -1 if name is None else list(classes).index(name),
+        **({"fold": _read_fold(item["fold"], where)} if item.get("fold") is not None else {}),
     }
+
+
+def _read_fold(value: Any, where: str) -> int:
+    if not isinstance(value, bool) and re.fullmatch(r"\d+(\.0+)?", str(value).strip()):
+        return int(float(value))
+    raise DatasetError(f"{where}: 'fold' is {value!r}, expected a number from 0.")
 
 
 def _written_item(item: Item, root: Path) -> Item:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, image_files, is_annotated, read_dataset
-from scripts.data.inspection import Finding, Inspection, inspect_items, shown_name, shown_size
+from scripts.data.inspection import (
+    BEYOND,
+    WINDOW_REMEDY,
+    Finding,
+    Inspection,
+    inspect_items,
+    is_ct,
+    shown_name,
+    shown_size,
+)
+from scripts.data.likeness import find_same
+from scripts.data.patients import find_alike
 from scripts.data.prepare import format_table, inference_options
 from scripts.data.splits import select_items
 
@@ -37,6 +48,9 @@ def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> No
     inspections = inspect_items(dataset)
     findings = [finding for inspection in inspections for finding in inspection.findings]
     findings += check_splits(dataset, fold) + check_names(dataset, inspections, fold)
+    findings += (
+        check_patients(dataset) + check_same(dataset, inspections, fold) + check_values(dataset, inspections, fold)
+    )
     findings += check_sizes(inspections, image_size) + check_axes(inspections)
     print(summarise(dataset, inspections, image_size, fold), end="\n\n")
     print(format_findings(findings), end="\n\n")
@@ -109,6 +123,61 @@ def check_names(dataset: Dataset, inspections: Iterable[Inspection], fold: int |
     return findings
 
 
+def check_patients(dataset: Dataset) -> list[Finding]:
+    """Patients that were guessed with a doubt, and patients and classes that are written in two ways."""
+    findings = []
+    if dataset.patients_guessed and dataset.patients_guessed.doubt:
+        findings.append(Finding("warning", "patients are guessed", str(dataset.patients_guessed)))
+    for kind, names in (("patients", [item["patient"] for item in dataset.items]), ("classes", dataset.classes)):
+        for alike in find_alike(names):
+            findings.append(Finding("warning", f"{kind} written alike", " and ".join(alike)))
+    return findings
+
+
+def check_same(dataset: Dataset, inspections: Sequence[Inspection], fold: int | None = None) -> list[Finding]:
+    """Pictures that are equal, or nearly, in two splits of the lists or a fold, or under two patients."""
+    listed = {id(item): split for split in SPLITS for item in dataset.splits[split]}
+    homes = [listed, *(_find_homes(dataset, view) for view in _views(dataset, fold))]
+    findings = []
+    for pair in find_same([inspection.likeness for inspection in inspections]):
+        first, second = inspections[pair.first].item, inspections[pair.second].item
+        if image_files(first) == image_files(second):
+            continue  # check_splits has told
+        shown = " and ".join(f"{shown_name(item, dataset)}, patient {item['patient']}" for item in (first, second))
+        what = "equal pixels" if pair.exact else "nearly equal pixels"
+        places = [(home.get(id(first)), home.get(id(second))) for home in homes]
+        splits = next((f" ({one}, {other})" for one, other in places if one and other and one != other), "")
+        if splits:
+            findings.append(Finding("error", f"{what} in two splits", shown + splits))
+        elif first["patient"] != second["patient"]:
+            findings.append(Finding("warning", f"{what} under two patients", shown))
+        elif pair.exact:
+            findings.append(Finding("info", f"{what} in two files of a patient", shown))
+    return findings
+
+
+def check_values(dataset: Dataset, inspections: Sequence[Inspection], fold: int | None = None) -> list[Finding]:
+    """CT without a window, a range that no image keeps, labels without a lesion to train on."""
+    findings = []
+    for title in dataset.modality if dataset.intensity_range is None else []:
+        if is_ct(title):
+            findings.append(Finding("warning", "CT without intensity_range", f"{title}: {WINDOW_REMEDY}"))
+    beyond = [found for inspection in inspections for found in inspection.findings if found.check == BEYOND]
+    if beyond and len({found.example.split(":")[0] for found in beyond}) > len(inspections) / 2:
+        findings.append(Finding("error", "intensity_range does not suit most images", beyond[0].example))
+    place = {id(inspection.item): inspection for inspection in inspections}
+    for view in _views(dataset, fold):
+        try:
+            trained = [place[id(item)] for item in select_items(dataset, "training", view, boxed=True)]
+        except (DatasetError, KeyError):
+            continue  # check_splits has told
+        unread = any(found.check == "label cannot be read" for inspection in trained for found in inspection.findings)
+        if trained and not unread and not any(inspection.labels - {0} for inspection in trained):
+            where = "the lists of dataset.json" if view is None else f"fold {view}"
+            findings.append(Finding("error", "no lesion in training", f"{len(trained)} empty label maps: {where}"))
+    return findings
+
+
 def check_sizes(inspections: Iterable[Inspection], image_size: int) -> list[Finding]:
     """Slices that are not image_size x image_size, and an image_size that networks must pad."""
     findings = []
@@ -156,6 +225,7 @@ def summarise(dataset: Dataset, inspections: list[Inspection], image_size: int, 
             f"channels: {', '.join(dataset.modality)}",
             f"labels:   {', '.join(dataset.labels)}",
             f"classes:  {', '.join(dataset.classes) or 'none'}",
+            f"patients: {dataset.patients_guessed or 'as the data set names them'}",
             f"sizes:    {sizes}; the largest slice fits --image_size {fitting}",
             f"memory:   {largest / 2**20:.1f} MiB for the largest image",
             f"cache:    {cache / 2**20:.0f} MiB on disk for {slices} slices of {image_size}x{image_size} pixels",
@@ -180,6 +250,11 @@ def format_findings(findings: list[Finding]) -> str:
         f"{severity:<{widths[0]}}  {check:<{widths[1]}}  {count:>{widths[2]}}  {example}"
         for severity, check, count, example in rows
     )
+
+
+def _find_homes(dataset: Dataset, fold: int | None) -> dict[int, str]:
+    """The split of each item that a training of this fold would use, by the item's `id`."""
+    return {id(item): split for split in SPLITS for item in _items_of(dataset, split, fold)}
 
 
 def _items_of(dataset: Dataset, split: str, fold: int | None) -> list[Item]:

@@ -15,11 +15,16 @@ from monai.data import MetaTensor
 from tqdm import tqdm
 
 from scripts.data.contract import Dataset, Item, find_box_faults, image_files
+from scripts.data.likeness import Likeness, describe_likeness
 from scripts.transforms.geometry import FOREMOST, CanonicalOrientationd, find_slice_axis
 from scripts.transforms.loading import LoadItemd
 from scripts.transforms.reading import CHANGED, PLACED
 
 RAW_RANGE = 300  # a CT picture that was windowed to 8 bits spans less, raw CT numbers more
+AIR = -900  # Hounsfield units from here downwards are air, which MR has not
+SHADES = 0.02  # of the intensity range, between the darkest and the brightest pixel: less is no picture
+WINDOW_REMEDY = "prepare with --intensity_range, such as -100,200 for soft tissue, or write it into dataset.json"
+BEYOND = "intensities far outside intensity_range"
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Inspection:
     findings: list[Finding] = field(default_factory=list)
     shape: tuple[int, ...] | None = None
     labels: frozenset[int] = frozenset()
+    likeness: Likeness | None = None
     lesion_slices: int = 0
     slice_axis: str | None = None  # of a volume in a coordinate system, across which it is cut
 
@@ -77,6 +83,8 @@ def inspect_item(item: Item, dataset: Dataset) -> Inspection:
         _check_channels(inspection, np.asarray(read.image), dataset)
         _check_units(inspection, np.asarray(read.image), dataset)
         _check_grid(inspection, read.image, turned, dataset)
+        if not item.get("synthetic"):
+            inspection.likeness = describe_likeness(np.asarray(read.image))
     if read.label is not None:
         _check_label(inspection, read.label, dataset)
     if inspection.shape is not None and item.get("boxes") is not None:
@@ -118,15 +126,31 @@ def _check_grid(inspection: Inspection, image: MetaTensor, turned: MetaTensor, d
         inspection.add("warning", "pixels of slices are not square", example)
 
 
+def is_ct(title: str) -> bool:
+    """Whether a channel's name says CT: `CT`, `CBCT`, `NCCT_head` ..."""
+    return bool({"CT", "CBCT", "NCCT", "CECT", "LDCT", "HRCT", "CTA"} & set(re.split("[^A-Z]+", title.upper())))
+
+
 def _check_units(inspection: Inspection, image: np.ndarray, dataset: Dataset) -> None:
-    """CT volumes (C, X, Y, Z) for a window in Hounsfield units must hold them: air is -1000, raw numbers start at 0."""
-    if image.ndim < 4 or dataset.intensity_range is None or inspection.item.get("synthetic"):
+    """Values (C, X, Y[, Z]) must suit the declared range, and CT in volumes hold Hounsfield units: air is -1000."""
+    if inspection.item.get("synthetic") or not np.isfinite(image).all():
         return
+    name = shown_name(inspection.item, dataset)
     for title, channel in zip(dataset.modality, image, strict=False):
         low, high = float(channel.min()), float(channel.max())
-        if "CT" in re.split("[^A-Z]+", title.upper()) and low >= 0 and high - low > RAW_RANGE:
-            example = f"{shown_name(inspection.item, dataset)}: {title} has values from {low:g} to {high:g}"
+        example = f"{name}: {title} has values from {low:g} to {high:g}"
+        if dataset.intensity_range is None:
+            if image.ndim == 4 and low <= AIR and not is_ct(title):
+                inspection.add("warning", "looks like CT without intensity_range", f"{example}; {WINDOW_REMEDY}")
+            continue
+        if image.ndim == 4 and is_ct(title) and low >= 0 and high - low > RAW_RANGE:
             inspection.add("warning", "no negative values: rescale probably not applied", example)
+            continue
+        bottom, top = dataset.intensity_range
+        seen = float(np.clip(high, bottom, top)) - float(np.clip(low, bottom, top))
+        far_above = float(np.median(channel)) > top + (top - bottom)
+        if low < high and (far_above or seen < SHADES * (top - bottom)):
+            inspection.add("warning", BEYOND, f"{example}, intensity_range is {bottom:g} to {top:g}")
 
 
 def _check_label(inspection: Inspection, label: MetaTensor, dataset: Dataset) -> None:

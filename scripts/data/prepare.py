@@ -10,7 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, is_annotated, read_dataset, write_dataset
+from scripts.data.contract import (
+    SLICE_AXES,
+    SPLITS,
+    Dataset,
+    DatasetError,
+    Item,
+    is_annotated,
+    name_patients,
+    read_dataset,
+    write_dataset,
+)
 from scripts.data.layouts.brats import read_brats
 from scripts.data.layouts.brats2015_sample import read_brats2015_sample
 from scripts.data.layouts.coco import read_coco
@@ -21,11 +31,14 @@ from scripts.data.layouts.decathlon import read_decathlon
 from scripts.data.layouts.isic2018 import read_isic2018
 from scripts.data.layouts.lgg import read_lgg
 from scripts.data.layouts.nnunet_raw import read_nnunet_raw
+from scripts.data.layouts.options import parse_range
 from scripts.data.layouts.patient_folders import read_patient_folders
+from scripts.data.layouts.patient_pattern import name_by_pattern
 from scripts.data.layouts.table import read_table
 from scripts.data.layouts.voc import read_voc
 from scripts.data.layouts.wbc import read_wbc
 from scripts.data.layouts.yolo import read_yolo
+from scripts.data.patients import find_alike
 from scripts.data.splits import assign_splits
 from scripts.nearest_name import OptionError, suggest
 
@@ -57,20 +70,23 @@ def prepare(
     seed: int = 0,
     boxes_from_labels: bool = False,
     minimum_pixels: int = 1,
+    patient_pattern: str | None = None,
+    intensity_range: Any = None,
+    slice_axis: str | None = None,
+    ignore_geometry: bool = False,
+    threshold_masks: bool = False,
     **options: Any,
 ) -> None:
     """Writes `dataset.json` for a folder in a known layout, and says what is in it and what to run next.
 
     The images stay where they are. `ct_ich`, whose masks do not tell the types apart, writes label maps to `labels`
-    beside dataset.json.
+    beside dataset.json; masks of several files, and outlines where they are asked for, go to `label_maps`.
 
     Options of layouts: `--class_from centre|grade` (lgg, brats); `--centre_pattern`, `--mapping` (brats);
-    `--metadata` (isic2018); `--types table|one`, `--intensity_range`, `--healthy` (ct_ich); `--colours`,
-    `--patient_pattern`, `--modality`, `--intensity_range` (colour_masks); `--labels`,
-    `--label_values`, `--modality`, `--intensity_range` (decathlon without dataset.json, table);
-    `--patient_pattern` (decathlon); `--patient_pattern`, `--modality`, `--intensity_range` (yolo, voc, coco);
-    `--labels` (yolo, voc); `--images`, `--label`, `--metadata`, `--patient_column`, `--class_column`, `--class_names`,
-    `--labels`, `--label_values`, `--intensity_range` (patient_folders).
+    `--metadata` (isic2018); `--types table|one`, `--healthy` (ct_ich); `--colours`, `--modality` (colour_masks);
+    `--labels`, `--label_values`, `--modality` (decathlon without dataset.json, table); `--modality` (yolo, voc, coco);
+    `--label_maps True` (yolo, coco); `--labels` (yolo, voc); `--first_pixel` (voc); `--images`, `--label`,
+    `--metadata`, `--patient_column`, `--class_column`, `--class_names`, `--labels`, `--label_values` (patient_folders).
 
     Args:
         layout: lgg, wbc, isic2018, brats, brats2015_sample, covid_ct, ct_ich, colour_masks, decathlon, nnunet_raw,
@@ -82,6 +98,14 @@ def prepare(
         boxes_from_labels: writes the boxes of the lesions in the label maps of 2D images into dataset.json. Training
             does not need them: without, it finds them in the label maps of images and volumes.
         minimum_pixels: of a lesion to get such a box.
+        patient_pattern: regular expression with one group, which is the patient: searched in the patients or cases
+            that the layout knows, else in the images' names without suffix, else in their paths below the source;
+            with a `/` in it, in the paths. Without it, patients that nobody names are guessed, and a line says so.
+        intensity_range: intensities low,high that become -1 and 1 (CT: a window in HU); by default 0,255 for colour
+            pictures and the layout's own for layouts that have one, else each channel's own minimum and maximum.
+        slice_axis: sagittal, coronal or axial: across which volumes are cut; by default that of the largest spacing.
+        ignore_geometry: image and label are aligned as arrays although their headers disagree.
+        threshold_masks: values of a mask that stand for no label, such as JPEG leaves, become the nearest that does.
         options: of the layout.
 
     Raises:
@@ -96,17 +120,24 @@ def prepare(
         raise DatasetError(f"seed is {seed}, expected a whole number from 0.")
     if not isinstance(minimum_pixels, int) or minimum_pixels < 1:
         raise DatasetError(f"minimum_pixels is {minimum_pixels}, expected a whole number from 1.")
+    shared = _check_reading(slice_axis, ignore_geometry, threshold_masks)
+    window = None if intensity_range is None else parse_range(intensity_range)
     if layout == "table" and not root.is_file():
         raise DatasetError(f"No CSV file {root}. Name the file that lists the data set.")
     if layout != "table" and not root.is_dir():
         raise DatasetError(f"No folder {root}. Name the folder that holds the data set.")
     folder = Path(str(output)).expanduser().absolute() if output else root.parent if layout == "table" else root
     _check_output(folder)
-    files = {"output": folder} if "output" in inspect.signature(read).parameters else {}  # it writes label maps there
-    found = read(root, **files, **options)
+    passed = {"output": folder, "threshold_masks": threshold_masks}  # to layouts that write or read label maps
+    takes = inspect.signature(read).parameters
+    found = read(root, **{name: value for name, value in passed.items() if name in takes}, **options)
+    found = _name_patients(found, patient_pattern)
+    found = replace(found, intensity_range=found.intensity_range if window is None else window, **shared)
     if boxes_from_labels:
         found = _add_boxes(found, minimum_pixels)
         options = {"boxes_from_labels": True, "minimum_pixels": minimum_pixels, **options}
+    given = {"patient_pattern": patient_pattern, "intensity_range": window, **shared}
+    options |= {name: value for name, value in given.items() if value}
     dataset = replace(found, splits=split_items(found, folds=folds, seed=seed))
     file = write_dataset(folder, dataset, prepared={"layout": layout, "folds": folds, "seed": seed, **options})
     print(f"Wrote {file}; the images stay where they are.\n\n{describe(read_dataset(folder))}")
@@ -150,6 +181,10 @@ def describe(dataset: Dataset) -> str:
     for name, items in [*((split, dataset.splits[split]) for split in SPLITS), ("all", dataset.items)]:
         rows.append([name, *_count(items), *("/".join(_count(_of_class(items, group))) for group in rows[0][3:])])
     notes = ["Class columns: patients/images."] if dataset.classes else []
+    if dataset.patients_guessed:
+        notes.append(str(dataset.patients_guessed))
+    for alike in find_alike(item["patient"] for item in dataset.items):
+        notes.append(f"Patients {' and '.join(alike)} are written alike. If they are one, splits leak.")
     if len(dataset.items) == len({item["patient"] for item in dataset.items}):
         notes.append("Each image counts as its own patient. Where one patient has several, say so, or splits leak.")
     boxed = [item for item in dataset.items if item.get("boxes") is not None]
@@ -199,6 +234,25 @@ def format_table(rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
+def _name_patients(dataset: Dataset, pattern: str | None) -> Dataset:
+    items = [item for split in dataset.splits.values() for item in split]
+    if pattern is not None:
+        name_by_pattern(items, dataset.root, str(pattern))
+    guess = name_patients(items, dataset.root) or (dataset.patients_guessed if pattern is None else None)
+    for item in items:
+        item.pop("case", None)
+    return replace(dataset, patients_guessed=guess)
+
+
+def _check_reading(slice_axis: str | None, ignore_geometry: bool, threshold_masks: bool) -> dict[str, Any]:
+    if slice_axis is not None and slice_axis not in SLICE_AXES:
+        raise DatasetError(f"slice_axis is {slice_axis!r}, expected one of {', '.join(SLICE_AXES)}.")
+    for name, value in (("ignore_geometry", ignore_geometry), ("threshold_masks", threshold_masks)):
+        if not isinstance(value, bool):
+            raise DatasetError(f"{name} is {value!r}, expected True or False.")
+    return {"slice_axis": slice_axis, "ignore_geometry": ignore_geometry, "threshold_masks": threshold_masks}
+
+
 def _add_boxes(dataset: Dataset, minimum_pixels: int) -> Dataset:
     from scripts.data.boxes import add_boxes  # loads MONAI: not at --help
 
@@ -220,7 +274,7 @@ def _find_layout(layout: str, options: dict[str, Any]) -> Callable[..., Dataset]
     if layout not in LAYOUTS:
         raise OptionError(f"no layout {layout!r}{suggest(layout, LAYOUTS) or f'; expected one of {list(LAYOUTS)}'}")
     parameters = inspect.signature(LAYOUTS[layout]).parameters
-    known = [name for name in parameters if name not in ("source", "output")]
+    known = [name for name in parameters if name not in ("source", "output", "threshold_masks")]
     own = [name for name, p in inspect.signature(prepare).parameters.items() if p.kind is p.KEYWORD_ONLY]
     for name in options:
         if name not in known:

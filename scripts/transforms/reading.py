@@ -27,6 +27,7 @@ from scripts.transforms.label_values import (
     map_values,
     round_values,
 )
+from scripts.transforms.layers import check_layers
 from scripts.transforms.pictures import is_lossy, is_picture, read_picture
 
 # Where pydicom is installed, MONAI says twice at every `LoadImage` that NVIDIA's decoder is not; nothing here needs it.
@@ -90,6 +91,7 @@ def read_label(
             that is no whole number, or a colour that is not listed.
     """
     label_values = label_values or {}
+    check_layers(path)
     label = _read(path, "label", is_label=True)
     lossy = is_picture(path) and is_lossy(path)
     if lossy and not threshold_masks:

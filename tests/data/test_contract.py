@@ -173,3 +173,45 @@ def test_stem_takes_off_the_whole_suffix(name: str, expected: str) -> None:
 def test_image_files_are_always_a_list() -> None:
     assert image_files({"image": "a"}) == ["a"]
     assert image_files({"image": ["a", "b"]}) == ["a", "b"]
+
+
+@pytest.mark.parametrize("key", ["patient_id", "PatientID", "subject"])
+def test_items_may_call_the_patient_otherwise(tmp_path: Path, key: str) -> None:
+    (item,) = read_dataset(write(tmp_path, training=[{"image": "a.png", key: 0}])).items
+    assert (item["patient"], key in item) == ("0", False)
+
+
+def test_patients_that_nobody_names_are_guessed_from_paths_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    items = [{"image": f"{patient}/slice_{n}.png"} for patient in "ABC" for n in range(2)]
+    dataset = read_dataset(write(tmp_path, training=items))
+    assert [item["patient"] for item in dataset.items] == list("AABBCC")
+    assert "guessed from folders, since names repeat in them: A (A/slice_0)" in caplog.text
+    write_dataset(tmp_path, dataset)
+    assert read_dataset(tmp_path).patients_guessed == dataset.patients_guessed
+
+
+def test_lists_may_be_called_otherwise(tmp_path: Path) -> None:
+    write(tmp_path, val=[{"image": "v.png"}], testing=[{"image": "t.png"}])
+    splits = read_dataset(tmp_path).splits
+    assert [len(splits[split]) for split in ("training", "validation", "test")] == [1, 1, 1]
+    with pytest.raises(DatasetError, match="'test' and 'testing' both list the test items"):
+        read_dataset(write(tmp_path, test=["u.png"], testing=["t.png"]))
+
+
+@pytest.mark.parametrize("fold", [2, "2", 2.0, "2.0"])
+def test_folds_may_be_texts(tmp_path: Path, fold: Any) -> None:
+    (item,) = read_dataset(write(tmp_path, training=[{"image": "a.png", "fold": fold}])).items
+    assert item["fold"] == 2
+
+
+@pytest.mark.parametrize("fold", ["first", -1, 1.5, True])
+def test_a_fold_that_is_no_number_is_refused(tmp_path: Path, fold: Any) -> None:
+    with pytest.raises(DatasetError, match=r"training\[0\]: 'fold' is .*expected a number from 0"):
+        read_dataset(write(tmp_path, training=[{"image": "a.png", "fold": fold}]))
+
+
+def test_a_list_of_one_label_file_is_that_file(tmp_path: Path) -> None:
+    (item,) = read_dataset(write(tmp_path, training=[{"image": "a.png", "label": ["b.png"]}])).items
+    assert item["label"] == str(tmp_path / "b.png")

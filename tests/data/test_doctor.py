@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,19 @@ import pytest
 from PIL import Image
 
 from scripts.data.contract import Dataset, DatasetError, Item, read_dataset, write_dataset
-from scripts.data.doctor import check_names, check_sizes, check_splits, doctor, format_findings, summarise
-from scripts.data.inspection import Finding, Inspection
+from scripts.data.doctor import (
+    check_names,
+    check_patients,
+    check_same,
+    check_sizes,
+    check_splits,
+    check_values,
+    doctor,
+    format_findings,
+    summarise,
+)
+from scripts.data.inspection import Finding, Inspection, inspect_items
+from scripts.data.patients import PatientGuess
 from scripts.data.prepare import prepare
 from scripts.data.splits import assign_splits
 
@@ -24,7 +36,8 @@ def make_items(folder: Path, count: int, name: str | None = "A") -> list[Item]:
     items: list[Item] = []
     for n in range(count):
         file = folder / f"{name}{n}.png"
-        Image.fromarray(np.random.default_rng(n).integers(0, 255, (32, 32)).astype(np.uint8)).save(file)
+        seed = [n, *str(name).encode()]
+        Image.fromarray(np.random.default_rng(seed).integers(0, 255, (32, 32)).astype(np.uint8)).save(file)
         items.append({"image": str(file), "label": str(folder / "m.png"), "patient": f"{name}{n}", "class": name})
     return items
 
@@ -176,7 +189,6 @@ def test_findings_are_grouped_with_the_worst_first() -> None:
 @pytest.mark.parametrize(
     ("layout", "folder", "lines"),
     [
-        ("wbc", "wbc", ["30 different, from 88x88 to 120x120", "class with one patient"]),
         (
             "brats2015_sample",
             "brats2015_sample",
@@ -205,3 +217,66 @@ def test_the_known_defects_of_the_shared_slices_are_counted(
     assert "empty label map 168" in printed  # the slices without tumour of the folder's README
     assert "all 72 1109 1109 941" in printed
     assert "repeated channel: FLAIR = post-contrast" in printed
+
+
+def test_one_picture_in_two_splits_is_an_error(tmp_path: Path) -> None:
+    items = make_items(tmp_path, 6)
+    Path(items[5]["image"]).write_bytes(Path(items[0]["image"]).read_bytes())
+    splits = {"training": items[:4], "validation": items[4:5], "test": items[5:]}
+    dataset = make_dataset(tmp_path, splits)
+    expected = "A0.png, patient A0 and A5.png, patient A5 (training, test)"
+    assert found(check_same(dataset, inspect_items(dataset))) == [("error", "equal pixels in two splits", expected)]
+
+
+def test_one_picture_under_two_patients_of_a_split_is_a_warning(tmp_path: Path) -> None:
+    items = make_items(tmp_path, 6)
+    Path(items[3]["image"]).write_bytes(Path(items[0]["image"]).read_bytes())
+    dataset = make_dataset(tmp_path, {"training": items[:4], "validation": items[4:5], "test": items[5:]})
+    rows = found(check_same(dataset, inspect_items(dataset)))
+    assert [row[:2] for row in rows] == [("warning", "equal pixels under two patients")]
+
+
+def test_patients_that_other_folds_would_part_are_an_error(tmp_path: Path) -> None:
+    items = [{**item, "fold": n % 5} for n, item in enumerate(make_items(tmp_path, 10))]
+    Path(items[3]["image"]).write_bytes(Path(items[2]["image"]).read_bytes())  # folds 2 and 3
+    dataset = make_dataset(tmp_path, {"training": items})
+    rows = found(check_same(dataset, inspect_items(dataset)))
+    assert [row[:2] for row in rows] == [("error", "equal pixels in two splits")]
+
+
+def test_ct_without_a_window_and_a_range_that_suits_nothing(tmp_path: Path) -> None:
+    dataset = replace(make_dataset(tmp_path, {"training": make_items(tmp_path, 2)}), modality=["CT"])
+    rows = found(check_values(dataset, inspect_items(dataset)))
+    assert rows[0][:2] == ("warning", "CT without intensity_range")
+    assert "--intensity_range" in rows[0][2]
+    twelve_bits = replace(dataset, intensity_range=[0.0, 40.0])  # the pictures have 8
+    rows = found(check_values(twelve_bits, inspect_items(twelve_bits)))
+    assert [row[:2] for row in rows] == [("error", "intensity_range does not suit most images")]
+
+
+def test_a_training_without_any_lesion_is_an_error(tmp_path: Path) -> None:
+    items = make_items(tmp_path, 6)
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / "m.png")
+    dataset = make_dataset(tmp_path, {"training": items[:5], "validation": items[5:]})
+    expected = ("error", "no lesion in training", "5 empty label maps: the lists of dataset.json")
+    assert found(check_values(dataset, inspect_items(dataset))) == [expected]
+
+
+def test_a_doubtful_guess_of_patients_is_a_warning(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path, {"training": make_items(tmp_path, 2)})
+    sure, doubt = PatientGuess("names"), PatientGuess("names", doubt="If a_1 and a_2 are of one patient, splits leak.")
+    assert check_patients(replace(dataset, patients_guessed=sure)) == []
+    rows = found(check_patients(replace(dataset, patients_guessed=doubt)))
+    assert [row[:2] for row in rows] == [("warning", "patients are guessed")]
+
+
+@pytest.mark.realdata
+def test_the_published_cells_hold_one_picture_twice(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare("wbc", str(real_data / "wbc"), output=str(tmp_path))
+    with pytest.raises(SystemExit):
+        doctor(str(tmp_path))
+    printed = capsys.readouterr().out
+    assert "112.bmp, patient cell_112 and" in printed
+    assert "equal pixels in two splits        1" in printed

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from scripts.data.contract import Dataset, Item
-from scripts.data.inspection import Inspection, inspect_item
+from scripts.data.inspection import Inspection, inspect_item, is_ct
 
 
 def write_volume(file: Path, array: np.ndarray, affine: np.ndarray | None = None) -> str:
@@ -133,8 +133,35 @@ def test_ct_that_was_not_rescaled_is_suspected(
     dataset = Dataset(tmp_path, "test", ["CT", "T2"], ["background", "one"], intensity_range=window)
     found = inspect_item(item, dataset)
     warning = ("warning", "no negative values: rescale probably not applied")
-    assert checks(found) == ([warning] if expected else [])
+    assert (warning in checks(found)) == expected
     assert not expected or found.findings[0].example == "0.nii.gz: CT has values from 0 to 2000"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "title", "window", "check"),
+    [
+        (0, 1, "T1", [0.0, 255.0], "intensities far outside intensity_range"),  # shares of 1, not 8 bits
+        (0, 4095, "T1", [0.0, 255.0], "intensities far outside intensity_range"),  # 12 bits
+        (0, 255, "T1", [0.0, 160.0], None),  # the brightest pixels clip
+        (-1000, 1000, "T1", [-100.0, 200.0], None),
+        (-1000, 1000, "image", None, "looks like CT without intensity_range"),
+        (-300, 300, "phase", None, None),
+    ],
+)
+def test_values_must_suit_the_range(
+    item: Item, tmp_path: Path, low: int, high: int, title: str, window: list[float] | None, check: str | None
+) -> None:
+    change(item["image"][0], lambda image: np.interp(image, (image.min(), image.max()), (low, high)))
+    item["image"] = item["image"][0]
+    found = inspect_item(item, Dataset(tmp_path, "test", [title], ["background", "one"], intensity_range=window))
+    assert checks(found) == ([("warning", check)] if check else [])
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"), [("CT", True), ("NCCT_head", True), ("cbct", True), ("T1ce", False), ("active", False)]
+)
+def test_channels_of_ct_are_known_by_their_name(title: str, expected: bool) -> None:
+    assert is_ct(title) == expected
 
 
 def test_constant_and_repeated_channels_are_found(item: Item, tmp_path: Path) -> None:

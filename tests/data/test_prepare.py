@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.data.contract import Dataset, DatasetError, Item, read_dataset
+from scripts.data.contract import Dataset, DatasetError, Item, read_dataset, write_dataset
 from scripts.data.prepare import describe, format_table, inference_options, next_commands, prepare, split_items
 from scripts.data.splits import select_items
 from scripts.nearest_name import OptionError
@@ -214,3 +214,40 @@ def test_the_shared_data(real_data: Path, tmp_path: Path, layout: str, folder: s
     assert (len({item["patient"] for item in dataset.items}), len(dataset.items)) == sizes
     assert select_items(dataset, "training")
     assert select_items(dataset, "validation")
+
+
+def test_every_layout_takes_what_says_how_files_are_read(tmp_path: Path) -> None:
+    options = {"slice_axis": "sagittal", "ignore_geometry": True, "threshold_masks": True}
+    dataset = read_back(tmp_path, patient_pattern="^(p.)", intensity_range="-100,200", **options)
+    assert {item["patient"] for item in dataset.items} == {f"p{n}" for n in range(6)}
+    assert dataset.intensity_range == [-100, 200]
+    assert {name: getattr(dataset, name) for name in options} == options
+    raw = json.loads((tmp_path / "dataset.json").read_text())
+    assert raw["prepared"].items() >= {"patient_pattern": "^(p.)", "intensity_range": [-100, 200], **options}.items()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"slice_axis": "x"}, "slice_axis is 'x', expected one of sagittal, coronal, axial"),
+        ({"ignore_geometry": "yes"}, "ignore_geometry is 'yes', expected True or False"),
+        ({"intensity_range": "200,-100"}, "expected low,high"),
+    ],
+)
+def test_wrong_ways_to_read_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        prepare("table", str(make_source(tmp_path)), **options)
+
+
+def test_a_guess_of_patients_is_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = make_source(tmp_path)
+    table.write_text("image,label\n" + "".join(f"p{n}{k}.png,m.png\n" for n in range(6) for k in "xy"))
+    prepare("table", str(table))
+    assert "Patients were guessed from the names of files: p0x (p0x), p0y (p0y), p1x (p1x)." in capsys.readouterr().out
+    assert read_dataset(tmp_path).patients_guessed is not None
+
+
+def test_patients_written_in_two_ways_are_told(tmp_path: Path) -> None:
+    items = [{"image": f"{n}.png", "label": "m.png", "patient": n, "class": None} for n in ("P1", "p-01", "P2")]
+    write_dataset(tmp_path, make_dataset(items))
+    assert "Patients P1 and p-01 are written alike." in describe(read_dataset(tmp_path))

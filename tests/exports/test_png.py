@@ -41,7 +41,7 @@ def test_boxes_have_a_table_of_their_own(boxed, tmp_path):
 
 def test_the_layout_table_of_prepare_reads_it(masked, tmp_path):
     export(str(masked), to="png", output=str(tmp_path / "out"))
-    dataset = read_table(tmp_path / "out" / "images.csv", labels="background,core,rim", intensity_range="0,65535")
+    dataset = read_table(tmp_path / "out" / "images.csv", labels="background,core,rim")
     assert [item["patient"] for item in dataset.items] == [f"synthetic-{n:06d}_A" for n in range(3)]
     load = Compose([LoadItemd("image", channel_count=2, foreground_count=2), ToSignedRanged("image", [0, 65535])])
     for item, image in zip(dataset.items, images_of(masked).values(), strict=True):

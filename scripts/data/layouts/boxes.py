@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.contract import Dataset, DatasetError, Item
-from scripts.data.layouts.files import find_patient
 from scripts.data.layouts.options import parse_names
 
 BACKGROUND = "background"
@@ -42,17 +41,19 @@ def to_pixels(box: Sequence[float], plane: tuple[int, int], where: str) -> list[
     return [sides[0][0], sides[1][0], sides[0][1], sides[1][1]]
 
 
-def make_item(
-    image: Path, boxes: Sequence[tuple[Sequence[float], int]], *, name: str, patient_pattern: str | None
-) -> Item:
-    """An item of an image with pairs of box and box class; the patient is found in the name, or is the name."""
-    patient = find_patient(name, patient_pattern) if patient_pattern else name
+def make_item(image: Path, boxes: Sequence[tuple[Sequence[float], int]]) -> Item:
+    """An item of an image with pairs of box and box class."""
     found = {"boxes": [list(box) for box, _ in boxes], "box_classes": [number for _, number in boxes]}
-    return {"image": str(image), "label": None, "patient": patient, "class": None, **found}
+    return {"image": str(image), "label": None, "class": None, **found}
+
+
+def is_background(name: str) -> bool:
+    """Whether a class is none of lesions, `background` or `__background__`; it may be listed, but have no box."""
+    return name.strip("_ ").casefold() == BACKGROUND
 
 
 def make_boxed_dataset(
-    source: Path, splits: Mapping[str, list[Item]], types: Sequence[str], *, modality: Any, intensity_range: Any
+    source: Path, splits: Mapping[str, list[Item]], types: Sequence[str], *, modality: Any
 ) -> Dataset:
     """A data set whose labels are the background and the box classes: box class k is label k + 1."""
     from scripts.data.layouts.contents import complete_description  # loads MONAI: not at --help
@@ -60,14 +61,13 @@ def make_boxed_dataset(
     items = [item for listed in splits.values() for item in listed]
     if not any(item["boxes"] for item in items):
         raise DatasetError(f"{source}: none of the {len(items)} images has a box. Name the folder that holds both.")
-    if BACKGROUND in types or len(set(types)) < len(types):
+    if any(map(is_background, types)) or len(set(types)) < len(types):
         raise DatasetError(f"{source}: the box classes are {list(types)}, expected different names of lesions.")
     found = complete_description(
         items,
         labels=[BACKGROUND, *types],
         label_values=None,
         modality=modality,
-        intensity_range=intensity_range,
     )
     return Dataset(source, source.name, splits=dict(splits), **found)
 

@@ -1,4 +1,4 @@
-"""BraTS 2017 to 2021 folders: four sequences and a segmentation per case, centre from the name or a mapping file."""
+"""BraTS 2017 to 2021 and 2023 folders: four sequences and a segmentation per case, centre from name or table."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 
 from scripts.data.contract import Dataset, DatasetError, Item
 from scripts.data.layouts.classes import leave_out_unclassed
-from scripts.data.layouts.files import read_rows
+from scripts.data.layouts.files import find_files, read_rows
 
 SEQUENCES = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
+NAMES_2023 = {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f"}
 LABELS = ["background", "necrotic and non-enhancing core", "oedema", "enhancing tumour"]
 CENTRE_PATTERN = r"(?i)brats\d\d_(?!training|validation|testing)([a-z0-9]+)_"  # BraTS19_TCIA05_444_1 -> TCIA05
-_FLAIR = re.compile(r"(.+)_flair\.nii(\.gz)?", re.IGNORECASE)
-_SEGMENTATION = re.compile(r".+_segm?\.nii(\.gz)?", re.IGNORECASE)  # one case of 2020 has ..._Segm.nii
-_SCAN = re.compile(r"(brats\d\d_[^_]+_[^_]+)_\d+", re.IGNORECASE)  # the last number of 2018 and 2019 counts scans
+_FLAIR = re.compile(r"(.+)(_flair|-t2f)\.nii(\.gz)?", re.IGNORECASE)
+_SEGMENTATION = re.compile(r".+[_-]segm?\.nii(\.gz)?", re.IGNORECASE)  # one case of 2020 has ..._Segm.nii
+_SCAN = re.compile(r"(brats\d\d_[^_]+_[^_]+|brats-[a-z]+-\d+)[_-]\d+", re.IGNORECASE)  # the last number counts scans
 
 
 def read_brats(
@@ -41,7 +42,9 @@ def read_brats(
     pattern = _compile(centre_pattern or CENTRE_PATTERN)
     mapped = _read_mapping(Path(mapping).expanduser().absolute(), pattern) if mapping else None
     items = []
-    for flair in sorted(file for file in source.rglob("*") if _FLAIR.fullmatch(file.name) and file.is_file()):
+    for flair in find_files(source, "**/*.nii*"):
+        if not _FLAIR.fullmatch(flair.name):
+            continue
         item = _read_case(flair)
         case = item.pop("case")
         if mapped is not None and case not in mapped:
@@ -54,25 +57,33 @@ def read_brats(
             raise DatasetError(f"centre_pattern {centre_pattern!r} finds no centre in case {case!r}. Correct it.")
         items.append({**item, "class": item.get(class_from)})
     if not items:
-        raise DatasetError(f"{source} has no files such as <case>/<case>_flair.nii.gz at any depth.")
+        raise DatasetError(
+            f"{source} has no files such as <case>/<case>_flair.nii.gz or <case>-t2f.nii.gz at any depth. Other names: "
+            "layout patient_folders, with --images and --label."
+        )
     if class_from == "grade":
         remedy = "Name the folder above HGG and LGG, or a CSV file with a column Grade with --mapping."
         items = leave_out_unclassed(items, "grade", remedy)
     classes = sorted({item["class"] for item in items if item["class"]})
     channels = list(SEQUENCES.values())
-    return Dataset(source, "BraTS", channels, LABELS, classes, {4: 3}, splits={"training": items})
+    label_values = {4: 3} if any("_flair" in item["image"][3].lower() for item in items) else {}  # 2024: 4 is a cavity
+    return Dataset(source, "BraTS", channels, LABELS, classes, label_values, splits={"training": items})
 
 
 def _read_case(flair: Path) -> Item:
     match = _FLAIR.fullmatch(flair.name)
     assert match
-    files = {file.name.lower(): file for file in flair.parent.iterdir()}
+    if "-ped-" in match[1].lower():
+        raise DatasetError(f"{flair}: BraTS-PED has other labels. Use the layout patient_folders, with --labels.")
+    files = {file.name.lower(): file for file in find_files(flair.parent, "*")}
+    newer = match[2].startswith("-")
     images = []
     for sequence in SEQUENCES:
-        wanted = [f"{match[1]}_{sequence}.nii{gz}".lower() for gz in ("", ".gz")]
+        name = f"{match[1]}-{NAMES_2023[sequence]}.nii" if newer else f"{match[1]}_{sequence}.nii"
+        wanted = [f"{name}{gz}".lower() for gz in ("", ".gz")]
         found = [files[name] for name in wanted if name in files]
         if not found:
-            raise DatasetError(f"{flair.parent} has no {match[1]}_{sequence}.nii.gz. Complete the download.")
+            raise DatasetError(f"{flair.parent} has no {name}.gz. Complete the download.")
         images.append(str(found[0]))
     labels = [str(file) for file in files.values() if _SEGMENTATION.fullmatch(file.name)]
     scan = _SCAN.fullmatch(match[1])

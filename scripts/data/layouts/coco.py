@@ -5,62 +5,87 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, stem
-from scripts.data.layouts.boxes import make_boxed_dataset, make_item, read_plane, to_pixels
-from scripts.data.layouts.files import SPLIT_NAMES
+import numpy as np
+
+from scripts.data.contract import SPLIT_NAMES, SPLITS, Dataset, DatasetError, Item, case_name
+from scripts.data.layouts.boxes import is_background, make_boxed_dataset, make_item, read_plane, to_pixels
+from scripts.data.layouts.files import find_files
+from scripts.data.layouts.label_maps import fill_polygon, fill_runs, write_label_map
 
 KEYS = ("images", "annotations", "categories")
+Annotations = list[dict[str, Any]]
 
 
-def read_coco(
-    source: Path, *, patient_pattern: str | None = None, modality: Any = None, intensity_range: Any = None
-) -> Dataset:
+def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = False, modality: Any = None) -> Dataset:
     """JSON files in the folder, in `annotations`, or one folder below; images by their `file_name`.
 
-    A `bbox` is x, y, width, height in pixels. Box classes are the categories in the order of their ids. Files whose
-    name or folder says train, val (or valid) and test stay the split. An image without annotation has no lesion.
+    A `bbox` is x, y, width, height in pixels. Box classes are the categories in the order of their ids, without
+    an unused `background`. Files whose name or folder says train, val (or valid) and test stay the split, and their
+    images are looked for in folders of that split first. An image without annotation has no lesion.
 
     Args:
         source: the folder; image files lie in it, in `images`, beside the JSON file, or one folder below these.
-        patient_pattern: regular expression with one group, searched in the image's name without suffix; the group
-            is the patient. By default each image is a patient.
+        output: the folder of dataset.json, by default the source.
+        label_maps: writes the `segmentation` of the annotations, polygons or run lengths, as label maps to `output`;
+            where lesions overlap the later one counts. Without it only boxes are read, and a line says so.
         modality: names of the channels; by default those of the first image.
-        intensity_range: intensities low,high that become -1 and 1; by default 0,255 for colour pictures, else each
-            image's own minimum and maximum.
 
     Raises:
-        DatasetError: no or malformed JSON files, different categories, an unknown image or category, a size that is
-            not the image's, a box outside its image, a region of a crowd, no match.
+        DatasetError: no or malformed JSON files, different categories, an id given twice, an unknown image or category,
+            one image in two places, a size that is not the image's, a box outside its image, a region of a crowd.
     """
-    files = sorted({*source.glob("*.json"), *source.glob("*/*.json")} - {source / "dataset.json"})
+    files = sorted({*find_files(source, "*.json"), *find_files(source, "*/*.json")} - {source / "dataset.json"})
     contents = {file: _read_json(file) for file in files}
     described = {file: content for file, content in contents.items() if all(key in content for key in KEYS)}
     if not described:
         raise DatasetError(f"{source} has no JSON file with {', '.join(KEYS)}. Name the folder that holds it.")
     splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
     types: dict[int, str] = {}
+    outlined = 0
     for file, content in described.items():
         try:
-            found = {int(category["id"]): str(category["name"]) for category in content["categories"]}
-            listed = _read_items(file, source, content, sorted(found), patient_pattern)
+            found = _read_categories(file, content["categories"])
+            listed, outlines = _read_items(file, source, content, sorted(found))
         except (KeyError, TypeError, IndexError) as error:
             raise DatasetError(f"{file} is no COCO file: {error!r} is missing or of a wrong type.") from None
         if types and found != types:
             raise DatasetError(f"{file} has the categories {found}, the files before it {types}. Make them equal.")
         types = found
+        if label_maps:
+            for item, annotations in zip(listed, outlines, strict=True):
+                item["label"] = _write_outlines(file, source, output or source, item, annotations, sorted(found))
+        outlined += sum(bool(annotation.get("segmentation")) for found_here in outlines for annotation in found_here)
         splits[_find_split(file.relative_to(source))] += listed
+    _check_listed_once(source, splits)
+    if outlined and not label_maps:
+        print(f"{outlined} annotations have a segmentation: only boxes are read; --label_maps True makes label maps.")
     names = [types[number] for number in sorted(types)]
-    return make_boxed_dataset(source, splits, names, modality=modality, intensity_range=intensity_range)
+    return make_boxed_dataset(source, splits, names, modality=modality)
+
+
+def _read_categories(file: Path, categories: Sequence[dict[str, Any]]) -> dict[int, str]:
+    found = {int(category["id"]): str(category["name"]) for category in categories}
+    if len(found) < len(categories):
+        raise DatasetError(f"{file}: a category id is given twice. Give each category its own id.")
+    return {number: name for number, name in found.items() if not is_background(name)}
 
 
 def _read_items(
-    file: Path, source: Path, content: dict[str, Any], numbers: list[int], patient_pattern: str | None
-) -> list[Item]:
-    """Items of one file; `numbers` are the categories' ids in order."""
-    images = {image["id"]: _find_image(file, source, image) for image in content["images"]}
+    file: Path, source: Path, content: dict[str, Any], numbers: list[int]
+) -> tuple[list[Item], list[Annotations]]:
+    """Items of one file with their annotations; `numbers` are the categories' ids in order."""
+    images: dict[Any, Path] = {}
+    for image in content["images"]:
+        if image["id"] in images:
+            raise DatasetError(
+                f"{file}: image id {image['id']!r} is given twice, for {images[image['id']].name} and "
+                f"{image['file_name']}. Give each image its own id, also in the annotations."
+            )
+        images[image["id"]] = _find_image(file, source, image)
     planes = {number: read_plane(image) for number, image in images.items()}
     for image in content["images"]:
         size = (image.get("width"), image.get("height"))
@@ -69,26 +94,45 @@ def _read_items(
                 f"{file}: {image['file_name']} is given as {size[0]}x{size[1]} pixels, but the file has "
                 f"{'x'.join(map(str, planes[image['id']]))}. Restore the image that was annotated."
             )
+    annotations: dict[Any, Annotations] = defaultdict(list)
     boxes: dict[Any, list[tuple[list[int], int]]] = defaultdict(list)
     for annotation in content["annotations"]:
-        where, image, kind = (
-            f"{file}: annotation {annotation.get('id')}",
-            annotation["image_id"],
-            annotation["category_id"],
-        )
+        where = f"{file}: annotation {annotation.get('id')}"
+        image, kind = annotation["image_id"], annotation["category_id"]
         if image not in images:
             raise DatasetError(f"{where}: no image has the id {image!r}. Add the image or remove the annotation.")
         if kind not in numbers:
             raise DatasetError(
-                f"{where}: category {kind!r}, expected one of {numbers}. Correct it, or add the category."
+                f"{where}: category {kind!r}, expected one of {numbers} (background has no boxes). Correct it, or add "
+                "the category."
             )
         if annotation.get("iscrowd"):
             raise DatasetError(f"{where}: iscrowd marks a region, not a lesion. Annotate its lesions, or remove it.")
         boxes[image].append((to_pixels(_read_corners(annotation, where), planes[image], where), numbers.index(kind)))
-    return [
-        make_item(image, boxes[number], name=stem(image), patient_pattern=patient_pattern)
-        for number, image in images.items()
-    ]
+        annotations[image].append(annotation)
+    items = [make_item(image, boxes[number]) for number, image in images.items()]
+    return items, [annotations[number] for number in images]
+
+
+def _write_outlines(
+    file: Path, source: Path, output: Path, item: Item, annotations: Annotations, numbers: list[int]
+) -> str:
+    """The label map of an image's annotations: label k + 1 of the k-th category."""
+    plane = read_plane(Path(item["image"]))
+    labels = np.zeros(plane, np.uint8)
+    for annotation in annotations:
+        where, outline = f"{file}: annotation {annotation.get('id')}", annotation.get("segmentation")
+        try:
+            if isinstance(outline, dict):
+                filled = fill_runs(outline["counts"], plane)
+            else:
+                filled = np.any([fill_polygon(polygon, plane) for polygon in outline or ()], axis=0)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"{where}: malformed segmentation ({error}). Export the file again.") from None
+        if not filled.any():
+            raise DatasetError(f"{where}: no segmentation that covers a pixel. Add it, or leave --label_maps out.")
+        labels[filled] = numbers.index(annotation["category_id"]) + 1
+    return str(write_label_map(output, case_name(item, source), labels))
 
 
 def _read_corners(annotation: dict[str, Any], where: str) -> list[float]:
@@ -100,13 +144,32 @@ def _read_corners(annotation: dict[str, Any], where: str) -> list[float]:
 
 
 def _find_image(file: Path, source: Path, image: dict[str, Any]) -> Path:
-    name = image["file_name"]
+    """The image file, of several folders the one of the JSON file's split."""
+    name = PurePosixPath(str(image["file_name"]).replace("\\", "/"))
     roots = [file.parent, source, source / "images"]
     below = [folder for root in roots for folder in sorted(root.glob("*/")) if folder.is_dir()]
-    for folder in [*roots, *below]:
-        if (folder / name).is_file():
-            return folder / name
-    raise DatasetError(f"{file}: no image file {name} in {source} or one folder below. Complete the download.")
+    found = list(dict.fromkeys(folder / name for folder in [*roots, *below] if (folder / name).is_file()))
+    if not found:
+        raise DatasetError(f"{file}: no image file {name} in {source} or one folder below. Complete the download.")
+    of_split = [
+        path for path in found if _find_split(path.relative_to(source)) == _find_split(file.relative_to(source))
+    ]
+    beside = [path for path in found if path.parent == (file.parent / name).parent]
+    chosen = beside or of_split or found
+    if len(chosen) > 1:
+        raise DatasetError(f"{file}: {name} is {chosen[0]} or {chosen[1]}. Give the folder in 'file_name'.")
+    return chosen[0]
+
+
+def _check_listed_once(source: Path, splits: dict[str, list[Item]]) -> None:
+    homes: dict[str, str] = {}
+    for split, items in splits.items():
+        for item in items:
+            if item["image"] in homes:
+                raise DatasetError(
+                    f"{source}: {item['image']} is listed twice, in {homes[item['image']]} and {split}. Keep one."
+                )
+            homes[item["image"]] = split
 
 
 def _find_split(file: Path) -> str:

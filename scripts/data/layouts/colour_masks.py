@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from scripts.data.contract import Dataset, DatasetError, Item, parse_value, show_colour
-from scripts.data.layouts.files import find_patient, pair_images, read_rows
+from scripts.data.layouts.files import pair_images, read_rows
 
 BACKGROUND = "background"
 
@@ -18,9 +18,7 @@ def read_colour_masks(
     source: Path,
     *,
     colours: str,
-    patient_pattern: str | None = None,
     modality: Any = None,
-    intensity_range: Any = None,
 ) -> Dataset:
     """Images in `images`, masks of the same name in `masks`: RGB or RGBA pictures without loss, such as PNG.
 
@@ -31,27 +29,20 @@ def read_colour_masks(
     Args:
         source: the folder of the two folders.
         colours: CSV file with columns colour (#rrggbb, or "r,g,b" in quotes) and type.
-        patient_pattern: regular expression with one group, searched in the image's name without suffix; the group
-            is the patient. By default each image is a patient.
         modality: names of the channels; by default those of the first image.
-        intensity_range: intensities low,high that become -1 and 1; by default 0,255 for colour pictures, else each
-            image's own minimum and maximum.
 
     Raises:
         DatasetError: a folder or the table is missing or malformed, an image without mask or the reverse, a mask
-            that is no colour picture, no match.
+            that is no colour picture.
     """
     from scripts.data.layouts.contents import complete_description  # loads MONAI: not at --help
 
     labels, label_values = _read_colours(Path(colours).expanduser().absolute())
     items: list[Item] = []
-    for name, (image, mask) in pair_images(source / "images", source / "masks").items():
+    for image, mask in pair_images(source / "images", source / "masks").values():
         _check_mode(mask)
-        patient = find_patient(name, patient_pattern) if patient_pattern else name
-        items.append({"image": str(image), "label": str(mask), "patient": patient, "class": None})
-    found = complete_description(
-        items, labels=labels, label_values=label_values, modality=modality, intensity_range=intensity_range
-    )
+        items.append({"image": str(image), "label": str(mask), "class": None})
+    found = complete_description(items, labels=labels, label_values=label_values, modality=modality)
     return Dataset(source, source.name, splits={"training": items}, **found)
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from scripts.data.contract import Dataset, DatasetError, Item
-from scripts.data.layouts.files import find_folder, pair_images, read_rows
-from scripts.data.layouts.options import parse_range
+from scripts.data.layouts.files import find_files, find_folder, pair_images, read_rows
+from scripts.data.layouts.label_maps import volume_saver, write_whole
 
 COLUMNS = {  # of the table, in the order of the labels 1 to 5 -> global class
     "Intraparenchymal": "IPH",
@@ -29,9 +26,7 @@ _MASK = "_HGE_Seg"
 SliceTypes = dict[int, list[int]]  # slice number -> the labels of the types that the table names, in their order
 
 
-def read_ct_ich(
-    source: Path, *, output: Path, types: str = "table", intensity_range: Any = None, healthy: bool = False
-) -> Dataset:
+def read_ct_ich(source: Path, *, output: Path, types: str = "table", healthy: bool = False) -> Dataset:
     """Volumes `ct_scans/049.nii` with `masks/049.nii` (v1.3.1), or slices `Patients_CT/049/brain/1.jpg` (v1.0).
 
     Masks are the union of all types, and types are known by slice. So label maps are derived: a slice of one type
@@ -51,7 +46,6 @@ def read_ct_ich(
         source: the folder with the table `hemorrhage_diagnosis_raw_ct.csv` or `hemorrhage_diagnosis.csv`.
         output: the folder of dataset.json.
         types: 'table', five labels; or 'one', the single label haemorrhage, for which volumes need no derived files.
-        intensity_range: low,high that become -1 and 1; by default 0,80 Hounsfield units for volumes, 0,255 for slices.
         healthy: keeps patients without haemorrhage too; they have no class.
 
     Raises:
@@ -72,7 +66,6 @@ def read_ct_ich(
         items = [item for item in items if item["class"]]
         print(f"{without} patients without haemorrhage are left out (--healthy True keeps them).")
     classes = [name for name in TYPES if any(item["class"] == name for item in items)]
-    window = (BRAIN_WINDOW if volumes else [0.0, 255.0]) if intensity_range is None else parse_range(intensity_range)
     if types == "table":
         _report_types(items, table)
     modality = find_modality(items[0])
@@ -83,7 +76,7 @@ def read_ct_ich(
         LABELS if types == "table" else ["background", "haemorrhage"],
         classes,
         {255: 1} if volumes and types == "one" else {},
-        window,
+        BRAIN_WINDOW if volumes else [0.0, 255.0],
         {"training": items},
     )
 
@@ -115,7 +108,7 @@ def _read_volumes(source: Path, table: dict[int, SliceTypes], folder: Path, type
             for z in np.flatnonzero(lesion.any(axis=(0, 1))):
                 labels[..., z] = lesion[..., z] * _choose_label(table[patient], int(z) + 1, mask, patient)
             affine = np.asarray(read_image(str(image)).affine)  # masks are on the image's grid, whatever theirs says
-            label = _write(folder / f"{name}.nii.gz", _volume_saver(labels, affine))
+            label = write_whole(folder / f"{name}.nii.gz", volume_saver(labels, affine))
         items.append({"image": str(image), "label": str(label), **_describe_patient(patient, table)})
     return items
 
@@ -128,8 +121,10 @@ def _read_slices(source: Path, table: dict[int, SliceTypes], folder: Path, types
     items: list[Item] = []
     for brain in sorted(path for path in (source / "Patients_CT").glob("*/brain") if path.is_dir()):
         patient = _parse_number(brain.parent.name, brain.parent)
-        masks = {_parse_number(file.stem.removesuffix(_MASK), file): file for file in brain.glob(f"*{_MASK}.jpg")}
-        images = {_parse_number(file.stem, file): file for file in brain.glob("*.jpg") if _MASK not in file.name}
+        masks = {
+            _parse_number(file.stem.removesuffix(_MASK), file): file for file in find_files(brain, f"*{_MASK}.jpg")
+        }
+        images = {_parse_number(file.stem, file): file for file in find_files(brain, "*.jpg") if _MASK not in file.name}
         for number in sorted(masks.keys() - images.keys()):
             raise DatasetError(f"{masks[number]} has no image {number}.jpg. Complete the download.")
         for number, image in sorted(images.items()):
@@ -142,7 +137,7 @@ def _read_slices(source: Path, table: dict[int, SliceTypes], folder: Path, types
             if number in masks and (lesion := _find_lesion(picture)).any():
                 chosen = _choose_label(table[patient], number, masks[number], patient)
                 labels = lesion.astype(np.uint8) * (chosen if types == "table" else 1)
-            label = _write(folder / f"{patient:03d}_{number}.png", Image.fromarray(labels).save)
+            label = write_whole(folder / f"{patient:03d}_{number}.png", Image.fromarray(labels).save)
             item = {"image": str(image), "label": str(label), "slice": number}
             items.append({**item, **_describe_patient(patient, table)})
     return items
@@ -189,21 +184,3 @@ def _parse_number(text: str, file: Path) -> int:
             f"{file}: {text!r} is no number, as patients (049) and slices (1) have. Remove or rename it."
         )
     return int(text)
-
-
-def _volume_saver(labels: np.ndarray, affine: np.ndarray) -> Callable[[Path], None]:
-    import nibabel as nib
-
-    return nib.Nifti1Image(labels, affine).to_filename
-
-
-def _write(file: Path, save: Callable[[Path], None]) -> Path:
-    """Saves a file under another name and renames it when whole."""
-    temporary = file.with_name(f".making-{file.name}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save(temporary)
-        os.replace(temporary, file)
-    except OSError as error:
-        raise DatasetError(f"Cannot write {file}: {error.strerror}. Name a writable folder with --output.") from error
-    return file

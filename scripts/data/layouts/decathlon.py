@@ -6,18 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import Dataset, DatasetError, Item, image_files, is_annotated, read_dataset, stem
-from scripts.data.layouts.files import find_folder, find_images, find_patient, pair_images
+from scripts.data.contract import Dataset, DatasetError, Item, is_annotated, read_dataset
+from scripts.data.layouts.files import find_folder, find_images, pair_images
+from scripts.data.layouts.label_maps import merge_label_files
 
 
 def read_decathlon(
     source: Path,
     *,
+    output: Path | None = None,
+    threshold_masks: bool = False,
     labels: Any = None,
     label_values: Any = None,
     modality: Any = None,
-    intensity_range: Any = None,
-    patient_pattern: str | None = None,
 ) -> Dataset:
     """Pools all items with label map or boxes for a new split; the others (the official test set) keep their list.
 
@@ -26,30 +27,27 @@ def read_decathlon(
 
     Args:
         source: the folder.
+        output: the folder of dataset.json, by default the source; label maps go there where an item lists several.
+        threshold_masks: reads lossy masks.
         labels: names of the labels, background first, where there is no dataset.json; else found in the files.
         label_values: value:label pairs, likewise.
         modality: names of the channels, likewise.
-        intensity_range: intensities low,high that become -1 and 1, likewise; by default 0,255 for colour pictures,
-            else each channel's own minimum and maximum.
-        patient_pattern: regular expression with one group, searched in the first image's name without suffix; the
-            group is the patient. By default each image is a patient, unless dataset.json names them.
 
     Raises:
-        DatasetError: neither dataset.json nor the folders, an image without label or the reverse, no match.
+        DatasetError: neither dataset.json nor the folders, an image without label or the reverse.
     """
-    options = {"labels": labels, "label_values": label_values, "modality": modality, "intensity_range": intensity_range}
+    options = {"labels": labels, "label_values": label_values, "modality": modality}
     if (source / "dataset.json").is_file():
         if any(option is not None for option in options.values()):
             raise DatasetError(f"{source / 'dataset.json'} gives {', '.join(options)}. Change them there.")
-        dataset = read_dataset(source)
+        dataset = read_dataset(source, unfinished=True)
+        merge_label_files(dataset.items, source, output or source, threshold_masks=threshold_masks)
     else:
-        dataset = _read_pair(source, options)
+        dataset = _read_pair(source, {**options, "threshold_masks": threshold_masks})
     splits: dict[str, list[Item]] = {"training": [], "validation": [], "test": []}
     for split, items in dataset.splits.items():
         for item in items:
             fresh = {key: value for key, value in item.items() if key != "fold"}
-            if patient_pattern:
-                fresh["patient"] = find_patient(stem(image_files(item)[0]), patient_pattern)
             splits["training" if is_annotated(item) else split].append(fresh)
     return replace(dataset, splits=splits)
 
@@ -58,12 +56,9 @@ def _read_pair(source: Path, options: dict[str, Any]) -> Dataset:
     from scripts.data.layouts.contents import complete_description  # loads MONAI: not at --help
 
     pairs = pair_images(find_folder(source, "imagesTr", "images"), find_folder(source, "labelsTr", "labels"))
-    items: list[Item] = [
-        {"image": str(image), "label": str(mask), "patient": name, "class": None}
-        for name, (image, mask) in pairs.items()
-    ]
+    items: list[Item] = [{"image": str(image), "label": str(mask), "class": None} for image, mask in pairs.values()]
     test: list[Item] = []
     if (source / "imagesTs").is_dir():
-        test = [{"image": str(file), "patient": stem(file), "class": None} for file in find_images(source / "imagesTs")]
+        test = [{"image": str(file), "class": None} for file in find_images(source / "imagesTs")]
     splits = {"training": items, "test": test}
     return Dataset(source, source.name, splits=splits, **complete_description(items, **options))

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
 
-from scripts.data.contract import SPLITS, DatasetError, stem
+from scripts.data.contract import DatasetError, stem
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation"} | {name: name for name in SPLITS}
+
+
+def find_files(folder: Path, pattern: str) -> list[Path]:
+    """Files below a folder by a pattern of `Path.glob`, in order of name, without hidden ones (macOS leaves `._x`)."""
+    found = sorted(file for file in folder.glob(pattern) if file.is_file())
+    return [file for file in found if not any(_is_hidden(part) for part in file.relative_to(folder).parts)]
 
 
 def find_images(folder: Path) -> list[Path]:
     """The image files directly in a folder, in order of name; hidden files (macOS leaves `._x`) are passed over."""
     if not folder.is_dir():
         raise DatasetError(f"No folder {folder}. Name the folder that holds the images.")
-    return sorted(f for f in folder.iterdir() if f.name.lower().endswith(IMAGE_SUFFIXES) and f.name[0] != ".")
+    return [file for file in find_files(folder, "*") if file.name.lower().endswith(IMAGE_SUFFIXES)]
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def find_folder(source: Path, *names: str) -> Path:
@@ -63,21 +71,6 @@ def pair_images(images: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
     return {name: (image, masks[name]) for name, image in named.items()}
 
 
-def find_patient(name: str, pattern: str) -> str:
-    """What the one group of the regular expression finds in an image's name.
-
-    Raises:
-        DatasetError: no regular expression, no match, or not one group.
-    """
-    try:
-        match = re.search(pattern, name)
-    except re.error as error:
-        raise DatasetError(f"patient_pattern {pattern!r} is no regular expression: {error}.") from None
-    if match is None or len(match.groups()) != 1:
-        raise DatasetError(f"patient_pattern {pattern!r} finds no single group in {name!r}. Try '^([^_]+)_'.")
-    return str(match[1])
-
-
 def read_rows(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
     """The rows of a CSV file with the number of the line each ends on; the header is line 1. Blank rows are left out.
 
@@ -95,6 +88,8 @@ def read_rows(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
             missing = [name for name in columns if name not in header]
             if missing:
                 raise DatasetError(f"{file}: no column {', '.join(missing)}; it has {', '.join(header) or 'none'}.")
+            if doubled := [name for name in header if name and header.count(name) > 1]:
+                raise DatasetError(f"{file}: the column {doubled[0]} is there twice. Remove or rename one.")
             reader.fieldnames = header
             for row in reader:
                 if None in row:

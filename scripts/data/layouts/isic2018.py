@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 from scripts.data.contract import Dataset, DatasetError, Item
-from scripts.data.layouts.files import find_images, index_by_stem, read_rows
+from scripts.data.layouts.files import IMAGE_SUFFIXES, find_files, index_by_stem, read_rows
+from scripts.data.patients import find_patient_key
 
 IMAGE_COLUMNS = ("isic_id", "image_id", "image_name", "image", "name")
 DIAGNOSIS_COLUMNS = ("diagnosis", "meta.clinical.diagnosis", "diagnosis_3", "dx")
-PATIENT_COLUMNS = ("patient_id", "lesion_id")
+LESION_COLUMN = "lesion_id"  # tells the patient where no column or a blank one does
 _SPLITS = {"training": "training", "train": "training", "validation": "validation", "test": "test"}
 _MASK = "_segmentation"
 
@@ -29,8 +30,8 @@ def read_isic2018(source: Path, *, metadata: str | None = None) -> Dataset:
     Raises:
         DatasetError: no images, masks or metadata; a mask without image, or a training image without mask.
     """
-    folders = [source, *sorted(folder for folder in source.rglob("*") if folder.is_dir())]
-    files = [file for folder in folders for file in find_images(folder) if not file.stem.endswith("_superpixels")]
+    files = [file for file in find_files(source, "**/*") if file.name.lower().endswith(IMAGE_SUFFIXES)]
+    files = [file for file in files if not file.stem.endswith("_superpixels")]
     masks = index_by_stem([file for file in files if file.stem.endswith(_MASK)])
     images = index_by_stem([file for file in files if re.fullmatch(r"ISIC_\d+", file.stem)])
     if not images or not masks:
@@ -48,7 +49,7 @@ def read_isic2018(source: Path, *, metadata: str | None = None) -> Dataset:
         mask_file = masks.get(name + _MASK)
         if mask_file is None and split == "training":
             raise DatasetError(f"{image} has no mask {name}{_MASK}.png. Complete the download or remove the image.")
-        item = {"image": str(image), "label": str(mask_file) if mask_file else None, "patient": name, "class": None}
+        item = {"image": str(image), "label": str(mask_file) if mask_file else None, "case": name, "class": None}
         splits[split].append({**item, **facts.get(name, {})})
     classes = sorted({item["class"] for items in splits.values() for item in items if item["class"]})
     labels, channels = ["background", "lesion"], ["red", "green", "blue"]
@@ -61,7 +62,7 @@ def _split_of(path: Path) -> str:
 
 
 def _find_metadata(source: Path) -> Path:
-    found = [file for file in sorted(source.glob("*.csv")) if _columns(file)]
+    found = [file for file in find_files(source, "*.csv") if _columns(file)]
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
         raise DatasetError(
@@ -89,8 +90,12 @@ def _read_metadata(file: Path) -> dict[str, Item]:
         )
     image, diagnosis = columns
     facts: dict[str, Item] = {}
-    for _, row in read_rows(file):
-        patient = next((row[name] for name in PATIENT_COLUMNS if row.get(name)), None)
+    rows = [row for _, row in read_rows(file)]
+    column = find_patient_key(rows[0]) or ""
+    of_lesion = {row[LESION_COLUMN]: row[column] for row in rows if row.get(LESION_COLUMN) and row.get(column)}
+    for row in rows:
+        lesion = row.get(LESION_COLUMN, "")
+        patient = row.get(column) or of_lesion.get(lesion, lesion)
         fact = {"class": row[diagnosis] or None, **({"patient": patient} if patient else {})}
         facts[row[image].removesuffix(".jpg")] = fact
     return facts

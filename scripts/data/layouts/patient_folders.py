@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from scripts.data.contract import Dataset, DatasetError, Item
 from scripts.data.layouts.classes import leave_out_unclassed
-from scripts.data.layouts.files import IMAGE_SUFFIXES, read_rows
+from scripts.data.layouts.files import IMAGE_SUFFIXES, find_files, read_rows
+from scripts.data.layouts.label_maps import merge_label_files
 from scripts.data.layouts.options import parse_pairs
 
 
@@ -23,23 +25,28 @@ def read_patient_folders(
     class_names: Any = None,
     labels: Any = None,
     label_values: Any = None,
-    intensity_range: Any = None,
+    threshold_masks: bool = False,
+    output: Path | None = None,
 ) -> Dataset:
     """One item per folder of the source, which is the patient; its files may lie at any depth.
+
+    Folders whose names differ in a date or visit only are of one patient.
 
     Args:
         source: the folder of patient folders.
         images: channel and file name pairs in the order of the channels, such as FLAIR:*flair*,T1:*t1.*; * stands for
             anything, and upper and lower case are the same.
         label: file name of the label map, such as *seg*; a folder without one is unlabelled. It is no image, whatever
-            `images` say.
+            `images` say. Several label maps: label and file name pairs such as core:*core*,oedema:*oed*, which become
+            labels 1, 2 ... of one written to `output`.
         metadata: CSV file with a row per patient, in UTF-8 (from XLSX: saved as CSV); None for no classes.
         patient_column: its column of folder names.
         class_column: its column of classes; a patient with a blank one is left out.
         class_names: value in the table and class pairs, such as II:LGG,III:HGG,IV:HGG; by default the values.
         labels: names of the labels, background first; by default found in the files, as in `table`.
         label_values: value in the file and label pairs, such as 255:1; by default found together with the labels.
-        intensity_range: intensities low,high that become -1 and 1; by default each channel's minimum and maximum.
+        threshold_masks: reads lossy masks.
+        output: the folder of dataset.json, by default the source.
 
     Raises:
         DatasetError: no folder, a folder without an image or with two that match, a patient without row or with two
@@ -48,6 +55,7 @@ def read_patient_folders(
     from scripts.data.layouts.contents import complete_description  # loads MONAI: not at --help
 
     channels = parse_pairs(images, "images")
+    masks = parse_pairs(label, "label") if isinstance(label, Mapping) or ":" in str(label) else {"": str(label)}
     known = None
     if metadata is not None:
         file = Path(str(metadata)).expanduser().absolute()
@@ -63,24 +71,32 @@ def read_patient_folders(
                 f"{metadata}: no row with {patient_column} {folder.name!r}. Add it, with a blank {class_column} if "
                 "unknown, or name the column of folder names with --patient_column."
             )
-        items.append({**_read_patient(folder, channels, str(label)), "class": known and known[folder.name]})
+        items.append({**_read_patient(folder, channels, masks), "class": known and known[folder.name]})
     if known is not None:
         items = leave_out_unclassed(items, str(class_column), f"Fill in that column of {metadata}.")
+    for item in items:
+        item["case"] = item.pop("patient")
+    merge_label_files(items, source, output or source, threshold_masks=threshold_masks)
+    if len(masks) > 1 and labels is None:
+        labels = ["background", *masks]
     found = complete_description(
-        items, labels=labels, label_values=label_values, modality=list(channels), intensity_range=intensity_range
+        items, labels=labels, label_values=label_values, modality=list(channels), threshold_masks=threshold_masks
     )
     classes = sorted({item["class"] for item in items if item["class"]})
     return Dataset(source, source.name, classes=classes, splits={"training": items}, **found)
 
 
-def _read_patient(folder: Path, channels: dict[str, str], label: str) -> Item:
-    files = sorted(f for f in folder.rglob("*") if f.name.lower().endswith(IMAGE_SUFFIXES) and f.name[0] != ".")
-    masks = _match(files, label)
-    if len(masks) > 1:
-        raise _ambiguous(folder, f"--label {label}", masks)
+def _read_patient(folder: Path, channels: dict[str, str], label: dict[str, str]) -> Item:
+    files = [file for file in find_files(folder, "**/*") if file.name.lower().endswith(IMAGE_SUFFIXES)]
+    masks: dict[int, Path] = {}
+    for number, pattern in enumerate(label.values(), start=1):
+        matched = _match(files, pattern)
+        if len(matched) > 1:
+            raise _ambiguous(folder, f"--label {pattern}", matched)
+        masks.update((number, file) for file in matched)
     images = []
     for channel, pattern in channels.items():
-        found = [file for file in _match(files, pattern) if file not in masks]
+        found = [file for file in _match(files, pattern) if file not in masks.values()]
         if not found:
             raise DatasetError(
                 f"{folder} has no image {pattern} for {channel}. Complete the download, move the folder away, or "
@@ -89,9 +105,10 @@ def _read_patient(folder: Path, channels: dict[str, str], label: str) -> Item:
         if len(found) > 1:
             raise _ambiguous(folder, f"--images {channel}:{pattern}", found)
         images.append(str(found[0]))
+    named: Any = {number: str(file) for number, file in masks.items()}  # of one label map its values are the labels
     return {
         "image": images[0] if len(images) == 1 else images,
-        "label": str(masks[0]) if masks else None,
+        "label": (named if len(label) > 1 else named[1]) if named else None,
         "patient": folder.name,
     }
 

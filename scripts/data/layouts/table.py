@@ -2,86 +2,163 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, stem
-from scripts.data.layouts.files import SPLIT_NAMES, read_rows
+from scripts.data.contract import SPLIT_NAMES, SPLITS, Dataset, DatasetError, Item
+from scripts.data.layouts.files import read_rows
+from scripts.data.layouts.label_maps import merge_label_files
+from scripts.data.patients import clean_patients, find_patient_key
+
+# What columns are called, without case and punctuation; those of the patient are in `PATIENT_KEYS`.
+COLUMNS = {
+    "image": ("image", "imagepath", "imagefile", "filename", "filepath"),
+    "label": ("label", "labelpath", "labelfile", "mask", "maskpath", "maskfile", "segmentation"),
+    "class": ("class",),
+    "split": ("split",),
+}
+Row = tuple[int, dict[str, str]]
 
 
 def read_table(
-    source: Path, *, labels: Any = None, label_values: Any = None, modality: Any = None, intensity_range: Any = None
+    source: Path,
+    *,
+    output: Path | None = None,
+    threshold_masks: bool = False,
+    labels: Any = None,
+    label_values: Any = None,
+    modality: Any = None,
 ) -> Dataset:
     """One item per row; paths are relative to the CSV file's folder.
 
     Columns: `image`, or `image_0`, `image_1` ... for one file per channel (or their paths in `image`, joined by ;),
-    each a file or the folder of a DICOM series, `label` (blank: unlabelled), and optionally `class`, `patient` (by
-    default each image is one) and `split` (training, validation or test, in every row or in none). Other columns are
-    ignored.
+    each a file or the folder of a DICOM series, `label` (blank: unlabelled; several files joined by ; are merged), or
+    `label_0`, `label_1` ... for one file per label, and optionally `class`, `patient` and `split` (training, validation
+    or test), each in every row or in none. Upper and lower case are the same; `mask`, `filename`, `patient_id`,
+    `subject` ... are understood. A line names the columns that are not used.
 
     Args:
         source: the CSV file, in UTF-8.
+        output: the folder of dataset.json, by default the source; merged label maps go there.
+        threshold_masks: reads lossy masks.
         labels: names of the labels, background first; by default background, label_1 ... as the files have values.
         label_values: value in the file:label pairs, such as 255:1,128:2; by default found together with the labels.
         modality: names of the channels; by default those of the columns or of the first image.
-        intensity_range: intensities low,high that become -1 and 1 (CT: a window in HU); by default 0,255 for colour
-            pictures, else each channel's own minimum and maximum.
 
     Raises:
-        DatasetError: a missing column or file, an unknown split, rows with different numbers of images; the message
-            names the row, the header being row 1.
+        DatasetError: a missing column or file, a column given twice, an unknown split, a blank patient among others,
+            rows with different numbers of images; the message names the row, the header being row 1.
     """
     from scripts.data.layouts.contents import complete_description  # loads MONAI: not at --help
 
-    rows = read_rows(source, "label")
-    if not rows:
-        raise DatasetError(f"{source} has no rows below its header. Write one per image.")
-    columns = sorted((name for name in rows[0][1] if name == "image" or name.startswith("image_")), key=_column_order)
-    if not columns or ("image" in columns and len(columns) > 1):
-        raise DatasetError(f"{source}: image columns {columns}, expected either 'image', or 'image_0', 'image_1' ...")
+    rows = _rename(source, read_rows(source))
+    header = list(rows[0][1])
+    images, masks = _find_columns(source, header, "image"), _find_columns(source, header, "label")
     has_split = any(row.get("split") for _, row in rows)
     splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
-    count = len(_paths(rows[0][1], columns))
+    count = len(_paths(rows[0][1], images))
     for line, row in rows:
         where = f"{source}, row {line}"
-        item = _read_row(where, source.parent, row, columns)
-        if len(_paths(row, columns)) != count:
-            raise DatasetError(f"{where}: {len(_paths(row, columns))} image files, the first row has {count}.")
+        item = _read_row(where, source.parent, row, images, masks)
+        if len(_paths(row, images)) != count:
+            raise DatasetError(f"{where}: {len(_paths(row, images))} image files, the first row has {count}.")
         splits[_read_split(where, row) if has_split else "training"].append(item)
     items = [item for listed in splits.values() for item in listed]
-    if modality is None and len(columns) > 1 and not all(name.removeprefix("image_").isdigit() for name in columns):
-        modality = [name.removeprefix("image_") for name in columns]
+    for item, name in zip(items, clean_patients([item["class"] for item in items]), strict=True):
+        item["class"] = name
+    merge_label_files(items, source.parent, output or source.parent, threshold_masks=threshold_masks)
     found = complete_description(
-        items, labels=labels, label_values=label_values, modality=modality, intensity_range=intensity_range
+        items,
+        labels=["background", *_names(masks)] if labels is None and _are_named(masks) else labels,
+        label_values=label_values,
+        modality=_names(images) if modality is None and _are_named(images) else modality,
+        threshold_masks=threshold_masks,
     )
     classes = sorted({item["class"] for item in items if item["class"]})
     return Dataset(source.parent, source.stem, classes=classes, splits=splits, **found)
 
 
+def _rename(source: Path, rows: Sequence[Row]) -> list[Row]:
+    """The rows with their columns called as this layout does, without those that it does not know."""
+    if not rows:
+        raise DatasetError(f"{source} has no rows below its header. Write one per image.")
+    header = list(rows[0][1])
+    patient = find_patient_key(header)
+    names: dict[str, str] = {} if patient is None else {patient: "patient"}
+    for column in header:
+        plain = re.sub("[^a-z0-9]", "", column.lower())
+        known = next((name for name, called in COLUMNS.items() if plain in called), None)
+        numbered = re.match("(image|label)_(?!id$|name$|number$)(.+)", column, re.IGNORECASE)
+        if known or numbered:
+            names[column] = known or f"{numbered[1].lower()}_{numbered[2]}"  # type: ignore[index]
+    for name in set(names.values()):
+        if len(doubled := [column for column in header if names.get(column) == name]) > 1:
+            raise DatasetError(f"{source}: columns {' and '.join(doubled)} both mean {name}. Keep one of them.")
+    unused = [column for column in header if column not in names]
+    if unused:
+        print(f"Columns that are not used: {', '.join(unused)}.")
+    if patient not in (None, "patient"):
+        print(f"The patient is column {patient}.")
+    renamed = [(line, {names[column]: value for column, value in row.items() if column in names}) for line, row in rows]
+    _check_patients(source, renamed)
+    return renamed
+
+
+def _check_patients(source: Path, rows: Sequence[Row]) -> None:
+    patients = clean_patients([row.get("patient", "") for _, row in rows])
+    blank = [line for (line, _), patient in zip(rows, patients, strict=True) if patient is None]
+    if 0 < len(blank) < len(rows):
+        raise DatasetError(
+            f"{source}, row {blank[0]}: blank patient, as in {len(blank)} of {len(rows)} rows. Fill it in, or remove "
+            "the column to have all patients guessed."
+        )
+
+
+def _find_columns(source: Path, header: Sequence[str], kind: str) -> list[str]:
+    columns = sorted((name for name in header if name == kind or name.startswith(f"{kind}_")), key=_column_order)
+    if not columns and kind == "label":
+        raise DatasetError(f"{source}: no column label; it has {', '.join(header) or 'none that is known'}.")
+    if not columns or (kind in columns and len(columns) > 1):
+        raise DatasetError(
+            f"{source}: {kind} columns {columns}, expected either '{kind}', or '{kind}_0', '{kind}_1' ..."
+        )
+    return columns
+
+
 def _column_order(name: str) -> int:
     """Numbered columns by number; named ones keep the order of the header."""
-    number = name.removeprefix("image_")
+    number = name.rpartition("_")[2]
     return int(number) if number.isdigit() else 0
 
 
-def _paths(row: dict[str, str], columns: list[str]) -> list[str]:
+def _names(columns: Sequence[str]) -> list[str]:
+    return [name.partition("_")[2] for name in columns]
+
+
+def _are_named(columns: Sequence[str]) -> bool:
+    return len(columns) > 1 and not all(name.isdigit() for name in _names(columns))
+
+
+def _paths(row: Mapping[str, str], columns: Sequence[str]) -> list[str]:
     return [path.strip() for name in columns for path in row[name].split(";") if path.strip()]
 
 
-def _read_row(where: str, folder: Path, row: dict[str, str], columns: list[str]) -> Item:
-    if not all(row[name] for name in columns):
-        raise DatasetError(f"{where}: no {', '.join(name for name in columns if not row[name])}. Give its path.")
-    files = [str(folder / path) for path in _paths(row, columns)]
-    label = str(folder / row["label"]) if row["label"] else None
-    missing = [file for file in files if not Path(file).exists()]
-    if label and not Path(label).is_file():
-        missing.append(label)
+def _read_row(where: str, folder: Path, row: dict[str, str], images: Sequence[str], masks: Sequence[str]) -> Item:
+    if not all(row[name] for name in images):
+        raise DatasetError(f"{where}: no {', '.join(name for name in images if not row[name])}. Give its path.")
+    files = [str(folder / path) for path in _paths(row, images)]
+    label: Any = [str(folder / path) for path in _paths(row, masks)]
+    missing = [file for file in files if not Path(file).exists()] + [file for file in label if not Path(file).is_file()]
     if missing:
         raise DatasetError(f"{where}: no file {missing[0]}. Paths are relative to the CSV file's folder.")
+    if len(masks) > 1:  # one file per label, of which some may be blank
+        label = {n: str(folder / row[name]) for n, name in enumerate(masks, start=1) if row[name]} or None
     return {
         "image": files[0] if len(files) == 1 else files,
-        "label": label,
-        "patient": row.get("patient") or stem(files[0]),
+        "label": (label[0] if label else None) if isinstance(label, list) and len(label) < 2 else label,
+        "patient": row.get("patient"),
         "class": row.get("class") or None,
     }
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from scripts.data.contract import Dataset, DatasetError, Item
 from scripts.data.layouts.boxes import make_boxed_dataset, make_item, parse_types, read_plane, to_pixels
-from scripts.data.layouts.files import find_folder, find_images, index_by_stem
+from scripts.data.layouts.files import find_files, find_folder, find_images, index_by_stem
 
 Named = tuple[list[int], str, str]  # a box in pixels, the name of its class, and where it is written
 
@@ -17,9 +17,8 @@ def read_voc(
     source: Path,
     *,
     labels: Any = None,
-    patient_pattern: str | None = None,
+    first_pixel: int = 1,
     modality: Any = None,
-    intensity_range: Any = None,
 ) -> Dataset:
     """Images in `JPEGImages` or `images` with XML files of the same name in `Annotations` or `annotations`.
 
@@ -29,19 +28,19 @@ def read_voc(
     Args:
         source: the folder of the two folders.
         labels: names, background first; by default the names in the files, sorted.
-        patient_pattern: regular expression with one group, searched in the image's name without suffix; the group
-            is the patient. By default each image is a patient.
+        first_pixel: 1, or 0 for files whose corners are edges counted from 0, as some tools write them: xmin 0, xmax 4
+            are the first four columns.
         modality: names of the channels; by default those of the first image.
-        intensity_range: intensities low,high that become -1 and 1; by default 0,255 for colour pictures, else each
-            image's own minimum and maximum.
 
     Raises:
         DatasetError: no folders or images, an image without XML file or the reverse, malformed XML, an unknown class,
-            a size that is not the image's, a box outside its image, no match.
+            a size that is not the image's, a box outside its image or counted from 0.
     """
+    if first_pixel not in (0, 1):
+        raise DatasetError(f"first_pixel is {first_pixel!r}, expected 0 or 1.")
     images = index_by_stem(find_images(find_folder(source, "JPEGImages", "images")))
     folder = find_folder(source, "Annotations", "annotations")
-    files = {file.stem: file for file in sorted(folder.glob("*.xml")) if file.name[0] != "."}
+    files = {file.stem: file for file in find_files(folder, "*.xml")}
     unpaired = sorted(images.keys() ^ files.keys())
     if unpaired or not images:
         first = f", first {(images | files)[unpaired[0]]}" if unpaired else ""
@@ -49,7 +48,7 @@ def read_voc(
             f"{source}: {len(images)} images, {len(files)} XML files, {len(unpaired)} names only in one folder{first}. "
             "Complete the download; an image without lesion has an XML file without objects."
         )
-    found = {name: _read_objects(files[name], image) for name, image in images.items()}
+    found = {name: _read_objects(files[name], image, first_pixel) for name, image in images.items()}
     named = {kind for objects in found.values() for _, kind, _ in objects}
     types = sorted(named) if labels is None else parse_types(labels)
     items: list[Item] = []
@@ -58,11 +57,11 @@ def read_voc(
             if kind not in types:
                 raise DatasetError(f"{where}: class {kind!r}, expected one of {', '.join(types)}. Correct --labels.")
         boxes = [(box, types.index(kind)) for box, kind, _ in objects]
-        items.append(make_item(images[name], boxes, name=name, patient_pattern=patient_pattern))
-    return make_boxed_dataset(source, {"training": items}, types, modality=modality, intensity_range=intensity_range)
+        items.append(make_item(images[name], boxes))
+    return make_boxed_dataset(source, {"training": items}, types, modality=modality)
 
 
-def _read_objects(file: Path, image: Path) -> list[Named]:
+def _read_objects(file: Path, image: Path, first_pixel: int) -> list[Named]:
     try:
         root = ElementTree.parse(file).getroot()
     except (OSError, ElementTree.ParseError) as error:
@@ -80,7 +79,11 @@ def _read_objects(file: Path, image: Path) -> list[Named]:
         kind, corners = (found.findtext("name") or "").strip(), found.find("bndbox")
         if not kind or corners is None:
             raise DatasetError(f"{where}: no {'bndbox' if kind else 'name'}. Export the file again.")
-        first = [_number(corners, key, where) - 1 for key in ("xmin", "ymin")]
+        first = [_number(corners, key, where) - first_pixel for key in ("xmin", "ymin")]
+        if min(first) == -1:
+            raise DatasetError(
+                f"{where}: xmin or ymin is 0, VOC counts from 1. Pass --first_pixel 0 if all files do so."
+            )
         last = [_number(corners, key, where) for key in ("xmax", "ymax")]
         objects.append((to_pixels([*first, *last], plane, where), kind, where))
     return objects

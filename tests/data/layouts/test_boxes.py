@@ -76,21 +76,12 @@ def test_boxes_come_back_as_they_were_written(
     tmp_path: Path, write: Callable[[Path], None], read: Callable[..., Dataset]
 ) -> None:
     write(tmp_path)
-    dataset = read(tmp_path, patient_pattern="^(p[0-9])_")
+    dataset = read(tmp_path)
     items = dataset.splits["training"]
     found = {Path(item["image"]).stem: list(zip(item["boxes"], item["box_classes"], strict=True)) for item in items}
     assert found == BOXES
-    assert [item["patient"] for item in items] == ["p1", "p1", "p2"]
     assert (dataset.labels, dataset.modality) == (["background", *TYPES], ["image"])
     assert all(item["label"] is None for item in items)
-
-
-@pytest.mark.parametrize(("write", "read"), FORMATS)
-def test_each_image_is_a_patient_without_a_pattern(
-    tmp_path: Path, write: Callable[[Path], None], read: Callable[..., Dataset]
-) -> None:
-    write(tmp_path)
-    assert [item["patient"] for item in read(tmp_path).items] == list(BOXES)
 
 
 @pytest.mark.parametrize(("write", "layout"), [(write_yolo, "yolo"), (write_voc, "voc"), (write_coco, "coco")])
@@ -99,6 +90,7 @@ def test_prepare_writes_a_data_set(tmp_path: Path, write: Callable[[Path], None]
     prepare(layout, str(tmp_path), patient_pattern="^(p[0-9])_", modality="T1c")
     dataset = read_dataset(tmp_path)
     assert [len(dataset.splits[split]) for split in ("training", "validation", "test")] == [2, 1, 0]
+    assert [item["patient"] for item in dataset.items] == ["p1", "p1", "p2"]
     assert dataset.splits["training"][0]["boxes"] == [[0, 0, 40, 24], [3, 5, 4, 6]]
     assert dataset.modality == ["T1c"]
 
@@ -132,13 +124,12 @@ def test_boxes_without_size_or_outside_are_refused(box: tuple[float, ...], messa
 
 
 def test_a_set_without_any_box_or_with_equal_names_is_refused(tmp_path: Path) -> None:
-    empty = make_item(tmp_path / "a.png", [], name="a", patient_pattern=None)
-    options = {"modality": "T1", "intensity_range": None}
+    empty = make_item(tmp_path / "a.png", [])
     with pytest.raises(DatasetError, match="none of the 1 images has a box"):
-        make_boxed_dataset(tmp_path, {"training": [empty]}, ["x"], **options)
-    boxed = make_item(tmp_path / "a.png", [([0, 0, 1, 1], 0)], name="a", patient_pattern=None)
+        make_boxed_dataset(tmp_path, {"training": [empty]}, ["x"], modality="T1")
+    boxed = make_item(tmp_path / "a.png", [([0, 0, 1, 1], 0)])
     with pytest.raises(DatasetError, match="expected different names"):
-        make_boxed_dataset(tmp_path, {"training": [boxed]}, ["x", "x"], **options)
+        make_boxed_dataset(tmp_path, {"training": [boxed]}, ["x", "x"], modality="T1")
 
 
 def test_types_follow_the_background() -> None:

@@ -134,3 +134,25 @@ def test_a_mapping_of_other_columns_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("id,site\nBraTS2021_00000,1\n")
     with pytest.raises(DatasetError, match="columns id, site; expected case and centre"):
         read_brats(tmp_path, mapping=str(tmp_path / "m.csv"))
+
+
+def test_2023_has_other_names_and_no_fourth_label(tmp_path: Path) -> None:
+    for case in ("BraTS-GLI-00001-000", "BraTS-GLI-00001-001"):
+        (tmp_path / case).mkdir()
+        for name in ("t1n", "t1c", "t2w", "t2f", "seg"):
+            (tmp_path / case / f"{case}-{name}.nii.gz").touch()
+            (tmp_path / case / f"._{case}-{name}.nii.gz").touch()
+    dataset = read_brats(tmp_path)
+    assert [item["patient"] for item in dataset.items] == ["BraTS-GLI-00001"] * 2  # two scans
+    names = [Path(file).name.rpartition("-")[2] for file in dataset.items[0]["image"]]
+    assert names == ["t1n.nii.gz", "t1c.nii.gz", "t2w.nii.gz", "t2f.nii.gz"]
+    assert (dataset.modality, dataset.label_values) == (["T1", "T1ce", "T2", "FLAIR"], {})
+    assert dataset.items[0]["label"].endswith("-seg.nii.gz")
+
+
+def test_other_names_lead_to_another_layout(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="layout patient_folders"):
+        read_brats(tmp_path)
+    (tmp_path / "BraTS-PED-00001-000-t2f.nii.gz").touch()
+    with pytest.raises(DatasetError, match="BraTS-PED has other labels"):
+        read_brats(tmp_path)

@@ -23,8 +23,8 @@ def make_source(root: Path, table: str = TABLE, patients: int = 5) -> Path:
     mask[0, :3] = np.eye(3) * 255
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
-    for name in (f"p{n}_{k}" for n in range(patients) for k in range(2)):
-        noise = np.random.default_rng(len(name)).integers(0, 255, (32, 32)).astype(np.uint8)
+    for seed, name in enumerate(f"p{n}_{k}" for n in range(patients) for k in range(2)):
+        noise = np.random.default_rng(seed).integers(0, 255, (32, 32)).astype(np.uint8)
         Image.fromarray(noise).save(root / "images" / f"{name}.png")
         Image.fromarray(mask).save(root / "masks" / f"{name}.png")
     (root / "colours.csv").write_text(table)
@@ -36,11 +36,10 @@ def read(root: Path, **options: str):
 
 
 def test_the_table_gives_labels_in_its_order(tmp_path: Path) -> None:
-    dataset = read(make_source(tmp_path), patient_pattern="^(p[0-9])_", modality="CT", intensity_range="0,255")
+    dataset = read(make_source(tmp_path), modality="CT")
     assert dataset.labels == ["background", "IPH", "IVH"]
     assert dataset.label_values == {0xFF0000: 1, 0x00FF00: 2, 0x0000FF: 1}
-    assert (dataset.modality, dataset.intensity_range) == (["CT"], [0.0, 255.0])
-    assert sorted({item["patient"] for item in dataset.items}) == [f"p{n}" for n in range(5)]
+    assert (dataset.modality, dataset.intensity_range) == (["CT"], None)
     label = read_label(dataset.items[0]["label"], dataset.label_values)
     assert label[0, :4, 0].tolist() == [1, 2, 1, 0]
 
@@ -59,7 +58,7 @@ def test_doctor_names_a_colour_that_is_not_in_the_table(tmp_path: Path, capsys: 
     prepare("colour_masks", str(tmp_path), colours=str(tmp_path / "colours.csv"))
     with pytest.raises(SystemExit):
         doctor(str(tmp_path), image_size=32)
-    assert "p0_0.png holds the colour #0000ff, which is not in the colour table" in capsys.readouterr().out
+    assert ".png holds the colour #0000ff, which is not in the colour table" in capsys.readouterr().out
 
 
 def test_the_table_may_paint_the_background(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.data.contract import DatasetError
+from scripts.data.contract import DatasetError, read_dataset
 from scripts.data.layouts.decathlon import read_decathlon
 
 
@@ -36,8 +36,8 @@ def make_pair(root: Path, values: tuple[int, ...] = (0, 255), colour: bool = Fal
 
 def test_labelled_items_are_pooled_and_the_official_test_stays(tmp_path: Path) -> None:
     splits = read_decathlon(make_decathlon(tmp_path)).splits
-    assert [item["patient"] for item in splits["training"]] == ["h_0", "h_1", "h_2"]
-    assert [(item["patient"], item["label"]) for item in splits["test"]] == [("h_9", None)]
+    assert [Path(item["image"]).name for item in splits["training"]] == ["h_0.nii.gz", "h_1.nii.gz", "h_2.nii.gz"]
+    assert [(Path(item["image"]).name, item["label"]) for item in splits["test"]] == [("h_9.nii.gz", None)]
 
 
 def test_an_older_split_is_undone(tmp_path: Path) -> None:
@@ -49,11 +49,18 @@ def test_an_older_split_is_undone(tmp_path: Path) -> None:
     assert (splits["training"][2]["patient"], "fold" in splits["training"][2]) == ("x", False)
 
 
-def test_a_pattern_names_the_patients(tmp_path: Path) -> None:
-    items = read_decathlon(make_decathlon(tmp_path), patient_pattern="^(h)_").splits["training"]
-    assert {item["patient"] for item in items} == {"h"}
-    with pytest.raises(DatasetError, match="finds no single group in 'h_0'"):
-        read_decathlon(tmp_path, patient_pattern="^(x)_")
+def test_several_label_files_of_an_item_are_merged(tmp_path: Path) -> None:
+    make_pair(tmp_path)
+    for name, values in (("a", [0, 1, 0, 0]), ("b", [0, 0, 2, 0])):
+        Image.fromarray(np.resize(np.array(values, np.uint8), (4, 4))).save(tmp_path / f"{name}.png")
+    item = {"image": "images/p0_1.png", "label": ["a.png", "b.png"], "patient": "p"}
+    description = {"modality": ["grey"], "labels": ["background", "x", "y"], "training": [item]}
+    (tmp_path / "dataset.json").write_text(json.dumps(description))
+    with pytest.raises(DatasetError, match=r"training\[0\]: 'label' lists 2 files.*prepare decathlon"):
+        read_dataset(tmp_path)
+    label = read_decathlon(tmp_path, output=tmp_path / "out").items[0]["label"]
+    assert label == str(tmp_path / "out" / "label_maps" / "images__p0_1.png")
+    assert np.asarray(Image.open(label))[0].tolist() == [0, 1, 2, 0]
 
 
 def test_a_description_and_options_contradict(tmp_path: Path) -> None:
@@ -65,7 +72,6 @@ def test_a_pair_of_folders_with_what_the_files_tell(tmp_path: Path) -> None:
     dataset = read_decathlon(make_pair(tmp_path, colour=True))
     assert (dataset.labels, dataset.label_values) == (["background", "label_1"], {255: 1})
     assert (dataset.modality, dataset.intensity_range) == (["red", "green", "blue"], [0.0, 255.0])
-    assert [item["patient"] for item in dataset.splits["training"]] == ["p0_1", "p1_1", "p2_1"]
 
 
 def test_options_win_over_what_the_files_tell(tmp_path: Path) -> None:
@@ -74,10 +80,9 @@ def test_options_win_over_what_the_files_tell(tmp_path: Path) -> None:
         labels=("background", "x", "y"),
         label_values="255:2",
         modality="CT",
-        intensity_range="0,80",
     )
     assert (dataset.labels, dataset.label_values) == (["background", "x", "y"], {255: 2})
-    assert (dataset.modality, dataset.intensity_range) == (["CT"], [0.0, 80.0])
+    assert (dataset.modality, dataset.intensity_range) == (["CT"], None)
 
 
 def test_an_unpaired_file_is_named(tmp_path: Path) -> None:

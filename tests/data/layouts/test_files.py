@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 
 from scripts.data.contract import DatasetError
-from scripts.data.layouts.files import find_folder, find_images, find_patient, index_by_stem, pair_images, read_rows
+from scripts.data.layouts.files import find_files, find_folder, find_images, index_by_stem, pair_images, read_rows
 
 
 def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
     for name in ("b.nii.gz", "a.PNG", "._a.png", "notes.txt", "c.gz"):
         (tmp_path / name).touch()
     assert [file.name for file in find_images(tmp_path)] == ["a.PNG", "b.nii.gz"]
+
+
+def test_hidden_files_and_folders_are_passed_over_at_any_depth(tmp_path: Path) -> None:
+    for name in ("a/x.png", "a/._x.png", ".b/x.png", "__MACOSX/a/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_files(tmp_path, "**/*.png") == [tmp_path / "a" / "x.png"]
 
 
 def test_missing_folders_are_named(tmp_path: Path) -> None:
@@ -48,18 +55,6 @@ def test_no_images_are_told(tmp_path: Path) -> None:
         pair_images(tmp_path, tmp_path)
 
 
-def test_a_pattern_finds_the_patient() -> None:
-    assert find_patient("p07_slice3", "^(p[0-9]+)_") == "p07"
-
-
-@pytest.mark.parametrize(
-    ("pattern", "message"), [("^(x)", "no single group"), ("p", "no single group"), ("(", "is no")]
-)
-def test_a_wrong_pattern_is_explained(pattern: str, message: str) -> None:
-    with pytest.raises(DatasetError, match=message):
-        find_patient("p07_slice3", pattern)
-
-
 def test_rows_have_the_number_a_spreadsheet_shows(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('﻿name, note\na,"two\nlines"\n\n , \nb,\n', encoding="utf-8")
     assert read_rows(tmp_path / "t.csv", "name") == [
@@ -73,6 +68,7 @@ def test_rows_have_the_number_a_spreadsheet_shows(tmp_path: Path) -> None:
     [
         (b"a,b\n1,2\n", "no column image; it has a, b"),
         (b"image,b\n1,2\n1,2,3\n", "row 3: more fields than the 2"),
+        (b"image,b,b\n1,2,3\n", "the column b is there twice"),
         (b"\xff\xfe\x00", "Cannot read"),
         (b"", "no column image; it has none"),
     ],

@@ -31,7 +31,7 @@ def test_images_masks_and_diagnoses_are_matched(tmp_path: Path) -> None:
     assert Path(first["image"]).name == "ISIC_0000001.jpg"
     assert Path(first["label"]).name == "ISIC_0000001_segmentation.png"
     assert (first["class"], first["patient"]) == ("nevus", "IL_7")
-    assert (second["class"], second["patient"]) == (None, "ISIC_0000002")
+    assert (second["class"], second.get("patient"), second["case"]) == (None, None, "ISIC_0000002")
     assert dataset.classes == ["nevus"]  # melanoma has no image here
 
 

@@ -33,7 +33,7 @@ def test_channels_and_labels_are_paired(tmp_path: Path) -> None:
     first, second = dataset.splits["training"]
     assert [Path(file).name for file in first["image"]] == ["la_003_0000.nii.gz", "la_003_0001.nii.gz"]
     assert Path(second["label"]).name == "la_004.nii.gz"
-    assert (second["patient"], dataset.labels) == ("la_004", ["background", "oedema", "core"])
+    assert (second["case"], dataset.labels) == ("la_004", ["background", "oedema", "core"])
 
 
 def test_the_first_version_names_things_the_other_way(tmp_path: Path) -> None:
@@ -80,3 +80,25 @@ def test_unpaired_and_absent_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "labelsTr" / "la_004.nii.gz").unlink()
     with pytest.raises(DatasetError, match="1 cases lack image or label, first 'la_004'"):
         read_nnunet_raw(tmp_path)
+
+
+def test_a_list_of_files_stands_for_the_folders(tmp_path: Path) -> None:
+    listed = {"c1": {"images": ["x/t1.nii.gz", "x/t2.nii.gz"], "label": "x/seg.nii.gz"}}
+    make_raw(tmp_path, dataset=listed)
+    with pytest.raises(DatasetError, match=r"case c1: no file .*t1\.nii\.gz"):
+        read_nnunet_raw(tmp_path)
+    (tmp_path / "x").mkdir()
+    for name in ("t1", "t2", "seg"):
+        (tmp_path / "x" / f"{name}.nii.gz").touch()
+    (item,) = read_nnunet_raw(tmp_path).items
+    assert ([Path(file).name for file in item["image"]], item["case"]) == (["t1.nii.gz", "t2.nii.gz"], "c1")
+    assert item["label"] == str(tmp_path / "x" / "seg.nii.gz")
+
+
+def test_numbers_may_be_texts_and_the_ending_lack_its_dot(tmp_path: Path) -> None:
+    make_raw(tmp_path, labels={"background": "0", "core": "1"})
+    content = json.loads((tmp_path / "dataset.json").read_text())
+    (tmp_path / "dataset.json").write_text(json.dumps({**content, "file_ending": "nii.gz"}))
+    (tmp_path / "imagesTr" / "._la_003_0000.nii.gz").write_bytes(b"\0\5")
+    dataset = read_nnunet_raw(tmp_path)
+    assert (len(dataset.items), dataset.labels) == (2, ["background", "core"])

@@ -10,10 +10,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from scripts.__main__ import main
 from scripts.data.contract import DatasetError, read_dataset
 from scripts.data.layouts.patient_folders import read_patient_folders
+from scripts.data.prepare import prepare
 
 OPTIONS: dict[str, Any] = {"images": "FLAIR:*flair*,T1:*_t1_*", "label": "*seg*", "labels": "background,tumour"}
 TABLE = {"patient_column": "Sample", "class_column": "Grade"}
@@ -42,7 +44,7 @@ def test_folders_become_items_with_the_table_s_classes(tmp_path: Path) -> None:
     names = "I:LGG,II:LGG,III:HGG,IV:HGG"
     dataset = read_patient_folders(source, **OPTIONS, **TABLE, metadata=table, class_names=names)
     items = dataset.splits["training"]
-    assert [(item["patient"], item["class"]) for item in items] == [
+    assert [(item["case"], item["class"]) for item in items] == [
         ("HF1001", "HGG"),
         ("HF1002", "HGG"),
         ("HF1003", "LGG"),
@@ -69,7 +71,7 @@ def test_a_folder_without_mask_is_unlabelled(tmp_path: Path) -> None:
 def test_a_patient_with_a_blank_class_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = write_table(tmp_path, "Sample,Grade\na,II\nb,\n")
     dataset = read_patient_folders(make_folder(tmp_path, "a", "b"), **OPTIONS, **TABLE, metadata=table)
-    assert [item["patient"] for item in dataset.splits["training"]] == ["a"]
+    assert [item["case"] for item in dataset.splits["training"]] == ["a"]
     assert caplog.messages == ["Left out for want of a Grade: b."]
 
 
@@ -111,3 +113,19 @@ def test_the_documented_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (dataset.modality, dataset.classes) == (["FLAIR", "T1"], ["HGG", "LGG"])
     for split, count in (("training", 3), ("validation", 1), ("test", 1)):
         assert sorted(item["class"] for item in dataset.splits[split]) == ["HGG"] * count + ["LGG"] * count
+
+
+def test_one_label_map_per_label_and_a_colour_picture(tmp_path: Path) -> None:
+    for name in ("p1_20190101", "p1_20200101", "p2_20190101"):
+        folder = tmp_path / "source" / name
+        folder.mkdir(parents=True)
+        Image.fromarray(np.full((4, 4, 3), 9, np.uint8)).save(folder / "photo.png")
+        for n, part in enumerate(("core", "rim")):
+            Image.fromarray(np.eye(4, k=n).astype(np.uint8) * 255).save(folder / f"mask_{part}.png")
+    options = {"images": "photo:photo*", "label": "core:*core*,rim:*rim*"}
+    prepare("patient_folders", str(tmp_path / "source"), output=str(tmp_path / "out"), **options)
+    dataset = read_dataset(tmp_path / "out")
+    assert sorted(item["patient"] for item in dataset.items) == ["p1", "p1", "p2"]  # one patient at two dates
+    assert (dataset.labels, dataset.modality) == (["background", "core", "rim"], ["red", "green", "blue"])
+    label = np.asarray(Image.open(dataset.items[0]["label"]))
+    np.testing.assert_array_equal(label, np.eye(4) + 2 * np.eye(4, k=1))

@@ -59,3 +59,10 @@ def test_an_image_without_file_and_the_reverse_are_named(tmp_path: Path) -> None
     (tmp_path / "images" / "a.png").unlink()
     with pytest.raises(DatasetError, match=r"first .*a\.xml"):
         read_voc(tmp_path)
+
+
+def test_corners_may_count_from_zero(tmp_path: Path) -> None:
+    write(tmp_path, OBJECT.format("cyst", 4).replace("<xmin>1", "<xmin>0"))
+    with pytest.raises(DatasetError, match=r"xmin or ymin is 0, VOC counts from 1\. Pass --first_pixel 0"):
+        read_voc(tmp_path)
+    assert read_voc(tmp_path, first_pixel=0).items[0]["boxes"] == [[0, 2, 4, 5]]

@@ -34,6 +34,8 @@ def write(root: Path, line: str = "0 0.5 0.5 0.2 0.1", names: str | None = "tumo
         "names:\n  - tumour  # bright\n  - cyst\nnc: 2\n",
         "names:\n- 'tumour'\n- cyst\nroboflow:\n  - x\n",
         "path: .\nnames:\n  0: tumour\n  1: cyst\n",
+        "names: {0: tumour, 1: cyst}\n",
+        "names: {1: cyst, 0: tumour}\n",
     ],
 )
 def test_names_are_read_from_data_yaml(tmp_path: Path, text: str) -> None:
@@ -65,7 +67,6 @@ def test_folders_of_splits_are_kept(tmp_path: Path, pattern: str) -> None:
         (texts / "a.txt").write_text("0 0.5 0.5 0.2 0.1")
     splits = read_yolo(tmp_path).splits
     assert [len(splits[split]) for split in ("training", "validation", "test")] == [1, 1, 1]
-    assert [splits[split][0]["patient"] for split in ("training", "test")] == ["train/a", "test/a"]
     assert all(item["boxes"] for items in splits.values() for item in items)
 
 
@@ -74,7 +75,7 @@ def test_folders_of_splits_are_kept(tmp_path: Path, pattern: str) -> None:
     [
         ("0 0.5 0.5 0.2 0.1\n0 0.5 0.5 0.2", r"a\.txt, line 2: '0 0\.5 0\.5 0\.2', expected five numbers"),
         ("tumour 0.5 0.5 0.2 0.1", "line 1: .* expected five numbers"),
-        ("2 0.5 0.5 0.2 0.1", r"line 1: class 2, expected 0\.\.1 \(tumour, cyst\)"),
+        ("2 0.5 0.5 0.2 0.1", "line 1: class 2, expected one of: 0 tumour, 1 cyst"),
         ("0.5 0.5 0.5 0.2 0.1", r"class 0\.5"),
         ("0 0.95 0.5 0.2 0.1", "lies outside the image of 10x20"),
         ("0 0.5 0.5 0 0.1", "has no size"),
@@ -86,10 +87,10 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, line: str, message: st
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"has neither classes\.txt nor .*pass --labels"):
+    with pytest.raises(DatasetError, match=r"has no classes\.txt, .*pass --labels"):
         read_yolo(write(tmp_path, names=None))
     (tmp_path / "data.yaml").write_text("nc: 2\n")
-    with pytest.raises(DatasetError, match=r"data\.yaml names no class"):
+    with pytest.raises(DatasetError, match=r"has no classes\.txt"):
         read_yolo(tmp_path)
     (tmp_path / "labels" / "b.txt").touch()
     with pytest.raises(DatasetError, match=r"labels/b\.txt has no image"):
@@ -97,3 +98,52 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="has no images"):
         read_yolo(tmp_path / "empty", labels="background,x")
+
+
+def test_names_are_read_from_any_yaml_and_hold_commas(tmp_path: Path) -> None:
+    write(tmp_path, names=None)
+    (tmp_path / "lesions.yml").write_text("names: ['tumour, solid', cyst]")
+    (tmp_path / "._lesions.yml").write_bytes(b"\0\5")
+    assert read_yolo(tmp_path).labels == ["background", "tumour, solid", "cyst"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("names: {0: a, 2: b}", "expected 0, 1, 2"),
+        ("nc: 3\nnames: [a, b]", "nc is 3, but 'names' has 2"),
+        ("names: [a, b", "is no YAML"),
+        ("names: [cyst, tumour]", r"classes\.txt names \['tumour', 'cyst'\]"),
+    ],
+)
+def test_names_that_contradict_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    write(tmp_path, names="tumour\ncyst" if "cyst" in text else None)
+    (tmp_path / "data.yaml").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        read_yolo(tmp_path)
+
+
+def test_a_background_among_the_names_is_no_box_class(tmp_path: Path) -> None:
+    dataset = read_yolo(write(tmp_path, "1 0.5 0.5 0.2 0.1", "background\ntumour\n"))
+    assert (dataset.labels, dataset.items[0]["box_classes"]) == (["background", "tumour"], [0])
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.1")
+    with pytest.raises(DatasetError, match="class 0, expected one of: 1 tumour"):
+        read_yolo(tmp_path)
+
+
+def test_outlines_become_label_maps_where_asked(tmp_path: Path) -> None:
+    outline = "1 0.2 0.1 0.5 0.1 0.5 0.3 0.2 0.3"  # of 10 x 20 pixels: columns 2 to 4, rows 2 to 5
+    write(tmp_path, outline)
+    with pytest.raises(DatasetError, match=r"line 1: .*--label_maps True"):
+        read_yolo(tmp_path)
+    item = read_yolo(tmp_path, label_maps=True, output=tmp_path / "out").items[0]
+    expected = np.zeros((20, 10))
+    expected[2:6, 2:5] = 2
+    np.testing.assert_array_equal(np.asarray(Image.open(item["label"])), expected)
+    assert item["boxes"] == [[2, 2, 5, 6]]
+
+
+def test_hidden_text_files_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "labels" / "._a.txt").write_bytes(b"\0\5")
+    assert len(read_yolo(tmp_path).items) == 1
