@@ -11,6 +11,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 from ignite.handlers.tqdm_logger import ProgressBar
+from monai.handlers import StatsHandler, TensorBoardStatsHandler
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,39 @@ class EpochAverages:
             return
         seconds = engine.state.times.get(Events.EPOCH_COMPLETED.name) or 0.0
         _add_row(self.file, {"epoch": engine.state.epoch, "seconds": round(seconds, 3), **means})
+
+
+class TrainingLog:
+    """Attached to a trainer: all that shows its course, by `EpochAverages`, `Progress` and TensorBoard.
+
+    Args:
+        folder: for `curves.csv`, and `tensorboard/`, which rank 0 writes.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def attach(self, engine: Engine) -> None:
+        EpochAverages(self.folder / "curves.csv").attach(engine)
+        Progress().attach(engine)
+        if not getattr(engine.state, "rank", 0):
+            TensorBoardStatsHandler(log_dir=str(self.folder / "tensorboard"), output_transform=scalars).attach(engine)
+
+
+class ValidationLog:
+    """Attached to a validator: shows its metrics, on the console and in TensorBoard.
+
+    Args:
+        folder: for `tensorboard/`, which rank 0 writes.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def attach(self, engine: Engine) -> None:
+        StatsHandler(iteration_log=False).attach(engine)
+        if not getattr(engine.state, "rank", 0):
+            TensorBoardStatsHandler(log_dir=str(self.folder / "tensorboard"), iteration_log=False).attach(engine)
 
 
 class EpochScores:
