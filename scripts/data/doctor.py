@@ -20,7 +20,7 @@ from scripts.data.inspection import (
 )
 from scripts.data.likeness import find_same
 from scripts.data.patients import find_alike
-from scripts.data.prepare import format_table, inference_options
+from scripts.data.prepare import format_table
 from scripts.data.splits import select_items
 
 SEVERITIES = ("error", "warning", "info")
@@ -55,7 +55,6 @@ def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> No
     print(summarise(dataset, inspections, image_size, fold), end="\n\n")
     print(format_findings(findings), end="\n\n")
     errors = sum(finding.severity == "error" for finding in findings)
-    print(f"Options of configs/inference.json for this data set: {inference_options(dataset)}")
     if errors:
         print(f"Not ready: {errors} errors. Correct them before training.")
         raise SystemExit(1)

@@ -205,15 +205,6 @@ def describe(dataset: Dataset) -> str:
     return "\n".join([format_table(rows), "", *notes, "", "Next:", *(f"  {line}" for line in next_commands(dataset))])
 
 
-def inference_options(dataset: Dataset) -> str:
-    """What `configs/inference.json` must be told; the other configs read it from dataset.json."""
-    options = f"--image_channels {dataset.channel_count} --label_count {dataset.foreground_count}"
-    if dataset.intensity_range is None:
-        return options
-    low, high = dataset.intensity_range
-    return f'{options} --intensity_range "[{low:g}, {high:g}]"'
-
-
 def next_commands(dataset: Dataset) -> list[str]:
     """What to run after `prepare`: the check, then training."""
     has_labels = any(item["label"] for item in dataset.items) or not any(is_annotated(item) for item in dataset.items)

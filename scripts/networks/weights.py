@@ -148,7 +148,8 @@ def open_weights(
 
     Raises:
         ValueError: another purpose.
-        CheckpointError: no such file, another network, other arguments or settings than those given (the message names
+        CheckpointError: no such file (for a prediction whose options say everything, which may have a network of its
+            own, only on loading), another network, other arguments or settings than those given (the message names
             both), images of other names, or weights without description that are not trusted.
         DatasetError: the weights know a patient whom they must not know.
     """
@@ -157,10 +158,10 @@ def open_weights(
     if file is None:
         return None
     file = Path(file)
-    if not file.is_file():
-        raise CheckpointError(f"No checkpoint {file}. Train that network first, or correct the path.")
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
     asked = {name: value for name, value in (settings or {}).items() if value is not None}
+    if not file.is_file() and (purpose != "prediction" or len(asked) < len(settings or {})):
+        raise CheckpointError(f"No checkpoint {file}. Train that network first, or correct the path.")
     described = read_description(file)
     if described is None:
         _trust_or_refuse(file, purpose, trust)

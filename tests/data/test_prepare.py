@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from scripts.data.contract import Dataset, DatasetError, Item, read_dataset, write_dataset
-from scripts.data.prepare import describe, format_table, inference_options, next_commands, prepare, split_items
+from scripts.data.prepare import describe, format_table, next_commands, prepare, split_items
 from scripts.data.splits import select_items
 from scripts.nearest_name import OptionError
 
@@ -184,12 +184,10 @@ def test_the_table_counts_patients_and_images_of_each_class(tmp_path: Path) -> N
     assert any(line.startswith("3 folds") for line in lines)
 
 
-def test_options_and_commands_name_what_a_configuration_needs(tmp_path: Path) -> None:
+def test_the_next_commands_name_the_training(tmp_path: Path) -> None:
     dataset = read_back(tmp_path)
-    assert inference_options(dataset) == "--image_channels 1 --label_count 1"
     assert "configs/train.json" in next_commands(dataset)[1]
     plain = Dataset(tmp_path, "x", ["a", "b"], ["background", "1", "2"])
-    assert inference_options(plain) == "--image_channels 2 --label_count 2"
     assert "configs/train.json" in next_commands(plain)[1]
 
 
