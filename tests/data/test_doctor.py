@@ -57,7 +57,6 @@ def test_sound_data_is_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     doctor(str(tmp_path), image_size=32)
     printed = capsys.readouterr().out
     assert "No findings." in printed
-    assert "--image_channels 1 --label_count 1" in printed
     assert "cache:    0 MiB on disk for 20 slices of 32x32" in printed
     assert printed.rstrip().endswith("Ready to train: no errors.")
 
@@ -192,7 +191,7 @@ def test_findings_are_grouped_with_the_worst_first() -> None:
         (
             "brats2015_sample",
             "brats2015_sample",
-            ["240x240x155", "no test items", "--image_channels 2 --label_count 4"],
+            ["240x240x155", "no test items"],
         ),
         ("decathlon", "hippocampus", ["57 different", "the largest slice fits --image_size 64"]),
     ],

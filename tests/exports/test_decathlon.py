@@ -58,7 +58,7 @@ def test_synthetic_pixels_are_as_large_as_those_the_generator_saw(masked, real, 
 
 
 def test_a_generator_that_knows_a_held_out_patient_is_refused(masked, real, tmp_path):
-    with pytest.raises(DatasetError, match="trained on patient 'p3' of the test split of fold 2"):
+    with pytest.raises(DatasetError, match="trained on patient 'p3' and 1 more of the test split of fold 2"):
         export(str(masked), to="decathlon", output=str(tmp_path / "out"), real=str(real), fold=2)
     content = json.loads((masked / "dataset.json").read_text())
     del content["trained_on"]

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.transforms import Compose, Orientation
 from PIL import Image
 
 from scripts.data.cache import VolumeCache
+from scripts.data.contract import Dataset
 from scripts.transforms.brain import StripSkulld, find_brain
 from scripts.transforms.geometry import CanonicalOrientationd
 from scripts.transforms.intensity import ToSignedRanged
 from scripts.transforms.loading import read_image
+from scripts.transforms.preprocessing import slice_preprocessing
 
 SIDE = 96  # pixels of 2.5 mm
 BRAIN, BONE, SCALP = 70.0, 78.0, 85.0  # mm, outer radii
@@ -122,26 +123,28 @@ def test_a_lesion_outside_the_brain_is_told(place: slice, warnings: int, caplog:
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
-@pytest.mark.parametrize("name", ["train", "inference", "detector_train", "detector_inference"])
-def test_the_option_strips_what_networks_see(name: str, tmp_path: Path) -> None:
-    """The preprocessing as each config builds it; the cache's key follows."""
+def test_the_option_strips_what_networks_see(tmp_path: Path) -> None:
+    """The preprocessing of all configs; the cache's key follows."""
     image, brain, scalp = make_head()
     Image.fromarray(((image[0].T + 1) * 127.5).astype(np.uint8)).save(tmp_path / "image.png")
     Image.fromarray(np.zeros((SIDE, SIDE), dtype=np.uint8)).save(tmp_path / "label.png")
     item = {"image": str(tmp_path / "image.png"), "label": str(tmp_path / "label.png")}
-    config = json.loads((CONFIGS / f"cpggan_{name}.json").read_text(encoding="utf-8"))
-    given = {"image_channels": 1, "label_count": 1, "image_size_pixels": SIDE, "preprocessing": config["preprocessing"]}
-    steps = given["preprocessing"]["transforms"]
-    steps[0].pop("label_values", None)
-    steps[2]["intensity_range"] = None
+    description = Dataset(tmp_path, "head", ["MR"], ["background", "lesion"])
     plain, stripping = (
-        ConfigParser({**given, "strip_skull": asked}).get_parsed_content("preprocessing") for asked in (False, True)
+        slice_preprocessing(description=description, image_size=SIDE, strip_skull=asked) for asked in (False, True)
     )
     assert (plain(item)["image"].numpy()[0][scalp] > 0.5).all()
     stripped = stripping(item)["image"].numpy()[0]
     assert (stripped[scalp] == -1).mean() > 0.95
     assert (stripped[brain] > -1).mean() > 0.98
     assert VolumeCache(tmp_path, plain)._key(item) != VolumeCache(tmp_path, stripping)._key(item)
+
+
+@pytest.mark.parametrize("name", ["train", "inference", "detector_train", "detector_inference"])
+def test_every_config_of_the_system_passes_the_option_on(name: str) -> None:
+    config = json.loads((CONFIGS / f"cpggan_{name}.json").read_text(encoding="utf-8"))
+    assert "strip_skull" in config["preprocessing"]["strip_skull"]
+    assert "strip_skull" in config
 
 
 @pytest.mark.realdata
