@@ -421,13 +421,13 @@ def _read_item(item: Any, where: str, root: Path, classes: Sequence[str], unfini
         raise DatasetError(
             f"{where}: class {name!r} is not among 'classes' {list(classes)}. Add it there or correct it."
         )
-    paths = [str(root / path) for path in image] if isinstance(image, list) else str(root / image)
+    paths = [os.path.join(root, path) for path in image] if isinstance(image, list) else os.path.join(root, image)
     return {
         **item,
         "image": paths,
-        "label": [str(root / path) for path in label]
+        "label": [os.path.join(root, path) for path in label]
         if isinstance(label, list)
-        else str(root / label)
+        else os.path.join(root, label)
         if label
         else None,
         "patient": patient,
