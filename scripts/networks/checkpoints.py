@@ -72,7 +72,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor], where:
         if stored != wanted:
             raise CheckpointError(
                 f"{where} is of another configuration: '{name}' is {stored} there and {wanted} here. "
-                "Name weights of this network and version, give data like those they were trained on, or train it again."
+                "Name weights of this network and version, give data like theirs, or train it again."
             )
     network.load_state_dict(weights)
 
