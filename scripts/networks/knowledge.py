@@ -121,7 +121,8 @@ def read_description(file: str | Path) -> tuple[Recipe, Knowledge] | None:
         patients = name.endswith("_on")
         if type(value) is not (list if patients else dict) or (patients and not all(isinstance(p, str) for p in value)):
             raise CheckpointError(f"{beside}: {name} is {value!r}, expected what training wrote. Train it again.")
-    find_maker(recipe.name)
+    if recipe.name:
+        find_maker(recipe.name)
     return recipe, knowledge
 
 

@@ -21,7 +21,10 @@ Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Recipe:
-    """A class or builder function of `scripts.networks` and its arguments, plain JSON values all."""
+    """A class or builder function of `scripts.networks` and its arguments, plain JSON values all.
+
+    The name is empty for a network from elsewhere, such as one that a user's `network_def` put in a config.
+    """
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -36,6 +39,8 @@ class Recipe:
         Raises:
             CheckpointError: no such network here, or one that does not take these arguments.
         """
+        if not self.name:
+            raise CheckpointError("The weights are of a network that is not this bundle's. Pass it as --network_def.")
         maker = find_maker(self.name)
         try:
             network: nn.Module = maker(**self.arguments)
@@ -79,10 +84,9 @@ def remember_recipe(maker: Maker) -> Maker:
 
 
 def recipe_of(network: nn.Module) -> Recipe:
-    """How a network, or the one inside a wrapper, was made."""
+    """How a network, or the one inside a wrapper, was made; a recipe without name where it does not remember."""
     recipe = getattr(unwrap(network), "recipe", None)
-    assert isinstance(recipe, Recipe), f"{type(unwrap(network)).__name__} lacks @remember_recipe"
-    return recipe
+    return recipe if isinstance(recipe, Recipe) else Recipe("")
 
 
 def find_maker(name: str) -> Callable[..., nn.Module]:

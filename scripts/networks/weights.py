@@ -20,6 +20,7 @@ from scripts.networks.wrapping import unwrap
 
 logger = logging.getLogger(__name__)
 
+ROOT = Path(__file__).parents[2]
 PURPOSES = ("prediction", "evaluation", "augmentation")
 
 
@@ -157,10 +158,11 @@ def open_weights(
         raise ValueError(f"purpose is {purpose!r}, expected one of {', '.join(PURPOSES)}.")
     if file is None:
         return None
-    file = Path(file)
+    file = _locate(file)
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
     asked = {name: value for name, value in (settings or {}).items() if value is not None}
-    if not file.is_file() and (purpose != "prediction" or len(asked) < len(settings or {})):
+    complete = purpose == "prediction" and bool(asked) and asked.keys() == (settings or {}).keys()
+    if not file.is_file() and not complete:
         raise CheckpointError(f"No checkpoint {file}. Train that network first, or correct the path.")
     described = read_description(file)
     if described is None:
@@ -173,7 +175,7 @@ def open_weights(
             )
         return Weights(file, Recipe(network if isinstance(network, str) else network[0], given), None, asked)
     recipe, knowledge = described
-    if recipe.name not in ([network] if isinstance(network, str) else network):
+    if recipe.name and recipe.name not in ([network] if isinstance(network, str) else network):
         wanted = str(network if isinstance(network, str) else network[0]).rsplit(".", 1)[-1]
         raise CheckpointError(f"{file} is a {recipe.short_name}, expected a {wanted}. Name the weights of a {wanted}.")
     _refuse_others(file, recipe.arguments, given)
@@ -190,6 +192,11 @@ def open_weights(
             refuse_known_patients(knowledge.trained_on, file, barred, shown_place(dataset, fold))
         weights = replace(weights, seen=weights.find_seen(barred))
     return weights
+
+
+def build_network(weights: Weights, **arguments: Any) -> nn.Module:
+    """The network of weights, without these; for configs, where MONAI's tools may override arguments of it."""
+    return replace(weights.recipe, arguments={**weights.arguments, **arguments}).build()
 
 
 def open_all_weights(files: Sequence[str | Path], **options: Any) -> list[Weights]:
@@ -231,6 +238,12 @@ def common_setting(name: str, weights: Sequence[Weights | None], given: Any, oth
     if not values:
         raise CheckpointError(f"{name} is not known, expected networks that say it. Pass --{name}.")
     return values[0]
+
+
+def _locate(file: str | Path) -> Path:
+    """The file; of a relative path that does not exist here the bundle's own, for MONAI's `load` in another folder."""
+    path, own = Path(file), ROOT / file
+    return own if own.is_file() and not path.is_file() else path
 
 
 def _trust_or_refuse(file: Path, purpose: str, trust: bool) -> None:

@@ -13,6 +13,10 @@ import torch
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, create_workflow
 
+from scripts.data.contract import Dataset
+from scripts.networks.resnet_unet import ResNetUNet
+from tests.known_weights import write_known
+
 ROOT = Path(__file__).parents[2]
 NAME = "lesion_gan_augmentation"
 EXAMPLES = ROOT / "docs" / "examples"
@@ -44,9 +48,11 @@ def bundle(tmp_path: Path) -> Path:
     for name in ("configs", "scripts"):
         (folder / name).symlink_to(ROOT / name)
     for name, channels in (("model", 4), ("colour", 3)):
-        parser = ConfigParser({**ConfigParser.load_config_file(ROOT / "configs" / "inference.json")})
-        parser.update({"image_channels": channels})
-        torch.save(parser.get_parsed_content("network_def").state_dict(), folder / "models" / f"{name}.pt")
+        channel_names = [f"channel {n}" for n in range(channels)]
+        images = Dataset(tmp_path, "none", channel_names, ["background", "core", "oedema", "rim"])
+        network = ResNetUNet(channels, 3, encoder_widths=(8, 8, 16, 16), decoder_widths=(16, 8, 8, 8, 8))
+        file = folder / "models" / f"{name}.pt"
+        write_known(file, network=network, images=images, settings={"image_size_pixels": 64})
     return folder
 
 
@@ -57,6 +63,7 @@ def test_load_gives_the_network_with_its_weights(bundle: Path, tmp_path: Path) -
         "network_def",
         filepath=str(bundle / "models" / "model.ts"),
         ckpt_file=str(bundle / "models" / "model.pt"),
+        bundle_root=str(bundle),
         **{key: str(ROOT / file) for key, file in files.items()},
     )
     elsewhere = tmp_path / "elsewhere"

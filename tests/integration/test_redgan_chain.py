@@ -118,7 +118,7 @@ def test_retrained_evaluated_and_applied(bundle, synthetic, tmp_path):
 def check_scores(file: Path, real) -> None:
     with open(file, newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert tuple(rows[0]) == ("patient", "class", "label", "dice", "iou", "hd95_mm", "volume_error_ml")
+    assert tuple(rows[0]) == ("patient", "class", "label", "dice", "iou", "hd95_mm", "volume_error_ml", "seen_in")
     expected = {(i["patient"], i["class"], label) for i in real.splits["training"] for label in real.labels[1:]}
     assert {(row["patient"], row["class"], row["label"]) for row in rows} == expected
     assert len(rows) == len(expected)
@@ -127,6 +127,7 @@ def check_scores(file: Path, real) -> None:
         assert math.isnan(dice) or (0 <= dice <= 1 and iou == pytest.approx(dice / (2 - dice), abs=1e-4))
         assert math.isnan(distance) or 0 <= distance < 300  # the head is 192 mm wide
         assert math.isfinite(float(row["volume_error_ml"]))
+        assert row["seen_in"] == "training"
 
 
 def check_predictions(folder: Path, items) -> None:
