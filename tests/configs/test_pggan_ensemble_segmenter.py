@@ -171,13 +171,16 @@ def test_without_augmentation_only_the_units_change() -> None:
 
 def test_evaluation_loads_and_builds_as_training_does() -> None:
     train, evaluation = read("train"), read("evaluate")
-    steps = train["preprocessing"]["transforms"]
-    assert evaluation["preprocessing"]["transforms"] == [
-        steps[0],
-        *({**step, "keys": "image"} for step in steps[1:]),
-        train["standardise"],
-    ]
-    for key in ("network_def", "filters", "deep_unet_file", "output_dir", "image_size_pixels", "description"):
+    assert evaluation["preprocessing"] == {
+        **train["preprocessing"],
+        "image_size": "$@settings['image_size_pixels']",  # that of the weights
+        "label": "whole",
+        "standardise": True,
+    }
+    assert train["standardise"] == {"_target_": "scripts.transforms.intensity.StandardiseSlicesd", "keys": "image"}
+    assert train["knowledge"]["settings"] == {"image_size_pixels": "@image_size_pixels"}
+    assert train["network_def"]["_target_"] == evaluation["weights"]["network"]
+    for key in ("model_file", "output_dir", "description"):
         assert train[key] == evaluation[key], key
     assert train["validate"]["dataset"]["transform"] == "@validate#preprocessing"
     assert train["validate"]["preprocessing"] == "@standardise"
