@@ -41,7 +41,7 @@ def synthetic(bundle) -> Path:
     folder = bundle.folder / "cpggan"
     bundle.run("cpggan_train", output_dir=folder, **SIZES, **GENERATOR, **SCHEDULE)
     files = {"generator_file": folder / "generator.pt", "output_dir": folder / "synthetic"}
-    bundle.run("cpggan_inference", **files, image_count=9, **SIZES, **GENERATOR)
+    bundle.run("cpggan_inference", **files, image_count=9, bright_share=SIZES["bright_share"])
     return folder / "synthetic"
 
 
@@ -118,12 +118,12 @@ def test_a_detector_learns_from_real_and_kept_images_and_judges(bundle, syntheti
     tuned = {**training, "output_dir": tmp_path / "tuned", "synthetic_dir": f"['{judged / 'kept'}','{synthetic}']"}
     pretrained = {"pretrained_file": tmp_path / "model.pt", "augmented_slices": "real"}
     bundle.run("cpggan_detector_train", **DETECTOR, **tuned, **pretrained, samples_per_epoch=8)
-    detector = {"detector_file": tmp_path / "model.pt", "output_dir": tmp_path}
-    bundle.run("cpggan_detector_evaluate", **DETECTOR, **detector)
+    detector = {"model_file": tmp_path / "model.pt", "output_dir": tmp_path}
+    bundle.run("cpggan_detector_evaluate", **detector)
     assert (tmp_path / "scores.csv").is_file()
     # an untrained detector finds nothing for sure: all is counted as absent, and the error says where the scores are
     again = {**detector, "output_dir": tmp_path / "again", "synthetic_dir": synthetic, "bright_share": 0.0}
-    line = bundle.fail("cpggan_evaluate", **DETECTOR, **again, minimum_detection_score=0.99)
+    line = bundle.fail("cpggan_evaluate", **again, minimum_detection_score=0.99)
     assert "No synthetic image shows a lesion" in line
     presence = read(tmp_path / "again" / "presence.json")
     assert (presence["criterion"], presence["kept"], len(presence["dropped"])) == ("detector", 0, 9)
@@ -131,8 +131,7 @@ def test_a_detector_learns_from_real_and_kept_images_and_judges(bundle, syntheti
 
 def test_a_segmenter_says_how_often_lesions_lie_in_their_boxes(bundle, painted, tmp_path):
     bundle.finish(bundle.train_segmenter(tmp_path, dataset_dir=bundle.phantom, max_epochs=1))
-    widths = {"encoder_widths": "[8,8,16,16]", "decoder_widths": "[16,8,8,8,8]"}
-    judging = {**SIZES, **widths, "synthetic_dir": painted, "segmenter_file": tmp_path / "model.pt"}
+    judging = {"bright_share": 0.0, "synthetic_dir": painted, "segmenter_file": tmp_path / "model.pt"}
     bundle.run("cpggan_evaluate", **judging, output_dir=tmp_path / "judged")
     parts = read(tmp_path / "judged" / "placement.json")["parts"]
     made = sum(len(item["boxes"]) for item in read_dataset(painted).items)
@@ -140,7 +139,8 @@ def test_a_segmenter_says_how_often_lesions_lie_in_their_boxes(bundle, painted, 
     assert set(parts) == {"training", "held_out", "synthetic", "synthetic_shuffled"}
     assert (tmp_path / "judged" / "placement.png").is_file()
     held_out = read_dataset(bundle.phantom).splits["test"][0]["patient"]
-    (tmp_path / "model.json").write_text(json.dumps({"trained_on": [held_out]}))
+    known = read(tmp_path / "model.json")
+    (tmp_path / "model.json").write_text(json.dumps({**known, "trained_on": [held_out]}))
     line = bundle.fail("cpggan_evaluate", **judging, output_dir=tmp_path / "refused")
     assert f"was trained on patient {held_out!r} of the test split" in line
     assert not (tmp_path / "refused").exists()

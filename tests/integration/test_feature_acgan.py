@@ -31,8 +31,8 @@ def extract(bundle, unet):
     """A function that extracts features of a level, and says what the run printed."""
 
     def run(level: str, **options: Any) -> str:
-        given = {"unet_file": unet, "output_dir": bundle.folder / level, "class_key": "grade", **options}
-        return bundle.run("feature_acgan_features", level=level, **UNET, **given)
+        given = {"model_file": unet, "output_dir": bundle.folder / level, "class_key": "grade", **options}
+        return bundle.run("feature_acgan_features", level=level, **given)
 
     return run
 
@@ -73,10 +73,10 @@ def test_a_second_run_does_nothing(features, extract):
 
 
 def test_what_cannot_be_extracted_is_refused_before_slices_are_prepared(bundle, unet, tmp_path):
-    options = {**UNET, "unet_file": unet, "output_dir": tmp_path / "features", "cache_dir": tmp_path / "cache"}
+    options = {"model_file": unet, "output_dir": tmp_path / "features", "cache_dir": tmp_path / "cache"}
     line = bundle.fail("feature_acgan_features", **options, class_key="grade", fold=1)
     assert f"{unet} was trained on patient" in line
-    assert "Train the U-Net with the same --fold" in line
+    assert "or train it with the same --fold" in line
     line = bundle.fail("feature_acgan_features", **options, level="encoder_5")
     assert "level is 'encoder_5', expected one of image, encoder_1" in line
     assert list(tmp_path.iterdir()) == []
@@ -90,7 +90,7 @@ def test_patients_without_class_are_refused_or_left_out(bundle, unet, tmp_path):
     blank = content["training"][0]["patient"]
     content["training"][0]["grade"] = ""
     (tmp_path / "dataset.json").write_text(json.dumps(content))
-    options = {**UNET, "unet_file": unet, "dataset_dir": tmp_path, "output_dir": tmp_path / "set", "class_key": "grade"}
+    options = {"model_file": unet, "dataset_dir": tmp_path, "output_dir": tmp_path / "set", "class_key": "grade"}
     line = bundle.fail("feature_acgan_features", **options)
     assert f"Patient '{blank}' has no 'grade'" in line
     assert "--leave_out_unclassed True" in line

@@ -40,7 +40,7 @@ def test_published_classifier_finds_classes_that_differ_and_resumes(
     with open(tmp_path / "halves" / "curves.csv", newline="") as stream:
         assert [row["epoch"] for row in csv.DictReader(stream)] == ["1", "2", "3", "4", "5", "6"]
 
-    run(bundle, "evaluate", **SIZES, features_dir=real, output_dir=tmp_path / "run")
+    run(bundle, "evaluate", features_dir=real, output_dir=tmp_path / "run")
     summary = json.loads((tmp_path / "run" / "classification.json").read_text())
     assert summary["slices"]["balanced_accuracy"]["value"] > 0.9
     assert summary["patients"]["balanced_accuracy"]["value"] == 1
@@ -55,7 +55,7 @@ def test_linear_classifier_is_compared_with_itself(
     real = write_features(tmp_path / "real", {"training": "HHHLLL" * 3, "validation": "HHHLLL", "test": "HHHLLL" * 2})
     options = {"features_dir": real, "output_dir": tmp_path / "run", "classifier": "linear"}
     run(bundle, "train", **options, balancing="class_weights", max_epochs=4, learning_rate=0.1)
-    run(bundle, "evaluate", **options, vote="majority")
+    run(bundle, "evaluate", features_dir=real, output_dir=tmp_path / "run", vote="majority")
     arm = [read_scores(tmp_path / "run")]
     assert balanced_accuracy(arm[0]).value > 0.9
     comparison = compare_classifiers(arm, arm, resamples=50)

@@ -65,7 +65,7 @@ def test_a_member_that_was_stopped_ends_like_an_uninterrupted_one(bundle, member
 def test_members_share_a_quota_and_feed_the_segmenter(bundle, members, tmp_path):
     files = [str(folder / "generator.pt") for folder in members]
     synthetic = tmp_path / "synthetic"
-    options = {"generator_files": json.dumps(files), "image_count": 9, "output_dir": synthetic, **GENERATOR}
+    options = {"generator_files": json.dumps(files), "image_count": 9, "output_dir": synthetic, "bright_share": 0.0}
     bundle.run("pggan_ensemble_inference", **options)
     made, real = read_dataset(synthetic), read_dataset(bundle.phantom)
     assert [item["synthetic"]["member"] for item in made.items] == [0] * 5 + [1] * 4
@@ -80,14 +80,14 @@ def test_members_share_a_quota_and_feed_the_segmenter(bundle, members, tmp_path)
     training = {"synthetic_dir": synthetic, "output_dir": tmp_path / "segmenter", "max_epochs": 1, "batch_size": 4}
     bundle.run("pggan_ensemble_segmenter_train", **SEGMENTER, **training, samples_per_epoch=16)
     model = {"model_file": tmp_path / "segmenter" / "model.pt", "output_dir": tmp_path / "segmenter"}
-    bundle.run("pggan_ensemble_segmenter_evaluate", **{"image_size_pixels": 16, "filters": "[4,8,8]", **model})
+    bundle.run("pggan_ensemble_segmenter_evaluate", **model)
     assert (tmp_path / "segmenter" / "scores.csv").is_file()
 
     judge = tmp_path / "judge" / "model.pt"  # one that knows real images only
     network = build_deep_unet(4, 4, filters=[4, 8, 8], image_size=16)
     write_known(judge, made.trained_on, network=network, images=real, settings={"image_size_pixels": 16})
     judged = {"synthetic_dir": synthetic, "model_file": judge, "output_dir": tmp_path / "judge"}
-    bundle.run("pggan_ensemble_evaluate", **SEGMENTER, **judged)
+    bundle.run("pggan_ensemble_evaluate", bright_share=0.0, **judged)
     quality, annotations, choice = (
         json.loads((tmp_path / "judge" / f"{name}.json").read_text()) for name in ("quality", "annotations", "choice")
     )

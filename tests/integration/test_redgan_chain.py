@@ -16,8 +16,6 @@ import torch
 from scripts.data.contract import read_dataset
 
 pytestmark = pytest.mark.slow
-SIZES = {"image_size_pixels": 32, "encoder_widths": "[8,8,16,16]", "decoder_widths": "[16,8,8,8,8]"}
-GENERATOR_SIZES = {"image_size_pixels": 32, "generator_width": 2, "embedding_dim": 8}
 PROVENANCE = {
     "system",
     "generator",
@@ -51,7 +49,7 @@ def synthetic(bundle, generator, plan) -> Path:
     """A synthetic set whose making was killed once and then went on."""
     folder = bundle.folder / "synthetic"
     options = {"generator_file": generator / "generator.pt", "plan_file": plan, "output_dir": folder, "seed": 3}
-    options.update(GENERATOR_SIZES, batch_size=1)
+    options["batch_size"] = 1
 
     process = bundle.start("redgan_inference", **options)
     end = time.monotonic() + 200
@@ -106,7 +104,7 @@ def test_retrained_evaluated_and_applied(bundle, synthetic, tmp_path):
     slices = 4 * 4 + len(read_dataset(synthetic).items)  # four training patients of four slices each
     assert iterations == slices // 2
 
-    model = {"model_file": tmp_path / "model.pt", **SIZES}
+    model = {"model_file": tmp_path / "model.pt"}
     evaluation = bundle.start("evaluate", **model, output_dir=tmp_path, split="training")
     inference = bundle.start("inference", **model, output_dir=tmp_path / "predictions")
     bundle.finish(evaluation)
