@@ -24,7 +24,7 @@ from scripts.networks.weights import Weights
 
 logger = logging.getLogger(__name__)
 
-LEAST_CONTRAST = 1e-3  # largest minus smallest value, of a range of 2
+LEAST_CONTRAST = 1e-6  # largest minus smallest value, of a range of 2: rounding, not an image
 LPS_IDENTITY = np.diag([-1.0, -1.0, 1.0, 1.0])  # NIfTI is RAS: this affine says that x goes left and y to the back
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from monai.bundle import ConfigWorkflow
 
 from scripts.data.plan import plan
-from scripts.data.training import training_items
+from scripts.networks.knowledge import write_weights
 
 FOLDER = Path(__file__).parents[2] / "configs"
 # training -> its network, and where others look for it
@@ -80,12 +79,9 @@ def settings(phantom: Path, cache: Path, tmp_path_factory: pytest.TempPathFactor
     """Overrides under which every config can be built: data, and hardly trained networks and sets where others look."""
     runs = tmp_path_factory.mktemp("runs")
     settings = {"dataset_dir": str(phantom), "cache_dir": str(cache), "runs_dir": str(runs), "width_multiplier": 0.05}
-    trained_on = {"trained_on": sorted({item["patient"] for item in training_items(phantom)})}
     for name, (network, file) in WRITTEN.items():
         parser = build(name, None, settings).parser
-        (runs / file).parent.mkdir(parents=True)
-        torch.save(parser.get_parsed_content(network).state_dict(), runs / file)
-        (runs / file).with_suffix(".json").write_text(json.dumps(trained_on))
+        write_weights(runs / file, parser.get_parsed_content(network), parser.get_parsed_content("knowledge"))
     for system in ("redgan", "lcgan"):
         plan(
             str(phantom),
