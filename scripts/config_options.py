@@ -43,6 +43,7 @@ def check_options(parser: ConfigParser, ids: set[str] | None = None) -> None:
         if place in ConfigParser(base) or place in TRACKING_KEYS:
             continue  # a knob whose reference an override replaced; a setting of MONAI's
         elsewhere = [name for name, content in own_configs().items() if place in content]
+        elsewhere.sort(key=lambda name: name.split("_")[0] != base_name.split("_")[0])  # the same system's first
         given = call is not None and place in {ReferenceResolver.normalize_id(name) for name in call.options}
         in_file = any(place in content and content[place] == config.get(place) for content in contents)
         if elsewhere and in_file and not given:

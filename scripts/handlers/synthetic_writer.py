@@ -65,6 +65,7 @@ class SyntheticSetWriter:
         self.folder = Path(output_dir).absolute()
         members = [weights] if isinstance(weights, Weights) else list(weights)
         self.trained_on = sorted({patient for member in members for patient in member.trained_on})
+        self.files = [member.file for member in members]
         self.provenance = {"system": system, "seed": seed}
         self.generators = [
             {
@@ -110,7 +111,7 @@ class SyntheticSetWriter:
 
     def _write_batch(self, engine: Any) -> None:
         last = self.description.foreground_count
-        _refuse_constant([output["pred"] for output in engine.state.output], self.generators)
+        _refuse_constant([output["pred"] for output in engine.state.output], self.files)
         for element, output in zip(engine.state.batch, engine.state.output, strict=True):
             image_file, label_file = synthetic_files(self.folder, element["name"])
             if not isinstance(self.planned, PlannedBoxes):
@@ -170,11 +171,11 @@ class SyntheticSetWriter:
         write_dataset(self.folder, synthetic)
 
 
-def _refuse_constant(images: Sequence[Any], generators: Sequence[Mapping[str, Any]]) -> None:
+def _refuse_constant(images: Sequence[Any], files: Sequence[Path]) -> None:
     """Raises DatasetError where no image of a batch shows anything: its generator has collapsed or diverged."""
     arrays = [np.asarray(image, dtype=np.float32) for image in images]
     if all(not np.isfinite(array).all() or np.ptp(array) < LEAST_CONTRAST for array in arrays):
-        names = ", ".join(str(each["generator"]) for each in generators)
+        names = ", ".join(map(str, files))
         raise DatasetError(
             f"{names}: all {len(arrays)} images of a batch are constant, expected images. The generator has collapsed: "
             "train it longer or with a lower learning rate, or name other weights."

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.bundle import ConfigParser, ckpt_export, onnx_export, verify_metadata, verify_net_in_out
+from monai.bundle import ckpt_export, onnx_export, verify_metadata, verify_net_in_out
+
+from scripts.data.contract import Dataset
+from scripts.networks.resnet_unet import ResNetUNet
+from tests.known_weights import write_known
 
 ROOT = Path(__file__).parents[2]
 METADATA = ROOT / "configs" / "metadata.json"
@@ -24,15 +28,17 @@ def metadata() -> dict:
 @pytest.fixture
 def network() -> torch.nn.Module:
     torch.manual_seed(0)
-    parser = ConfigParser()
-    parser.read_config(str(INFERENCE))
-    return parser.get_parsed_content("network_def").eval()
+    return ResNetUNet(4, 3).eval()
 
 
 @pytest.fixture
-def weights(network: torch.nn.Module, tmp_path: Path) -> Path:
-    torch.save(network.state_dict(), tmp_path / "model.pt")
-    return tmp_path / "model.pt"
+def weights(network: torch.nn.Module, metadata: dict, tmp_path: Path) -> Path:
+    """`models/model.pt` of the folder that is given as the bundle's."""
+    block = metadata["network_data_format"]
+    channels = list(block["inputs"]["image"]["channel_def"].values())
+    images = Dataset(tmp_path, "phantom", channels, list(block["outputs"]["pred"]["channel_def"].values()))
+    write_known(tmp_path / "models" / "model.pt", network=network, images=images, settings={"image_size_pixels": 64})
+    return tmp_path / "models" / "model.pt"
 
 
 def test_metadata_follows_the_schema(metadata: dict) -> None:
@@ -64,7 +70,13 @@ def test_metadata_is_also_at_the_top() -> None:
 
 
 def test_network_takes_and_gives_what_the_metadata_say(weights: Path) -> None:
-    verify_net_in_out("network_def", meta_file=str(METADATA), config_file=str(INFERENCE), device="cpu")
+    verify_net_in_out(
+        "network_def",
+        meta_file=str(METADATA),
+        config_file=str(INFERENCE),
+        device="cpu",
+        bundle_root=str(weights.parents[1]),
+    )
 
 
 def test_channels_of_the_other_networks_add_up(metadata: dict) -> None:
@@ -83,6 +95,7 @@ def test_torchscript_gives_what_the_network_gives(network: torch.nn.Module, weig
         ckpt_file=str(weights),
         meta_file=str(METADATA),
         config_file=str(INFERENCE),
+        bundle_root=str(weights.parents[1]),
     )
     image = torch.rand(2, 4, 64, 64) * 2 - 1
     with torch.no_grad():
@@ -100,6 +113,7 @@ def test_onnx_gives_what_the_network_gives(network: torch.nn.Module, weights: Pa
         ckpt_file=str(weights),
         meta_file=str(METADATA),
         config_file=str(INFERENCE),
+        bundle_root=str(weights.parents[1]),
     )
     image = torch.rand(1, 4, 64, 64) * 2 - 1
     session = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
