@@ -202,6 +202,6 @@ def test_label_maps_of_plane_nifti_files_become_volumes_of_one_slice(tmp_path: P
 
 
 def test_label_maps_of_volumes_keep_it(labelled: list[dict[str, str]]) -> None:
-    label = infer(Path(labelled[0]["image"]))
+    label = infer(Path(labelled[0]["image"]), image_channels=4, label_count=3)
     assert label.shape == (1, *nib.load(labelled[0]["label"]).shape)
     assert label.dtype == torch.uint8

@@ -46,7 +46,8 @@ def train(run_bundle: Runner, features: Path, tmp_path: Path) -> Callable[..., s
         saving = [f"$torch.save(@{n}.module.state_dict(), {file.format(n)})" for n in NETWORKS[workflow]]
         leaving = json.loads((Path(__file__).parents[2] / "configs" / "multi_gpu_train.json").read_text())["finalize"]
         overlay = tmp_path / "finalize.json"
-        overlay.write_text(json.dumps({"finalize": [*saving, *leaving]}))
+        rank = {"_target_": "scripts.engines.ranks.current_rank"}
+        overlay.write_text(json.dumps({"rank": rank, "finalize": [*saving, *leaving]}))
         options = {"runs_dir": folder, "max_epochs": max_epochs, "samples_per_epoch": 12}
         options |= {"features_dir": features} if workflow == "feature_acgan_train" else {}
         return run_bundle(workflow, "multi_gpu_train", str(overlay), ranks=2, options=options)
