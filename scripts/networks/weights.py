@@ -269,12 +269,12 @@ def _refuse_others(file: Path, described: Mapping[str, Any], given: Mapping[str,
 
 
 def _check_names(file: Path, images: Mapping[str, Any], dataset: Dataset, names: Sequence[str], purpose: str) -> None:
-    """Other names of channels or labels: refused where others learn from it or the number differs, else said."""
-    for name in names:
+    """Other channels, labels or intensities: refused where others learn from it or the number differs, else said."""
+    for name in (*names, "intensity_range") if names else ():
         ours, theirs = getattr(dataset, name), images.get(name)
-        if theirs is None or ours == theirs:
+        if name not in images or ours == theirs:
             continue
         told = f"{file} was trained for {name} {theirs}, {dataset.root} has {ours}"
-        if purpose == "augmentation" or len(ours) != len(theirs):
+        if purpose == "augmentation" or len(ours or ()) != len(theirs or ()):
             raise CheckpointError(f"{told}. Name weights that were trained on such images.")
         logger.warning(f"{told}: make sure that they mean the same, in this order.")

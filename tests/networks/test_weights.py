@@ -183,6 +183,12 @@ def test_other_names_are_refused_where_others_learn_else_said(tmp_path: Path, ca
     assert reopen(weights, "augmentation", dataset=more, same_names=()).file == weights.file
 
 
+def test_intensities_of_another_meaning_are_refused(tmp_path: Path) -> None:
+    weights = write(tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match=r"for intensity_range None, .* has \[0\.0, 80\.0\]"):
+        reopen(weights, "evaluation", dataset=data(tmp_path, intensity_range=[0.0, 80.0]))
+
+
 def test_the_images_are_described_with_their_label_values(tmp_path: Path) -> None:
     trained = Dataset(tmp_path, "CT", ["CT"], ["background", "a", "b"], ["x"], {255: 2}, [0.0, 80.0])
     images = write(tmp_path / "model.pt", images=trained).images(intensity_range=(0, 80))
