@@ -59,5 +59,5 @@ def test_inject_synthetic_refuses_what_knows_a_test_patient(
     made = read_dataset(synthetic)
     made.trained_on.append(read_dataset(phantom).splits["test"][0]["patient"])
     write_dataset(synthetic, made)
-    with pytest.raises(DatasetError, match="its generator was trained on patient"):
+    with pytest.raises(DatasetError, match="was trained on patient"):
         run("inject_synthetic.py", phantom, synthetic, 3, monkeypatch=monkeypatch)
