@@ -143,8 +143,8 @@ class FeatureDiscriminator(nn.Module):
         layers: list[nn.Module] = []
         for index in range(halvings):
             normalised = batch_norm and index > 0
-            kernel = _kernel(sizes[index])
-            layers.append(nn.Conv2d(channels, width, kernel, stride=2, padding=kernel // 2, bias=not normalised))
+            kernel, stride = _kernel(sizes[index])
+            layers.append(nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=not normalised))
             if normalised:
                 layers.append(nn.BatchNorm2d(width))
             layers += [nn.LeakyReLU(LEAKY_SLOPE), nn.Dropout(dropout)]
@@ -331,19 +331,19 @@ def _transposed(
 ) -> nn.ConvTranspose2d:
     """The transposed convolution of stride 2 from one size to exactly the other, twice as large or one less."""
     rows, columns = (after - (2 * before - 1) for before, after in zip(small, large, strict=True))
-    kernel = _kernel(large)
+    kernel, stride = _kernel(large)
     return nn.ConvTranspose2d(
-        in_channels, out_channels, kernel, stride=2, padding=kernel // 2, output_padding=(rows, columns), bias=bias
+        in_channels, out_channels, kernel, stride, padding=kernel // 2, output_padding=(rows, columns), bias=bias
     )
 
 
-def _kernel(size: Sequence[int]) -> int:
-    """Side of the kernel between a size and its half: 3, but 1 where both are one pixel, which is the same function.
+def _kernel(size: Sequence[int]) -> tuple[int, int]:
+    """Kernel and stride between a size and its half: 3 and 2; 1 and 1 where both are one pixel: the same function.
 
-    There the outer taps see nothing but padding, and PyTorch's bf16 kernels for CPUs (2.13) leave what memory held in
-    their gradients: after two steps the weights are NaN.
+    There the outer taps see nothing but padding, and PyTorch's bf16 kernels of stride 2 for CPUs (2.13) leave what
+    memory held in their gradients: weights become NaN.
     """
-    return 1 if max(size) == 1 else 3
+    return (1, 1) if max(size) == 1 else (3, 2)
 
 
 def _init_normal(module: nn.Module) -> None:

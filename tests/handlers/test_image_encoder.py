@@ -83,7 +83,7 @@ def test_a_picture_has_a_row_for_each_class_and_channel(tmp_path: Path, unet) ->
 
 def test_a_generator_of_other_features_is_refused(tmp_path: Path, unet) -> None:
     source = make_source(tmp_path, replace(IMAGES, level="encoder_1"))
-    with pytest.raises(DatasetError, match="level 'encoder_1', expected 'image' where unet_file is given"):
+    with pytest.raises(DatasetError, match="level 'encoder_1', expected 'image' where model_file is given"):
         ImageEncoder(*unet, source, FeatureInferer("bottleneck"))
 
 

@@ -82,7 +82,7 @@ def test_the_interval_and_the_last_epoch(tmp_path, monkeypatch, interval, saved)
 
 def test_another_network_or_other_data_are_refused(tmp_path):
     Run(tmp_path)(1)
-    with pytest.raises(CheckpointError, match=r"'weight' is \(2, 3\) there and \(2, 5\) here\. Pass the options"):
+    with pytest.raises(CheckpointError, match=r"'weight' is \(2, 3\) there and \(2, 5\) here\. Name weights"):
         Run(tmp_path, width=5)(2)
     with pytest.raises(CheckpointError, match="with 3 iterations per epoch, now there are 4: the data or the batch"):
         Run(tmp_path)(2, batches=4)
