@@ -11,6 +11,7 @@ from typing import Any
 from scripts.nearest_name import OptionError
 
 FOLDER = Path(__file__).parents[1] / "configs"
+WORDS = {"synthetic_ratio": "all"}  # options of numbers that also take a word
 TYPES: tuple[tuple[type, type, str], ...] = (
     (bool, bool, "True or False"),
     (int, numbers.Integral, "a whole number"),
@@ -20,7 +21,7 @@ TYPES: tuple[tuple[type, type, str], ...] = (
 
 def check_type(name: str, value: Any, default: Any) -> None:
     """Refuses a plain value of another type than the default's; expressions and references stand for any."""
-    if value is None or (isinstance(value, str) and value.startswith(("$", "@", "%"))):
+    if value is None or value == WORDS.get(name) or (isinstance(value, str) and value.startswith(("$", "@", "%"))):
         return
     if isinstance(default, list) and isinstance(value, str):
         raise OptionError(f"--{name} is {value}, expected a list such as {json.dumps(default)}")
