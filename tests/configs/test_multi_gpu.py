@@ -49,7 +49,7 @@ def train(run_bundle: Runner, features: Path, tmp_path: Path) -> Callable[..., s
         rank = {"_target_": "scripts.engines.ranks.current_rank"}
         overlay.write_text(json.dumps({"rank": rank, "finalize": [*saving, *leaving]}))
         options = {"runs_dir": folder, "max_epochs": max_epochs, "samples_per_epoch": 12}
-        options |= {"features_dir": features} if workflow == "feature_acgan_train" else {}
+        options |= {"features_dir": features} if workflow.startswith("feature_acgan") else {}
         return run_bundle(workflow, "multi_gpu_train", str(overlay), ranks=2, options=options)
 
     return run
