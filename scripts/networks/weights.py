@@ -261,7 +261,8 @@ def _refuse_others(file: Path, described: Mapping[str, Any], given: Mapping[str,
     """Raises CheckpointError where a given value differs from the described one."""
     for name, value in given.items():
         value = list(value) if isinstance(value, tuple) else value
-        if name in described and described[name] != value:
+        alone = isinstance(described.get(name), list) and not isinstance(value, list)  # `--names a` for one of a list
+        if name in described and described[name] != ([value] if alone else value):
             raise CheckpointError(
                 f"{file} was trained with {name} {described[name]}, here it is {value}. Leave that option out (the "
                 "weights know it), give data like those they were trained on, or name other weights."

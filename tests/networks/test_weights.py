@@ -232,3 +232,10 @@ def test_a_network_that_is_given_takes_the_weights(tmp_path: Path) -> None:
     assert weights.load(network=given) is given
     with pytest.raises(CheckpointError, match="is of another configuration: 'bias' is absent there"):
         weights.load(network=nn.Linear(2, 2))
+
+
+def test_one_name_is_a_list_of_one(tmp_path: Path) -> None:
+    weights = write(tmp_path / "model.pt", settings={"image_channel_names": ["T1"]})
+    assert reopen(weights, settings={"image_channel_names": "T1"}).file == weights.file
+    with pytest.raises(CheckpointError, match=r"image_channel_names \['T1'\], here it is T2"):
+        reopen(weights, settings={"image_channel_names": "T2"})
