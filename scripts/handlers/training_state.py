@@ -44,7 +44,7 @@ class TrainingState:
     Args:
         file: the checkpoint; always the latest one.
         save_dict: name -> network, optimiser, scheduler or handler with `state_dict` and `load_state_dict`.
-        data: fingerprint of the training data.
+        data: fingerprint of the training data, and of the validation data where these choose the epoch.
         interval: epochs between checkpoints; the last epoch is always saved.
         fixed: options among `MAY_CHANGE` that may not change in this training.
     """
