@@ -1,0 +1,197 @@
+"""What is known of a synthetic set besides the scores of the networks that it taught, as dataclasses.
+
+Each is written by one handler and shown by one section of the page; null in the file is NaN here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A mean over patients with its 95% interval; n is their number."""
+
+    value: Number
+    low: Number
+    high: Number
+    n: int = 0
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A distance of synthetic from real images beside that of held-out real ones, the floor, at the same n."""
+
+    value: Number
+    low: Number
+    high: Number
+    floor: Number
+    floor_low: Number
+    floor_high: Number
+    n: int
+
+
+@dataclass(frozen=True)
+class Specificity:
+    """How often the asked class is recognised in synthetic images; `ceiling` is that of held-out real ones."""
+
+    balanced_accuracy: Number
+    chance: Number = math.nan
+    ceiling: Number = math.nan
+    recall: dict[str, Number] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """`quality.json`, an entry for each system or candidate."""
+
+    mask_dice: Share
+    mask_dice_held_out_real: Share
+    frechet: Distance | None = None
+    kernel: Distance | None = None
+    specificity: Specificity | None = None
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """`nearest.json`, an entry for each part: distances to the nearest training image or feature."""
+
+    images: int
+    median: Number
+    least: Number
+    apart: Number = math.nan
+
+
+@dataclass(frozen=True)
+class PresencePart:
+    boxes: int
+    present: Share
+
+
+@dataclass(frozen=True)
+class Presence:
+    """`presence.json`: which boxes of which images show a lesion; "contrast" or "detector" is the criterion."""
+
+    criterion: str
+    threshold: Number
+    images: int
+    kept: int
+    parts: dict[str, PresencePart]
+    quantile: Number = math.nan
+    every_box: bool = False
+
+
+@dataclass(frozen=True)
+class PlacementPart:
+    boxes: int
+    with_lesion: Share
+    area_inside: Share
+
+
+@dataclass(frozen=True)
+class Placement:
+    """`placement.json`: whether a segmenter sees the lesions in the boxes that were asked for."""
+
+    parts: dict[str, PlacementPart]
+    minimum_lesion_share: Number = math.nan
+
+
+@dataclass(frozen=True)
+class Interval:
+    value: Number
+    low: Number
+    high: Number
+
+
+@dataclass(frozen=True)
+class CandidateEntry:
+    """A generator considered, or a part of the real images; shares and distances as `CandidateScores` says."""
+
+    images: int
+    fcn_score: Interval
+    laplacian_variance: Number
+    fourier_mean: Number
+    called_real: Number
+    nearest_training: Number
+    name: str = ""
+    mean_rank: Number = math.nan
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Filters:
+    images: int
+    kept: int
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """`selection.json`: which generator was chosen, and which of its images passed."""
+
+    system: str
+    criterion: str
+    scorer: str
+    notes: list[str]
+    rules: dict[str, Number]
+    candidates: list[CandidateEntry]
+    real: dict[str, CandidateEntry]
+    filters: Filters
+
+
+@dataclass(frozen=True)
+class NearestTraining:
+    median: Number
+    least: Number
+
+
+@dataclass(frozen=True)
+class AnnotationEntry:
+    images: int
+    lesion_images: Number
+    label_percent: dict[str, Number]
+    components: Number
+    rim_share: Share
+    outside_head_share: Share
+    nearest_training: NearestTraining | None = None
+    member: int = -1
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """`annotations.json`: synthetic annotations beside real ones."""
+
+    labels: list[str]
+    parts: dict[str, AnnotationEntry]
+    members: list[AnnotationEntry]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`choice.json`: members in the order in which they cover held-out real images."""
+
+    order: list[int]
+    coverage: list[Number]
+    training_coverage: list[Number]
+    single: list[Number]
+    k: int
+    images_per_member: int
+    real: str
+    real_images: int
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """`synthetic_counts.json`, by class: features asked, generated for that, accepted and kept."""
+
+    asked: int
+    generated: int
+    accepted: int
+    kept: int
+    acceptance_rate: Number
