@@ -17,6 +17,7 @@ COMMANDS = {
     "prepare": ("scripts.data.prepare", "prepare", "writes dataset.json for a folder in a known layout"),
     "doctor": ("scripts.data.doctor", "doctor", "checks a data set before any training"),
     "plan": ("scripts.data.plan", "plan", "decides how many images of which class to synthesise from which masks"),
+    "subset": ("scripts.data.subset", "subset", "writes a view of a data set that trains on a share of its patients"),
     "phantom": ("scripts.data.phantom", "write_phantom", "writes an artificial data set to try things on"),
     "adapt": ("scripts.distribution.adaptation", "adapt_bundle", "fits an unpacked bundle to a segmenter's images"),
     "report": ("scripts.report.page", "write_report", "writes the HTML page of an experiment"),

@@ -1,0 +1,229 @@
+"""What is learned downstream and how it is scored: the trainings and evaluations of a task's arms, as jobs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.experiments.jobs import Job
+from scripts.experiments.plan import Cell, Plan
+from scripts.experiments.study_arms import Arm
+from scripts.nearest_name import OptionError
+
+if TYPE_CHECKING:
+    from scripts.experiments.study import Study
+
+
+@dataclass(frozen=True)
+class Network:
+    """A segmenter: its configs are `<config>_train.json` and `<config>_evaluate.json`.
+
+    Attributes:
+        train: name of the training config.
+        evaluate: name of the evaluation config.
+        classical: whether it augments its images unless it is told not to.
+        modifiers: of arms, that it can be trained with.
+    """
+
+    train: str
+    evaluate: str
+    classical: bool = False
+    modifiers: tuple[str, ...] = ("classical",)
+
+
+NETWORKS = {
+    "unet": Network("train", "evaluate", modifiers=("classical", "oversampling")),
+    "fcn8s": Network("lcgan_segmenter_train", "lcgan_segmenter_evaluate"),
+    "nnunet": Network("pggan_ensemble_segmenter_train", "pggan_ensemble_segmenter_evaluate", classical=True),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task's modifiers of arms, with the options that they set; keys of its section; and its jobs.
+
+    Attributes:
+        modifiers: of arms: title and options.
+        keys: of `tasks.<name>` in a study's file.
+        train: the training of an arm, given the job that writes its synthetic items, None without.
+        evaluate: the evaluation of a trained arm in a folder of the results.
+        check: refuses an arm that the study's options cannot train.
+        output: file in an evaluation's folder that says that it is done.
+    """
+
+    modifiers: Mapping[str, tuple[str, dict[str, Any]]]
+    keys: Mapping[str, Any]
+    train: Callable[[Plan, Cell, Arm, Job | None], Job]
+    evaluate: Callable[[Plan, Cell, Arm, Job, Path], Job]
+    check: Callable[[Study, Arm], None] = field(default=lambda study, arm: None)
+
+
+def arm_options(task: str, arm: Arm) -> dict[str, Any]:
+    """What an arm's modifiers set."""
+    options: dict[str, Any] = {} if arm.real else {"use_real": False}
+    for modifier in arm.modifiers:
+        options |= TASKS[task].modifiers[modifier][1]
+    return options
+
+
+def synthetic_options(made: Job | None) -> dict[str, Any]:
+    return {} if made is None else {"synthetic_dir": made.output.parent}
+
+
+def train_judge(plan: Plan, cell: Cell, network: str) -> Job:
+    """A segmenter trained on the cell's real images with its network's own augmentation, to judge images.
+
+    The first seed's serves generators that all seeds share.
+    """
+    if cell.seed is None:
+        cell = Cell(cell.study, cell.fold, cell.fraction, cell.study.seeds[0])
+    arm = Arm("real+classical", True, None, ("classical",)) if NETWORKS[network].classical else Arm("real", True, None, ())
+    return _train_network(plan, cell, arm, None, network)
+
+
+def _train_network(plan: Plan, cell: Cell, arm: Arm, made: Job | None, network: str) -> Job:
+    kind = NETWORKS[network]
+    options = {**cell.seen, **cell.study.segmenters.get(network, {}), **cell.seeded, **arm_options("segmentation", arm)}
+    if kind.classical and "classical" not in arm.modifiers:
+        options["augment"] = False
+    reads = () if made is None else (made.output,)
+    folder = cell.folder / f"{network}_{arm.slug}"
+    return plan.train(cell, kind.train, folder, "model_file", {**options, **synthetic_options(made)}, reads=reads)
+
+
+def _train_segmenter(plan: Plan, cell: Cell, arm: Arm, made: Job | None) -> Job:
+    return _train_network(plan, cell, arm, made, cell.study.tasks["segmentation"]["network"])
+
+
+def _evaluate_segmenter(plan: Plan, cell: Cell, arm: Arm, trained: Job, folder: Path) -> Job:
+    network = NETWORKS[cell.study.tasks["segmentation"]["network"]]
+    scores = folder / "scores.csv"
+    options = {**cell.data, "model_file": trained.output, "scores_file": scores, "cases_dir": folder / "cases"}
+    if network.evaluate == "lcgan_segmenter_evaluate":
+        options["detections_file"] = folder / "detections.csv"
+    return plan.bundle(cell, network.evaluate, folder, "scores.csv", options, reads=(trained.output,), placed=False)
+
+
+def _check_segmenter(study: Study, arm: Arm) -> None:
+    network = study.tasks["segmentation"]["network"]
+    if network not in NETWORKS:
+        raise OptionError(f"tasks.segmentation.network is {network!r}, expected one of {', '.join(NETWORKS)}")
+    for modifier in arm.modifiers:
+        if modifier not in NETWORKS[network].modifiers:
+            able = [name for name, each in NETWORKS.items() if modifier in each.modifiers]
+            raise OptionError(f"arm {arm.name!r}: the network {network} has no {modifier}, only {', '.join(able)}")
+
+
+def _train_detector(plan: Plan, cell: Cell, arm: Arm, made: Job | None) -> Job:
+    study = cell.study
+    options = {**cell.seen, **study.boxes, **study.slices, **cell.seeded, **study.tasks["detection"]["training"]}
+    options |= {"augmented_slices": "none", **arm_options("detection", arm), **synthetic_options(made)}
+    if arm.source is not None and arm.source.has_amount and not arm.source.variant:
+        options["synthetic_ratio"] = "all" if math.isinf(arm.source.amount) else arm.source.amount
+    reads = () if made is None else (made.output,)
+    folder = cell.folder / f"detector_{arm.slug}"
+    return plan.train(cell, "cpggan_detector_train", folder, "model_file", options, reads=reads)
+
+
+def _evaluate_detector(plan: Plan, cell: Cell, arm: Arm, trained: Job, folder: Path) -> Job:
+    options = {**cell.seen, **cell.study.boxes, "model_file": trained.output}
+    return plan.bundle(cell, "cpggan_detector_evaluate", folder, "detection.json", options, reads=(trained.output,))
+
+
+def train_judging_detector(plan: Plan, cell: Cell) -> Job:
+    """The baseline's detector, of the first seed where all seeds share what it judges."""
+    first = cell if cell.seed is not None else Cell(cell.study, cell.fold, cell.fraction, cell.study.seeds[0])
+    name = cell.study.baseline
+    return _train_detector(plan, first, Arm(name, True, None, tuple(name.split("+")[1:])), None)
+
+
+def train_unet(plan: Plan, cell: Cell) -> Job:
+    """The U-Net whose features are graded, of all seeds; pretrained on another data set where the study says so."""
+    section, cell = cell.study.tasks["grading"], cell.shared
+    options = {**cell.seen, **cell.study.slices, **section["unet"]}
+    reads: tuple[Path, ...] = ()
+    if "pretraining" in section:
+        first = {**cell.seen, "fold": None, **cell.study.slices, **section["unet"], **section["pretraining"]}
+        folder = cell.study.jobs / "pretraining"
+        pretrained = plan.train(Cell(cell.study, None, 1.0), "feature_acgan_unet_train", folder, "model_file", first)
+        reads, options = (pretrained.output,), {**options, "pretrained_file": pretrained.output}
+    return plan.train(cell, "feature_acgan_unet_train", cell.folder / "unet", "model_file", options, reads=reads)
+
+
+def extract(plan: Plan, cell: Cell, space: str = "features") -> Job:
+    """The real features, or images in their place, of all seeds."""
+    trained, cell = train_unet(plan, cell), cell.shared
+    options = {**cell.seen, **cell.study.slices, **cell.study.tasks["grading"]["features"], "model_file": trained.output}
+    if space == "images":
+        options |= {"level": "image", "pooled_size": None}
+    folder = cell.folder / space / "real"
+    threads = cell.study.threads
+    return plan.bundle(
+        cell, "feature_acgan_features", folder, "manifest.json", options, reads=(trained.output,), threads=threads
+    )
+
+
+def _train_classifier(plan: Plan, cell: Cell, arm: Arm, made: Job | None) -> Job:
+    real = extract(plan, cell)
+    options = {"features_dir": real.output.parent, **cell.seeded, **cell.study.tasks["grading"]["training"]}
+    options |= {**arm_options("grading", arm), **synthetic_options(made)}
+    if arm.source is not None and arm.source.has_amount:
+        options["synthetic_count"] = int(arm.source.amount)
+    reads = (real.output, *(() if made is None else (made.output,)))
+    folder = cell.folder / f"classifier_{arm.slug}"
+    return plan.train(cell, "feature_acgan_classifier_train", folder, "model_file", options, reads=reads)
+
+
+def _evaluate_classifier(plan: Plan, cell: Cell, arm: Arm, trained: Job, folder: Path) -> Job:
+    real = extract(plan, cell)
+    options = {"features_dir": real.output.parent, "model_file": trained.output}
+    reads = (real.output, trained.output)
+    return plan.bundle(
+        cell, "feature_acgan_classifier_evaluate", folder, "classification.json", options, reads=reads
+    )
+
+
+def _check_classifier(study: Study, arm: Arm) -> None:
+    if not arm.real:
+        raise OptionError(f"arm {arm.name!r}: classifiers are trained on real features, expected real+{arm.source}")
+
+
+CLASSICAL = "classical augmentation"
+TASKS = {
+    "segmentation": Task(
+        {"classical": (CLASSICAL, {"augment": True}), "oversampling": ("oversampling", {"balance_classes": True})},
+        {"network": str},
+        _train_segmenter,
+        _evaluate_segmenter,
+        _check_segmenter,
+    ),
+    "detection": Task(
+        {
+            "classical": (CLASSICAL, {"augmented_slices": "both"}),
+            "classical_of_real": ("classical augmentation of real slices alone", {"augmented_slices": "real"}),
+        },
+        {"training": ("cpggan_detector_train",), "shown?": ("cpggan_detector_inference",)},
+        _train_detector,
+        _evaluate_detector,
+    ),
+    "grading": Task(
+        {
+            "linear": ("linear classifier", {"classifier": "linear"}),
+            "class_weights": ("class weights", {"balancing": "class_weights"}),
+            "oversampling": ("oversampling", {"balancing": "oversampling"}),
+            "smote": ("SMOTE", {"balancing": "smote"}),
+        },
+        {
+            "unet": ("feature_acgan_unet_train",),
+            "pretraining?": ("feature_acgan_unet_train",),
+            "features": ("feature_acgan_features",),
+            "training": ("feature_acgan_classifier_train",),
+        },
+        _train_classifier,
+        _evaluate_classifier,
+        _check_classifier,
+    ),
+}

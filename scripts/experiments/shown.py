@@ -1,0 +1,25 @@
+"""What a system's jobs leave behind for the page: evidence, pictures, loss curves, and sets to draw from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Shown:
+    """Filled by a system's `judge`, gathered by the collector, which passes over what is not there.
+
+    Attributes:
+        evidence: (kind, title, file), kinds as the fields of `Evidence`.
+        pictures: (file, caption, section).
+        curves: (title, file).
+        sets: (title, folder) of synthetic sets that pictures are drawn from.
+        needs: files of further jobs that must have run.
+    """
+
+    evidence: list[tuple[str, str, Path]] = field(default_factory=list)
+    pictures: list[tuple[Path, str, str]] = field(default_factory=list)
+    curves: list[tuple[str, Path]] = field(default_factory=list)
+    sets: list[tuple[str, Path]] = field(default_factory=list)
+    needs: list[Path] = field(default_factory=list)

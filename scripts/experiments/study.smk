@@ -1,0 +1,46 @@
+# A study as a workflow: its jobs, each once, and the page.
+#
+#   snakemake -s scripts/experiments/study.smk --configfile scripts/experiments/redgan_demo.json --cores 2
+#
+# It resumes where it stopped (after a kill with --rerun-incomplete: trainings continue from their checkpoints), shows
+# its plan with -n, and runs the same on a Slurm cluster (--executor slurm). Every job has a log beside its output.
+
+import sys
+
+sys.path.insert(0, os.getcwd())
+from scripts.experiments.planning import plan_study
+from scripts.experiments.study import open_workflow
+
+PLAN = plan_study(open_workflow(config, workflow.configfiles))
+ROOT = os.path.commonpath([job.output for job in PLAN.jobs])
+
+
+localrules:
+    page,
+
+
+rule page:
+    input:
+        PLAN.targets,
+    output:
+        config["results_dir"] + "/report.html",
+    shell:
+        f"{sys.executable} -W ignore -m scripts.experiments.collect {{workflow.configfiles}}"
+        f" && {sys.executable} -W ignore -m scripts report {config['results_dir']}"
+
+
+for job in PLAN.jobs:
+
+    rule:
+        name:
+            job.name(ROOT)
+        input:
+            job.reads,
+        output:
+            job.writes,
+        log:
+            job.log,
+        threads: job.threads
+        priority: job.priority
+        shell:
+            job.shell.replace("{", "{{").replace("}", "}}")

@@ -1,0 +1,85 @@
+"""CPGGAN (Han et al. 2019): a progressive GAN conditioned on boxes, whose images without a lesion are dropped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from scripts.experiments.downstream import train_judge, train_judging_detector
+from scripts.experiments.jobs import Job
+from scripts.experiments.plan import Cell, Plan
+from scripts.experiments.shown import Shown
+from scripts.experiments.study import Study
+from scripts.experiments.study_arms import Source
+from scripts.nearest_name import OptionError
+
+TITLE = "CPGGAN"
+TASKS = ("detection",)
+KEYS = {
+    "generator": ("cpggan_train",),
+    "image_count": int,
+    "filter": str,
+    "synthesis?": ("cpggan_inference",),
+    "evaluation?": ("cpggan_evaluate",),
+}
+FILTERS = ("contrast", "detector")
+PICTURES = {
+    "placement": ("Synthetic images with the boxes asked for and the lesion that the segmenter sees.", "placement"),
+    "dropped": ("Synthetic images that were dropped, and some that were kept.", "presence"),
+    "tsne_pixels": ("Real and synthetic images by t-SNE of their pixels.", "pictures"),
+    "tsne_features": ("Real and synthetic images by t-SNE of the detector's features.", "pictures"),
+}
+
+
+def check(study: Study, source: Source) -> None:
+    if source.variant or source.amount == 0:
+        raise OptionError(f"no cpggan:{source.variant or 0}, expected cpggan:1 or another number of images per real one")
+    if study.systems["cpggan"]["filter"] not in FILTERS:
+        found = study.systems["cpggan"]["filter"]
+        raise OptionError(f"systems.cpggan.filter is {found!r}, expected one of {', '.join(FILTERS)}")
+
+
+def describe(source: Source) -> str:
+    return f"{TITLE}, {'all' if math.isinf(source.amount) else f'1:{source.amount:g}'}" if source.has_amount else TITLE
+
+
+def family(source: Source) -> str:
+    return f"{TITLE}, synthetic per real slice" if source.has_amount else ""
+
+
+def make(plan: Plan, cell: Cell, source: Source) -> Job:
+    """The last job keeps the images that show a lesion."""
+    cell = cell.generators
+    study, section, root = cell.study, cell.study.systems["cpggan"], cell.folder / "cpggan"
+    common = {**cell.seen, **study.boxes, **study.slices}
+    options = {**common, **cell.seeded, **section["generator"]}
+    generator = plan.train(cell, "cpggan_train", root / "generator", "generator_file", options, priority=10)
+    options = {**common, "image_count": section["image_count"], "generator_file": generator.output}
+    synthetic = plan.bundle(
+        cell,
+        "cpggan_inference",
+        root / "synthetic",
+        "dataset.json",
+        {**options, **section.get("synthesis", {})},
+        reads=(generator.output,),
+    )
+    options = {**common, "synthetic_dir": synthetic.folder, **section.get("evaluation", {})}
+    judges = {}
+    if "unet" in study.segmenters:
+        judges["segmenter_file"] = train_judge(plan, cell, "unet").output
+    if section["filter"] == "detector":
+        judges["model_file"] = train_judging_detector(plan, cell).output
+    reads = (synthetic.output, *judges.values())
+    folder = root / "evaluation"
+    return plan.bundle(cell, "cpggan_evaluate", folder, "kept/dataset.json", {**options, **judges}, reads=reads)
+
+
+def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
+    shown, folder = Shown(), make(plan, cell, sources[0]).folder
+    run = folder.with_name("generator") / "run"
+    shown.evidence += [(kind, TITLE, folder / f"{kind}.json") for kind in ("presence", "placement", "nearest")]
+    caption = "What the GAN made of the same latents and boxes at the end of each resolution."
+    shown.pictures.append((run / "pictures" / "growth.png", caption, "pictures"))
+    shown.pictures += [(folder / f"{name}.png", *said) for name, said in PICTURES.items()]
+    shown.curves.append((TITLE, run / "curves.csv"))
+    return shown

@@ -1,0 +1,121 @@
+"""PGGAN ensemble (Larsson et al. 2022): several progressive GANs that make image and annotation together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.config_files import own_configs
+from scripts.data.growth import GrowthSchedule
+from scripts.experiments.downstream import train_judge
+from scripts.experiments.jobs import Job
+from scripts.experiments.plan import Cell, Plan
+from scripts.experiments.shown import Shown
+from scripts.experiments.study import Study
+from scripts.experiments.study_arms import Source
+from scripts.nearest_name import OptionError, suggest
+
+TITLE = "PGGAN ensemble"
+TASKS = ("segmentation", "detection")
+KEYS = {
+    "generator": ("pggan_ensemble_train",),
+    "members": int,
+    "snapshots?": int,
+    "image_count": int,
+    "network": str,  # the segmenter that judges the images
+    "evaluation?": ("pggan_ensemble_evaluate",),
+}
+CHOICES = {"members": "members", "snapshots": "snapshots of one member", "greedy": "members chosen for coverage"}
+
+
+def check(study: Study, source: Source) -> None:
+    section = study.systems["pggan_ensemble"]
+    if source.variant not in CHOICES or not source.has_amount:
+        raise OptionError(
+            f"no pggan_ensemble:{source.variant}{suggest(source.variant, CHOICES)} With a number: "
+            "pggan_ensemble:members=5"
+        )
+    key = "snapshots" if source.variant == "snapshots" else "members"
+    if not 1 <= source.amount <= section.get(key, 0):
+        raise OptionError(
+            f"pggan_ensemble:{source.variant}={source.amount:g} needs as many generators, but {key} is "
+            f"{section.get(key, 0)}. Raise systems.pggan_ensemble.{key}, or leave the arm out"
+        )
+
+
+def describe(source: Source) -> str:
+    return f"{TITLE}, {source.amount:g} {CHOICES[source.variant]}"
+
+
+def family(source: Source) -> str:
+    return f"{TITLE}, {CHOICES[source.variant]}"
+
+
+def make(plan: Plan, cell: Cell, source: Source) -> Job:
+    cell, number = cell.generators, int(source.amount)
+    section, root = cell.study.systems["pggan_ensemble"], cell.folder / "pggan_ensemble"
+    options = {**cell.seen, **cell.study.slices, "image_count": section["image_count"]}
+    needed = 1 if source.variant == "snapshots" else number if source.variant == "members" else section["members"]
+    members = [_train_member(plan, cell, member) for member in range(needed)]
+    files = [member.output for member in members]
+    reads = tuple(files)
+    if source.variant == "snapshots":
+        files = _snapshots(cell.study, members[0].folder / "run", number)
+    elif source.variant == "greedy":
+        choice = _evaluate(plan, cell)
+        options |= {"choice_file": choice.output, "chosen_count": number}
+        reads = (*reads, choice.output)
+    folder = root / f"{source.variant}_{number}"
+    options["generator_files"] = files
+    return plan.bundle(cell, "pggan_ensemble_inference", folder, "dataset.json", options, reads=reads)
+
+
+def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
+    shown, cell = Shown(), cell.generators
+    evaluation, count = _evaluate(plan, cell), cell.study.systems["pggan_ensemble"]["members"]
+    shown.needs.append(evaluation.output)
+    shown.evidence += [
+        (kind, TITLE, evaluation.folder / f"{kind}.json") for kind in ("quality", "annotations", "choice")
+    ]
+    runs = [_train_member(plan, cell, member).folder / "run" for member in range(count)]
+    shown.curves += [(f"{TITLE}, member {member}", run / "curves.csv") for member, run in enumerate(runs)]
+    caption = "What member 0 made of the same two latents at the end of each resolution."
+    shown.pictures.append((runs[0] / "pictures" / "growth.png", caption, "pictures"))
+    shown.sets.append((f"{TITLE}, all members", make(plan, cell, _everybody(cell)).folder))
+    return shown
+
+
+def _everybody(cell: Cell) -> Source:
+    return Source("pggan_ensemble", "members", cell.study.systems["pggan_ensemble"]["members"])
+
+
+def _train_member(plan: Plan, cell: Cell, member: int) -> Job:
+    section, study = cell.study.systems["pggan_ensemble"], cell.study
+    options = {**cell.seen, **study.slices, **section["generator"], "member": member}
+    options["snapshot_count"] = section.get("snapshots", 0)
+    folder = cell.folder / "pggan_ensemble" / f"member_{member}"
+    return plan.train(cell, "pggan_ensemble_train", folder, "generator_file", options, priority=10)
+
+
+def _evaluate(plan: Plan, cell: Cell) -> Job:
+    section = cell.study.systems["pggan_ensemble"]
+    images, segmenter = make(plan, cell, _everybody(cell)), train_judge(plan, cell, section["network"])
+    options = {**cell.seen, **cell.study.slices, "synthetic_dir": images.folder, "model_file": segmenter.output}
+    options |= section.get("evaluation", {})
+    folder, reads = cell.folder / "pggan_ensemble" / "evaluation", (images.output, segmenter.output)
+    return plan.bundle(cell, "pggan_ensemble_evaluate", folder, "choice.json", options, reads=reads)
+
+
+def _snapshots(study: Study, folder: Path, number: int) -> list[Path]:
+    """The last snapshots that a member's training leaves in a folder; known before it has run."""
+    section, size = study.systems["pggan_ensemble"], study.image_size_pixels
+    options: dict[str, Any] = {**own_configs()["pggan_ensemble_train.json"], **section["generator"]}
+    schedule = GrowthSchedule(
+        image_size=size,
+        images_per_phase=options["images_per_phase"],
+        total_images=options["total_images"],
+        batch_sizes=dict(zip([2 << n for n in range(1, 10)], options["batch_size_at_4_8_16_pixels"], strict=False)),
+    )
+    epochs = schedule.snapshot_epochs(section["snapshots"], options["iterations_per_epoch"])
+    return [folder / "snapshots" / f"epoch_{epoch:04d}.pt" for epoch in epochs[-number:]]

@@ -1,0 +1,99 @@
+"""Red-GAN (Qasim et al. 2020): a generator conditioned on mask and class, with a frozen segmenter as third player."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.experiments.downstream import train_judge
+from scripts.experiments.jobs import Job
+from scripts.experiments.plan import Cell, Plan
+from scripts.experiments.shown import Shown
+from scripts.experiments.study import Study
+from scripts.experiments.study_arms import Source
+from scripts.nearest_name import OptionError, suggest
+
+TITLE = "Red-GAN"
+TASKS = ("segmentation", "detection")
+KEYS = {"generator": ("redgan_train",), "target_class?": str, "limit_per_class?": int}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A generator by its folder's name and options, and which masks and classes it makes images of."""
+
+    title: str
+    generator: str = "redgan"
+    options: dict[str, Any] = field(default_factory=dict)
+    strategy: str = "balanced"
+    targeted: bool = False  # whether generator or plan are of the target class alone
+
+
+PLAIN = {"use_class": False, "third_player": False}
+VARIANTS = {  # Table 1 of the paper compares the last two
+    "": Variant("balanced"),
+    "single": Variant("single class", strategy="single", targeted=True),
+    "spade_single": Variant("SPADE of one class", "spade_target", PLAIN, "single", targeted=True),
+    "spade": Variant("SPADE without class and third player", "spade", PLAIN, "own_class"),
+    "third_player": Variant("without class", "third_player", {"use_class": False}, "own_class"),
+}
+
+
+def check(study: Study, source: Source) -> None:
+    if source.variant not in VARIANTS or source.has_amount:
+        raise OptionError(f"no variant redgan:{source.variant}{suggest(source.variant, VARIANTS)}")
+    if VARIANTS[source.variant].targeted and "target_class" not in study.systems["redgan"]:
+        raise OptionError(f"no systems.redgan.target_class, which redgan:{source.variant} needs. Add it")
+
+
+def describe(source: Source) -> str:
+    return f"{TITLE}, {VARIANTS[source.variant].title}"
+
+
+def family(source: Source) -> str:
+    return ""
+
+
+def make(plan: Plan, cell: Cell, source: Source) -> Job:
+    variant, section, cell = VARIANTS[source.variant], cell.study.systems["redgan"], cell.generators
+    folder, target = cell.folder / "redgan" / variant.generator, section.get("target_class")
+    segmenter = train_judge(plan, cell, "unet")
+    options = {**cell.seen, **cell.seeded, **section["generator"], **variant.options}
+    options["segmenter_file"] = segmenter.output
+    if variant.generator == "spade_target":
+        options["only_class"] = target
+    generator = plan.train(
+        cell, "redgan_train", folder, "generator_file", options, reads=(segmenter.output,), priority=10
+    )
+    planned = plan.masks(
+        cell,
+        folder / f"plan_{variant.strategy}.json",
+        {
+            "strategy": variant.strategy,
+            "target_class": target if variant.strategy == "single" else None,
+            "limit_per_class": section.get("limit_per_class"),
+            "outline_class": section["generator"].get("outline_class"),
+        },
+        reads=(segmenter.output,),  # by then the data set has proved sound
+    )
+    made = folder / f"synthetic_{variant.strategy}"
+    options = {**cell.seen, "generator_file": generator.output, "plan_file": planned.output}
+    reads = (generator.output, planned.output)
+    return plan.bundle(cell, "redgan_inference", made, "dataset.json", options, reads=reads)
+
+
+def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
+    shown, cell = Shown(), cell.generators
+    segmenter = train_judge(plan, cell, "unet")
+    for source in sources:
+        made, generator = make(plan, cell, source), VARIANTS[source.variant].generator
+        options = {**cell.seen, "segmenter_file": segmenter.output, "synthetic_dir": made.folder}
+        folder = made.folder.with_name("evaluation")
+        reads = (segmenter.output, made.output)
+        quality = plan.bundle(cell, "redgan_evaluate", folder, "quality.json", options, reads=reads)
+        shown.evidence.append(("quality", f"{TITLE}, {generator}", quality.output))
+        shown.curves.append((f"{TITLE}, {generator}", made.folder.with_name("run") / "curves.csv"))
+        shown.sets.append((describe(source), made.folder))
+        shown.needs.append(quality.output)
+    return shown
