@@ -80,7 +80,11 @@ def train_judge(plan: Plan, cell: Cell, network: str) -> Job:
     """
     if cell.seed is None:
         cell = Cell(cell.study, cell.fold, cell.fraction, cell.study.seeds[0])
-    arm = Arm("real+classical", True, None, ("classical",)) if NETWORKS[network].classical else Arm("real", True, None, ())
+    arm = (
+        Arm("real+classical", True, None, ("classical",))
+        if NETWORKS[network].classical
+        else Arm("real", True, None, ())
+    )
     return _train_network(plan, cell, arm, None, network)
 
 
@@ -156,7 +160,12 @@ def train_unet(plan: Plan, cell: Cell) -> Job:
 def extract(plan: Plan, cell: Cell, space: str = "features") -> Job:
     """The real features, or images in their place, of all seeds."""
     trained, cell = train_unet(plan, cell), cell.shared
-    options = {**cell.seen, **cell.study.slices, **cell.study.tasks["grading"]["features"], "model_file": trained.output}
+    options = {
+        **cell.seen,
+        **cell.study.slices,
+        **cell.study.tasks["grading"]["features"],
+        "model_file": trained.output,
+    }
     if space == "images":
         options |= {"level": "image", "pooled_size": None}
     folder = cell.folder / space / "real"
@@ -181,9 +190,7 @@ def _evaluate_classifier(plan: Plan, cell: Cell, arm: Arm, trained: Job, folder:
     real = extract(plan, cell)
     options = {"features_dir": real.output.parent, "model_file": trained.output}
     reads = (real.output, trained.output)
-    return plan.bundle(
-        cell, "feature_acgan_classifier_evaluate", folder, "classification.json", options, reads=reads
-    )
+    return plan.bundle(cell, "feature_acgan_classifier_evaluate", folder, "classification.json", options, reads=reads)
 
 
 def _check_classifier(study: Study, arm: Arm) -> None:

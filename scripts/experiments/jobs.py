@@ -27,7 +27,6 @@ class Job:
         options: of the config or command; None is left out, so that the default stays.
         threads: that the work runs with.
         priority: higher ones start first; generators do, since much waits for them.
-        after: copies (from, to) of what the run leaves elsewhere.
         is_command: whether `run` is a command.
     """
 
@@ -38,7 +37,6 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 1
     priority: int = 0
-    after: tuple[tuple[Path, Path], ...] = ()
     is_command: bool = False
 
     def name(self, root: str | Path) -> str:
@@ -62,10 +60,18 @@ class Job:
         python = [sys.executable, "-W", "ignore", "-m"]
         words = [*python, "scripts", *self.run.split()]
         if not self.is_command:
-            words = [*python, "monai.bundle", "run", "--logging_file", LOGGING, "--config_file", f"configs/{self.run}.json"]
-        line = f"OMP_NUM_THREADS={self.threads} {shlex.join(words)} {flags(self.options)} > {_quote(self.log)} 2>&1"
-        copies = [f"cp {_quote(source)} {_quote(target)}" for source, target in self.after]
-        return " && ".join([line, *copies]) + f" || (tail -n 30 {_quote(self.log)}; false)"
+            words = [
+                *python,
+                "monai.bundle",
+                "run",
+                "--logging_file",
+                LOGGING,
+                "--config_file",
+                f"configs/{self.run}.json",
+            ]
+        log = shlex.quote(str(self.log))
+        line = f"OMP_NUM_THREADS={self.threads} {shlex.join(words)} {flags(self.options)}"
+        return f"{line} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 
 def flags(options: Mapping[str, Any]) -> str:
@@ -88,9 +94,4 @@ def closure(job: Job, jobs: Iterable[Job]) -> list[Job]:
 
 
 def _as_text(value: Any) -> str:
-    plain = [str(entry) if isinstance(entry, Path) else entry for entry in value] if isinstance(value, list | tuple) else value
-    return json.dumps(plain) if isinstance(plain, list | dict) else str(plain)
-
-
-def _quote(file: Path) -> str:
-    return shlex.quote(str(file))
+    return json.dumps(value, default=str) if isinstance(value, list | tuple | dict) else str(value)

@@ -33,7 +33,9 @@ PICTURES = {
 
 def check(study: Study, source: Source) -> None:
     if source.variant or source.amount == 0:
-        raise OptionError(f"no cpggan:{source.variant or 0}, expected cpggan:1 or another number of images per real one")
+        raise OptionError(
+            f"no cpggan:{source.variant or 0}, expected cpggan:1 or another number of images per real one"
+        )
     if study.systems["cpggan"]["filter"] not in FILTERS:
         found = study.systems["cpggan"]["filter"]
         raise OptionError(f"systems.cpggan.filter is {found!r}, expected one of {', '.join(FILTERS)}")

@@ -74,7 +74,10 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
 
 def _synthesise(plan: Plan, cell: Cell, epoch: int, generator: Job, planned: Job) -> Job:
     name = f"epoch_{epoch:04d}"
-    folder, weights = cell.folder / "lcgan" / "candidates" / name, generator.folder / "run" / "generators" / f"{name}.pt"
+    folder, weights = (
+        cell.folder / "lcgan" / "candidates" / name,
+        generator.folder / "run" / "generators" / f"{name}.pt",
+    )
     options = {**cell.seen, **cell.seeded, "generator_file": weights, "plan_file": planned.output}
     reads = (generator.output, planned.output)
     return plan.bundle(cell, "lcgan_inference", folder, "dataset.json", options, reads=reads)

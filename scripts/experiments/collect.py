@@ -1,0 +1,239 @@
+"""Gathers what a study's jobs left behind into `results.json`: scores and verdicts, evidence, pictures, and the run."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import fire
+
+from scripts.data.contract import Item, read_dataset, write_json
+from scripts.data.features import FeatureSet
+from scripts.data.splits import select_items
+from scripts.experiments import record
+from scripts.experiments.compare import compare_task
+from scripts.experiments.downstream import TASKS
+from scripts.experiments.jobs import closure
+from scripts.experiments.pictures import draw_pictures
+from scripts.experiments.plan import Cell
+from scripts.experiments.planning import Evaluation, StudyPlan, plan_study
+from scripts.experiments.study import Study, find_systems, open_study, read_study
+from scripts.experiments.tasks import detection, grading, segmentation
+from scripts.experiments.tasks.task import TaskScores
+from scripts.scores.evidence import Annotations, Choice, ClassCount, Nearest, Placement, Presence, Quality, Selection
+from scripts.scores.json_files import read_dataclass
+from scripts.scores.results import Arm, Curve, DataSummary, Evidence, Results, Run, write_results
+
+READERS: dict[str, ModuleType] = {"segmentation": segmentation, "detection": detection, "grading": grading}
+KINDS: dict[str, Any] = {
+    "quality": dict[str, Quality],
+    "nearest": dict[str, Nearest],
+    "presence": Presence,
+    "placement": Placement,
+    "selection": Selection,
+    "annotations": Annotations,
+    "choice": Choice,
+    "counts": dict[str, ClassCount],
+}
+
+
+def collect(*files: str) -> None:
+    """Writes `results.json`, curves and pictures into the study's results folder.
+
+    Args:
+        files: of the study (JSON), later ones win.
+    """
+    study = open_study(read_study(files))
+    plan = plan_study(study)
+    command = f"snakemake -s scripts/experiments/study.smk --configfile {shlex.join(files)} --cores 2"
+    tasks, arms, scores, differences, verdicts, froc = [], [], [], [], [], []
+    for task in study.tasks:
+        mine = _describe_arms(study, plan, task)
+        found = {fraction: _read(plan, task, fraction) for fraction in study.fractions}
+        compared = compare_task(
+            found,
+            mine,
+            baseline=study.baseline,
+            command=command,
+            seeds=study.seeds,
+            folds=study.folds,
+            all_folds=_all_folds(study),
+        )
+        arms += mine
+        tasks.append(compared.task)
+        scores += compared.scores
+        differences += compared.differences
+        verdicts.append(compared.verdict)
+        froc += compared.froc
+    evidence = _read_evidence(plan, froc)
+    cases = {}
+    if "segmentation" in study.tasks:
+        dice = {
+            score.arm: score.patients
+            for score in scores
+            if (score.task, score.metric, score.label, score.group) == ("segmentation", "dice", "", "")
+            and score.fraction == study.fractions[-1]
+        }
+        best = max((arm.name for arm in arms if arm.kind == "gan"), key=lambda arm: _mean(dice[arm]), default=None)
+        cases = {name: dice[name] for name in (study.baseline, best) if name in dice}
+    results = Results(
+        title=study.title,
+        dataset=_describe_data(study),
+        image_size=study.image_size_pixels,
+        baseline=study.baseline,
+        folds=study.folds,
+        seeds=study.seeds,
+        fractions=study.fractions,
+        tasks=tasks,
+        arms=arms,
+        scores=scores,
+        differences=differences,
+        verdicts=verdicts,
+        run=Run(command, record.commit(), record.hardware(), record.versions(), _seconds(study, plan)),
+        published=study.published_figures(),
+        evidence=evidence,
+        pictures=draw_pictures(study, plan, cases),
+        curves=_copy_curves(study, plan),
+    )
+    write_results(study.results, results)
+
+
+def _read(plan: StudyPlan, task: str, fraction: float) -> TaskScores:
+    runs: dict[str, dict[int, list[Path]]] = {}
+    for each in plan.evaluations:
+        if each.task == task and each.cell.fraction == fraction:
+            assert each.cell.seed is not None
+            runs.setdefault(each.arm.name, {}).setdefault(each.cell.seed, []).append(each.folder)
+    scores: TaskScores = READERS[task].read_arms(runs)
+    return scores
+
+
+def _describe_arms(study: Study, plan: StudyPlan, task: str) -> list[Arm]:
+    """The arms of a task as the page shows them, with what their trainings cost."""
+    described = []
+    for arm in study.arms(task):
+        mine = [each for each in plan.evaluations if (each.task, each.arm) == (task, arm)]
+        source, system = arm.source, None if arm.source is None else find_systems()[arm.source.system]
+        kind = "baseline" if arm.name == study.baseline else "gan" if source else "alternative"
+        modifiers = [TASKS[task].modifiers[modifier][0] for modifier in arm.modifiers]
+        parts = [*(["Real"] if arm.real else []), *([system.describe(source)] if system else [])]
+        title = ", ".join([" + ".join(parts) if arm.real else f"{parts[0]} alone", *modifiers])
+        family = system.family(source) if system else ""
+        described.append(
+            Arm(
+                name=arm.name,
+                title="Real only" if title == "Real" else title,
+                kind=kind,
+                task=task,
+                source=source.system if source else "",
+                family=", ".join([family, *([] if arm.real else ["alone"]), *modifiers]) if family else "",
+                amount=source.amount if source else math.nan,
+                synthetic=_count_synthetic(mine[0]),
+                hours=sum(_arm_seconds(plan, each) for each in mine) / 3600 / len(mine),
+            )
+        )
+    return described
+
+
+def _count_synthetic(each: Evaluation) -> dict[str, int]:
+    """Items of an arm's synthetic set by class; of features, those that it takes."""
+    if each.made is None:
+        return {}
+    folder = each.made.output.parent
+    if each.task == "grading":
+        assert each.arm.source is not None
+        return {"": min(int(each.arm.source.amount), len(FeatureSet(folder)))}
+    return dict(Counter(item["class"] or "" for item in read_dataset(folder).items))
+
+
+def _arm_seconds(plan: StudyPlan, each: Evaluation) -> float:
+    return sum(record.job_seconds(job) for job in closure(each.trained, plan.jobs))
+
+
+def _seconds(study: Study, plan: StudyPlan) -> dict[str, float]:
+    """Seconds of training by what was trained, over fractions, folds and seeds."""
+    seconds: Counter[str] = Counter()
+    for job in plan.jobs:
+        place = (
+            job.folder.relative_to(study.jobs).parts if job.folder.is_relative_to(study.jobs) else (job.folder.name,)
+        )
+        name = "/".join(part for part in place if not part.startswith(("fold", "fraction_")))
+        seconds[name] += record.job_seconds(job)
+    return {name: spent for name, spent in seconds.items() if spent}
+
+
+def _describe_data(study: Study) -> DataSummary:
+    dataset, first = read_dataset(study.data), study.folds[0]
+    training = {fraction: _training_items(study, Cell(study, first, fraction)) for fraction in study.fractions}
+    whole = training[max(training)]
+    return DataSummary(
+        name=dataset.name,
+        folder=dataset.root.name,
+        patients=len({item["patient"] for item in dataset.items}),
+        slices=sum(record.count_slices(item) for item in dataset.items),
+        classes={name: _count([item for item in whole if item["class"] == name]) for name in dataset.classes},
+        training={fraction: _count(items) for fraction, items in training.items()},
+    )
+
+
+def _training_items(study: Study, cell: Cell) -> list[Item]:
+    patients = cell.training_patients()
+    items = select_items(read_dataset(study.data), "training", cell.fold, boxed=True)
+    return [item for item in items if item["patient"] in patients]
+
+
+def _count(items: Sequence[Item]) -> dict[str, int]:
+    slices = sum(record.count_slices(item) for item in items)
+    return {"patients": len({item["patient"] for item in items}), "slices": slices}
+
+
+def _all_folds(study: Study) -> list[int]:
+    return sorted({item["fold"] for item in read_dataset(study.data).items if item.get("fold") is not None})
+
+
+def _read_evidence(plan: StudyPlan, froc: list[Any]) -> Evidence:
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    for shown in plan.shown.values():
+        for kind, title, file in shown.evidence:
+            if file.exists():
+                content = read_dataclass(file, KINDS[kind])
+                # quality.json names its system, or each of several candidates.
+                several = kind == "quality" and len(content) > 1
+                found[kind] |= (
+                    content if several else {title: next(iter(content.values())) if kind == "quality" else content}
+                )
+    return Evidence(**found, froc=froc)
+
+
+def _copy_curves(study: Study, plan: StudyPlan) -> list[Curve]:
+    """Losses of the generators shown, and of every arm's first training."""
+    folder = study.results / "curves"
+    shutil.rmtree(folder, ignore_errors=True)
+    sources = {title: file for shown in plan.shown.values() for title, file in shown.curves}
+    for each in plan.evaluations:
+        if (each.cell.fraction, each.cell.fold, each.cell.seed) == (
+            study.fractions[-1],
+            study.folds[0],
+            study.seeds[0],
+        ):
+            sources[f"{each.task}: {each.arm.name}"] = each.trained.folder / "run" / "curves.csv"
+    return [
+        Curve(f"curves/{record.copy_curve(file, folder, number)}", title)
+        for number, (title, file) in enumerate(sources.items())
+        if file.exists()
+    ]
+
+
+def _mean(values: Mapping[str, float]) -> float:
+    known = [value for value in values.values() if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+if __name__ == "__main__":
+    fire.Fire(collect)
