@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,7 @@ from typing import Any
 
 import fire
 
-from scripts.data.contract import Item, read_dataset, write_json
+from scripts.data.contract import Item, read_dataset
 from scripts.data.features import FeatureSet
 from scripts.data.splits import select_items
 from scripts.experiments import record
@@ -21,7 +21,7 @@ from scripts.experiments.compare import compare_task
 from scripts.experiments.downstream import TASKS
 from scripts.experiments.jobs import closure
 from scripts.experiments.pictures import draw_pictures
-from scripts.experiments.plan import Cell
+from scripts.experiments.cells import Cell
 from scripts.experiments.planning import Evaluation, StudyPlan, plan_study
 from scripts.experiments.study import Study, find_systems, open_study, read_study
 from scripts.experiments.tasks import detection, grading, segmentation
@@ -158,7 +158,7 @@ def _arm_seconds(plan: StudyPlan, each: Evaluation) -> float:
 
 def _seconds(study: Study, plan: StudyPlan) -> dict[str, float]:
     """Seconds of training by what was trained, over fractions, folds and seeds."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     for job in plan.jobs:
         place = (
             job.folder.relative_to(study.jobs).parts if job.folder.is_relative_to(study.jobs) else (job.folder.name,)

@@ -45,7 +45,9 @@ def draw_pictures(study: Study, plan: StudyPlan, scores: Mapping[str, Mapping[st
 def legend(dataset: Dataset) -> list[tuple[str, str]]:
     """Colours of the labels, as `label_picture` draws them."""
     colours = [LABEL_COLOURS[n % len(LABEL_COLOURS)] for n in range(dataset.foreground_count)]
-    return [(name, "#{:02x}{:02x}{:02x}".format(*colour)) for name, colour in zip(dataset.labels[1:], colours)]  # noqa: B905
+    return [
+        (name, "#{:02x}{:02x}{:02x}".format(*colour)) for name, colour in zip(dataset.labels[1:], colours, strict=True)
+    ]
 
 
 def _sets(plan: StudyPlan) -> list[tuple[str, Path]]:
@@ -64,10 +66,10 @@ def _draw_sources(dataset: Dataset, title: str, made: Path, study: Study, folder
     columns, titles = [], []
     for n in np.linspace(0, len(items) - 1, min(SHOWN, len(items))).astype(int):
         image = load_slice(synthetic, items[n]).fit(study.image_size_pixels)
-        file, _, z = str(items[n]["synthetic"].get("source", "")).rpartition("#")
+        source, _, z = str(items[n]["synthetic"].get("source", "")).rpartition("#")
         column = []
-        if file in by_file:
-            real = load_slice(dataset, by_file[file], int(z)).fit(study.image_size_pixels)
+        if source in by_file:
+            real = load_slice(dataset, by_file[source], int(z)).fit(study.image_size_pixels)
             column = image_pictures(np.asarray(real.image), dataset.modality)
         mask = label_picture(np.asarray(image.label)[0], dataset.foreground_count)
         columns.append([*column, mask, *image_pictures(np.asarray(image.image), dataset.modality)])
@@ -114,7 +116,7 @@ def _draw_cases(
         column = []
         for arm, cases in rows.items():
             case = cases[patient]
-            column.append(_contours(dataset, items.get(str(case["file"])), case))
+            column.append(_contours(dataset, items.get(str(case["image"])), case))
             words += f"{' / ' if column[1:] else ' '}{scores[arm].get(patient, np.nan):.2f}"
         columns.append(column)
         titles.append(words)
@@ -136,7 +138,7 @@ def _contours(dataset: Dataset, item: Item | None, case: Mapping[str, np.ndarray
     shape = case["label"].shape
     picture = np.zeros(shape[::-1], np.uint8)
     if item is not None:
-        image = np.asarray(LoadItemd.of(dataset, ["image"])(item)["image"], dtype=np.float32)
+        image = np.asarray(LoadItemd.of(dataset, ["image"])(dict(item))["image"], dtype=np.float32)
         image = image[..., int(case["z"])] if image.ndim == 4 else image
         low, high = image.min(axis=(1, 2), keepdims=True), image.max(axis=(1, 2), keepdims=True)
         picture = image_pictures(2 * (image - low) / np.maximum(high - low, 1e-6) - 1, dataset.modality)[0]

@@ -9,10 +9,10 @@ from typing import Any
 
 from scripts.experiments.downstream import TASKS
 from scripts.experiments.jobs import Job
-from scripts.experiments.plan import Cell, Plan, cells
+from scripts.experiments.cells import Cell, Plan, cells
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study, find_systems
-from scripts.experiments.study_arms import Arm
+from scripts.experiments.arms import Arm
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def _draw_detections(plan: Plan, study: Study, evaluations: list[Evaluation]) ->
 
 def _turing(plan: Plan, study: Study, evaluations: list[Evaluation]) -> list[Job]:
     """The page on which readers tell real from synthetic images of the first arm that has any."""
-    made = next((each for each in evaluations if each.made and each.task != "grading"), None)
+    able = [each for each in evaluations if each.made and each.task != "grading"]
+    made = max(able, key=lambda each: each.cell.fraction, default=None)
     if study.turing is None or made is None or made.made is None:
         return []
     page = study.results / "turing.html"

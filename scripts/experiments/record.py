@@ -64,7 +64,7 @@ def job_seconds(job: Job) -> float:
 
 
 def copy_curve(source: Path, folder: Path, number: int) -> str:
-    """Copies loss curves without the seconds, and without the total where there are its parts; gives the copy's name."""
+    """Copies loss curves, without seconds, and without the total where there are its parts; gives the name."""
     with open(source, newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     left_out = {"seconds"} | ({"loss"} if len(rows[0]) > 3 else set())

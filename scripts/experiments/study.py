@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pydantic
+from snakemake.utils import update_config
 
 import scripts.experiments.systems
 from scripts.command_options import describe_type
@@ -23,7 +24,7 @@ from scripts.config_files import check_type, own_configs
 from scripts.data.contract import DatasetError, read_dataset
 from scripts.data.phantom import write_phantom
 from scripts.experiments.downstream import NETWORKS, TASKS
-from scripts.experiments.study_arms import Arm, parse_arm
+from scripts.experiments.arms import Arm, parse_arm
 from scripts.nearest_name import OptionError, suggest
 from scripts.scores.results import PublishedFigure
 
@@ -146,10 +147,10 @@ def open_workflow(content: Mapping[str, Any], files: Sequence[str]) -> Study:
 
 
 def read_study(files: Sequence[str | Path]) -> dict[str, Any]:
-    """The files of a study (JSON) as one content; later ones win."""
+    """The files of a study (JSON) as one content; later ones win key by key, as in Snakemake."""
     content: dict[str, Any] = {}
     for file in files:
-        content |= json.loads(Path(file).read_text(encoding="utf-8"))
+        update_config(content, json.loads(Path(file).read_text(encoding="utf-8")))
     return content
 
 
@@ -180,7 +181,7 @@ def _check_sections(study: Study) -> None:
 
 
 def _check_table(name: str, section: Mapping[str, Any], table: Mapping[str, Any]) -> None:
-    """A section by a table of its keys, with ? where one may be left out; a tuple names configs whose options it takes."""
+    """A section by a table of its keys: with ? where one may be left out, a tuple names configs with its options."""
     known = {key.removesuffix("?"): kind for key, kind in table.items()}
     _check_names(f"{name}.", section, known)
     if absent := [key for key in table if not key.endswith("?") and key not in section]:
@@ -218,6 +219,8 @@ def _check_value(name: str, value: Any, hint: Any) -> None:
         pydantic.TypeAdapter(hint).validate_python(value, strict=True)
     except pydantic.ValidationError:
         raise OptionError(f"{name} is {value!r}, expected {_describe(hint)}") from None
+    if value == [] and name != "published":
+        raise OptionError(f"{name} is [], expected {_describe(hint)}, at least one")
 
 
 def _describe(hint: Any) -> str:

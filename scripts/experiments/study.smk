@@ -42,5 +42,7 @@ for job in PLAN.jobs:
             job.log,
         threads: job.threads
         priority: job.priority
+        params:
+            line=job.shell,
         shell:
-            job.shell.replace("{", "{{").replace("}", "}}")
+            "{params.line}"

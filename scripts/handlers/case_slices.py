@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 class CaseSlices:
     """Attached to an evaluator: writes `<folder>/<n>.npz` for each patient, of the slice with most lesion.
 
-    A file holds `patient`, `file` (the image's first file), `z` (the slice, 0 of plane images), and `label` and `pred`
+    A file holds `patient`, `image` (its first file), `z` (the slice, 0 of plane images), and `label` and `pred`
     (X, Y) as uint8 on the file's own grid. The elements of `engine.state.output` hold `label` and `pred`,
     (1, X, Y[, Z]); those of `engine.state.batch` hold `patient` and `image` with its metadata.
 
@@ -44,7 +44,7 @@ class CaseSlices:
         np.savez_compressed(
             self.folder / f"{list(self.areas).index(patient):04d}.npz",
             patient=patient,
-            file=str(getattr(element["image"], "meta", {}).get("filename_or_obj", "")),
+            image=str(getattr(element["image"], "meta", {}).get("filename_or_obj", "")),
             z=z,
             label=label.astype(np.uint8),
             pred=prediction.astype(np.uint8),

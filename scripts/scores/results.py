@@ -293,9 +293,7 @@ class Results:
         return {(s.task, s.fraction, s.arm, s.metric, s.label, s.group): s for s in self.scores}
 
     def differences_of(self, family: str, task: str, fraction: float | None = None) -> list[Difference]:
-        return [
-            d for d in self.differences if d.family == family and d.task == task and fraction in (None, d.fraction)
-        ]
+        return [d for d in self.differences if d.family == family and d.task == task and fraction in (None, d.fraction)]
 
 
 def write_results(folder: str | Path, results: Results) -> Path:

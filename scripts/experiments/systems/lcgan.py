@@ -7,10 +7,10 @@ from pathlib import Path
 
 from scripts.experiments.downstream import train_judge
 from scripts.experiments.jobs import Job
-from scripts.experiments.plan import Cell, Plan
+from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study
-from scripts.experiments.study_arms import Source
+from scripts.experiments.arms import Source
 from scripts.nearest_name import OptionError
 
 TITLE = "LcGAN"

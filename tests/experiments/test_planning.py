@@ -1,0 +1,121 @@
+"""The jobs of a study."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import scripts.experiments.systems
+from scripts.experiments.jobs import Job, closure
+from scripts.experiments.planning import StudyPlan, plan_study
+from scripts.experiments.study import find_systems, open_study
+
+Content = dict[str, Any]
+
+
+def plan(content: Content, **changed: Any) -> StudyPlan:
+    return plan_study(open_study({**content, **changed}))
+
+
+def options(job: Job) -> dict[str, str]:
+    words = shlex.split(job.shell.split(" > ")[0])
+    return dict(zip([w.removeprefix("--") for w in words[:-1]], words[1:], strict=True))
+
+
+def find(found: StudyPlan, run: str) -> list[Job]:
+    return [job for job in found.jobs if job.run.split()[0] == run]
+
+
+def test_every_arm_is_trained_and_scored_in_every_fold_and_seed(content: Content) -> None:
+    found = plan(content, folds=[0, 1])
+    assert len(found.evaluations) == 2 * 2 * (3 + 2)
+    assert len({each.folder for each in found.evaluations}) == len(found.evaluations)
+
+
+def test_what_all_arms_and_seeds_need_is_made_once(content: Content) -> None:
+    found = plan(content)
+    assert len(find(found, "cpggan_train")) == 1
+    assert len(find(plan(content, generators_per_seed=True), "cpggan_train")) == 2
+
+
+def test_everything_that_is_read_is_written_by_a_job(content: Content) -> None:
+    found = plan(content, fractions=[0.5, 1.0])
+    written = {file for job in found.jobs for file in job.writes}
+    assert {file for job in found.jobs for file in job.reads} <= written
+
+
+def test_a_fraction_trains_on_a_view_of_the_data(content: Content) -> None:
+    found = plan(content, fractions=[0.5, 1.0])
+    (view,) = find(found, "subset")
+    assert options(view)["patient_fraction"] == "0.5"
+    (half, whole) = sorted(find(found, "cpggan_train"), key=lambda job: len(job.reads), reverse=True)
+    assert half.reads == view.writes
+    assert (options(half)["dataset_dir"], "fold" in options(half)) == (str(view.folder), False)
+    assert options(whole)["fold"] == "2"
+
+
+def test_a_job_waits_for_all_that_its_arm_is_made_of(content: Content) -> None:
+    found = plan(content)
+    (trained,) = [e.trained for e in found.evaluations if e.arm.name == "real+redgan" and e.cell.seed == 1]
+    runs = [job.run.split()[0] for job in closure(trained, found.jobs)]
+    assert sorted(runs) == ["plan", "redgan_inference", "redgan_train", "train", "train"]
+
+
+def test_an_option_with_spaces_and_quotes_reaches_the_run() -> None:
+    job = Job("train", Path("a b"), (Path("a b/model.pt"),), options={"title": "it's", "widths": [1, 2], "fold": None})
+    words = shlex.split(job.shell.split(" > ")[0])
+    assert words[words.index("--title") + 1] == "it's"
+    assert words[words.index("--widths") + 1] == "[1, 2]"
+    assert "--fold" not in words
+
+
+TOY = '''
+"""A sixth system, which copies its training images."""
+
+from scripts.experiments.shown import Shown
+
+TITLE, TASKS, KEYS = "Toy", ("segmentation",), {"image_count": int}
+
+
+def check(study, source): ...
+
+
+def describe(source):
+    return TITLE
+
+
+def family(source):
+    return ""
+
+
+def make(plan, cell, source):
+    folder = cell.generators.folder / "toy"
+    options = {**cell.seen, "image_count": cell.study.systems["toy"]["image_count"]}
+    return plan.bundle(cell.generators, "redgan_inference", folder, "dataset.json", options)
+
+
+def judge(plan, cell, sources):
+    return Shown()
+'''
+
+
+def test_a_sixth_system_is_a_file_and_touches_none_that_is_there(
+    content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "systems").mkdir()
+    (tmp_path / "systems" / "toy.py").write_text(TOY)
+    package = scripts.experiments.systems
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / "systems")])
+    find_systems.cache_clear()
+    try:
+        content["tasks"] = {"segmentation": {"network": "unet", "arms": ["real", "real+toy+classical"]}}
+        found = plan(content, systems={"toy": {"image_count": 4}})
+        (made,) = find(found, "redgan_inference")
+        mine = [each for each in found.evaluations if each.arm.source]
+        assert all(made.output in each.trained.reads for each in mine)
+        assert options(mine[0].trained)["synthetic_dir"] == str(made.folder)
+    finally:
+        find_systems.cache_clear()
