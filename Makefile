@@ -19,19 +19,19 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install
 	@echo "== Demo: phantom data, segmenter, Red-GAN, synthesis, retraining, report (about five minutes on two cores)"
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake -s scripts/experiments/redgan.smk \
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake -s scripts/experiments/study.smk \
 	    --configfile scripts/experiments/redgan_demo.json --cores all --rerun-incomplete --quiet rules
 	@echo "== Report: $(CURDIR)/results/demo/report.html"
 
 # The shipped weights are the demo's segmenter, evaluated on the demo's data, or yours: make bundle MODEL=my/model.pt DATA=my_folder
-DEMO_MODEL := results/demo/jobs/fold0_seed0/segmenter_real/model.pt
+DEMO_MODEL := results/demo/jobs/fold0_seed0/unet_real/model.pt
 MODEL ?= $(DEMO_MODEL)
 DATA ?= $(if $(filter $(DEMO_MODEL),$(MODEL)),data/phantom_mr)
 BUNDLE := dist/lesion_gan_augmentation
 
 $(DEMO_MODEL): | install
 	@echo "== The demo's segmenter (about a minute on two cores)"
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake -s scripts/experiments/redgan.smk \
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake -s scripts/experiments/study.smk \
 	    --configfile scripts/experiments/redgan_demo.json --cores all --rerun-incomplete --quiet rules -- $@
 
 bundle: install $(MODEL)

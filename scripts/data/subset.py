@@ -18,7 +18,7 @@ def subset(
     seed: int = 0,
     test_left_out: bool = True,
 ) -> None:
-    """Writes a dataset.json that points to the same files, with the fold's split as its own and fewer training patients.
+    """Writes a dataset.json of the same files that has the fold's split as its own and fewer training patients.
 
     Args:
         dataset_dir: folder of the data set.

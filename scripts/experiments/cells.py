@@ -104,7 +104,7 @@ class Plan:
         placed: bool = True,
         **more: Any,
     ) -> Job:
-        """Adds a bundle run on a cell's data that writes `output` into its folder, its output_dir unless not `placed`."""
+        """Adds a bundle run that writes `output` into its folder, which is its output_dir if `placed`."""
         if placed:
             options = {**options, "output_dir": folder}
         return self.add(Job(config, folder, (folder / output,), (*cell.reads, *reads), options, **more))

@@ -6,7 +6,7 @@ import math
 import shlex
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,18 +17,18 @@ from scripts.data.contract import Item, read_dataset
 from scripts.data.features import FeatureSet
 from scripts.data.splits import select_items
 from scripts.experiments import record
+from scripts.experiments.cells import Cell
 from scripts.experiments.compare import compare_task
 from scripts.experiments.downstream import TASKS
 from scripts.experiments.jobs import closure
 from scripts.experiments.pictures import draw_pictures
-from scripts.experiments.cells import Cell
 from scripts.experiments.planning import Evaluation, StudyPlan, plan_study
 from scripts.experiments.study import Study, find_systems, open_study, read_study
 from scripts.experiments.tasks import detection, grading, segmentation
 from scripts.experiments.tasks.task import TaskScores
 from scripts.scores.evidence import Annotations, Choice, ClassCount, Nearest, Placement, Presence, Quality, Selection
 from scripts.scores.json_files import read_dataclass
-from scripts.scores.results import Arm, Curve, DataSummary, Evidence, Results, Run, write_results
+from scripts.scores.results import ALL, Arm, Curve, DataSummary, Evidence, Results, Run, Score, write_results
 
 READERS: dict[str, ModuleType] = {"segmentation": segmentation, "detection": detection, "grading": grading}
 KINDS: dict[str, Any] = {
@@ -71,17 +71,6 @@ def collect(*files: str) -> None:
         differences += compared.differences
         verdicts.append(compared.verdict)
         froc += compared.froc
-    evidence = _read_evidence(plan, froc)
-    cases = {}
-    if "segmentation" in study.tasks:
-        dice = {
-            score.arm: score.patients
-            for score in scores
-            if (score.task, score.metric, score.label, score.group) == ("segmentation", "dice", "", "")
-            and score.fraction == study.fractions[-1]
-        }
-        best = max((arm.name for arm in arms if arm.kind == "gan"), key=lambda arm: _mean(dice[arm]), default=None)
-        cases = {name: dice[name] for name in (study.baseline, best) if name in dice}
     results = Results(
         title=study.title,
         dataset=_describe_data(study),
@@ -97,11 +86,20 @@ def collect(*files: str) -> None:
         verdicts=verdicts,
         run=Run(command, record.commit(), record.hardware(), record.versions(), _seconds(study, plan)),
         published=study.published_figures(),
-        evidence=evidence,
-        pictures=draw_pictures(study, plan, cases),
+        evidence=_read_evidence(plan, froc),
+        pictures=draw_pictures(study, plan, _choose_cases(study, arms, scores)),
         curves=_copy_curves(study, plan),
     )
     write_results(study.results, results)
+
+
+def _choose_cases(study: Study, arms: Sequence[Arm], scores: Sequence[Score]) -> dict[str, dict[str, float]]:
+    """Dice by patient of the segmentation's baseline and of its best GAN arm."""
+    whole = [s for s in scores if (s.metric, s.label, s.group) == ("dice", ALL, ALL)]
+    dice = {score.arm: score for score in whole if score.fraction == study.fractions[-1]}
+    gan = [arm.name for arm in arms if arm.kind == "gan" and arm.name in dice]
+    chosen = [study.baseline, *sorted(gan, key=lambda name: dice[name].estimate.value)[-1:]]
+    return {name: dice[name].patients for name in chosen if name in dice}
 
 
 def _read(plan: StudyPlan, task: str, fraction: float) -> TaskScores:
@@ -198,7 +196,7 @@ def _all_folds(study: Study) -> list[int]:
 
 
 def _read_evidence(plan: StudyPlan, froc: list[Any]) -> Evidence:
-    found: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    found: dict[str, Any] = {kind: {} for kind in KINDS}
     for shown in plan.shown.values():
         for kind, title, file in shown.evidence:
             if file.exists():
@@ -208,7 +206,7 @@ def _read_evidence(plan: StudyPlan, froc: list[Any]) -> Evidence:
                 found[kind] |= (
                     content if several else {title: next(iter(content.values())) if kind == "quality" else content}
                 )
-    return Evidence(**found, froc=froc)
+    return Evidence(froc=froc, **found)
 
 
 def _copy_curves(study: Study, plan: StudyPlan) -> list[Curve]:
@@ -228,11 +226,6 @@ def _copy_curves(study: Study, plan: StudyPlan) -> list[Curve]:
         for number, (title, file) in enumerate(sources.items())
         if file.exists()
     ]
-
-
-def _mean(values: Mapping[str, float]) -> float:
-    known = [value for value in values.values() if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.experiments.jobs import Job
-from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.arms import Arm
+from scripts.experiments.cells import Cell, Plan
+from scripts.experiments.jobs import Job
 from scripts.nearest_name import OptionError
 
 if TYPE_CHECKING:

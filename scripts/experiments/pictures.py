@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -138,7 +139,8 @@ def _contours(dataset: Dataset, item: Item | None, case: Mapping[str, np.ndarray
     shape = case["label"].shape
     picture = np.zeros(shape[::-1], np.uint8)
     if item is not None:
-        image = np.asarray(LoadItemd.of(dataset, ["image"])(dict(item))["image"], dtype=np.float32)
+        data: Any = LoadItemd.of(dataset, ["image"])({"image": item["image"]})
+        image = np.asarray(data["image"], dtype=np.float32)
         image = image[..., int(case["z"])] if image.ndim == 4 else image
         low, high = image.min(axis=(1, 2), keepdims=True), image.max(axis=(1, 2), keepdims=True)
         picture = image_pictures(2 * (image - low) / np.maximum(high - low, 1e-6) - 1, dataset.modality)[0]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.experiments.arms import Arm
+from scripts.experiments.cells import Cell, Plan, cells
 from scripts.experiments.downstream import TASKS
 from scripts.experiments.jobs import Job
-from scripts.experiments.cells import Cell, Plan, cells
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study, find_systems
-from scripts.experiments.arms import Arm
 
 
 @dataclass(frozen=True)

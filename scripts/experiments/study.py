@@ -23,8 +23,8 @@ from scripts.command_options import describe_type
 from scripts.config_files import check_type, own_configs
 from scripts.data.contract import DatasetError, read_dataset
 from scripts.data.phantom import write_phantom
-from scripts.experiments.downstream import NETWORKS, TASKS
 from scripts.experiments.arms import Arm, parse_arm
+from scripts.experiments.downstream import NETWORKS, TASKS
 from scripts.nearest_name import OptionError, suggest
 from scripts.scores.results import PublishedFigure
 

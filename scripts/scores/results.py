@@ -168,7 +168,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PublishedFigure:
-    """A figure of the paper, as the study's file gives it; `arm` in the study's grammar, `arm_title` where it is none."""
+    """A figure of the paper, as the study's file gives it; `arm` in the study's grammar, else `arm_title`."""
 
     task: str
     metric: str
@@ -213,7 +213,7 @@ class FrocCurve:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of the synthetic sets, by what they are called, such as "redgan" or "lcgan, 2.5% of the patients"."""
+    """What is known of the synthetic sets, by what they are called, such as "LcGAN, 2.5% of the patients"."""
 
     quality: dict[str, Quality] = field(default_factory=dict)
     nearest: dict[str, dict[str, Nearest]] = field(default_factory=dict)

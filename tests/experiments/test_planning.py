@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -72,41 +73,26 @@ def test_an_option_with_spaces_and_quotes_reaches_the_run() -> None:
     assert "--fold" not in words
 
 
-TOY = '''
-"""A sixth system, which copies its training images."""
-
-from scripts.experiments.shown import Shown
-
-TITLE, TASKS, KEYS = "Toy", ("segmentation",), {"image_count": int}
+ROOT = Path(__file__).parents[2]
 
 
-def check(study, source): ...
+def read_contributing(heading: str) -> str:
+    """A section of CONTRIBUTING.md."""
+    return (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
 
 
-def describe(source):
-    return TITLE
-
-
-def family(source):
-    return ""
-
-
-def make(plan, cell, source):
-    folder = cell.generators.folder / "toy"
-    options = {**cell.seen, "image_count": cell.study.systems["toy"]["image_count"]}
-    return plan.bundle(cell.generators, "redgan_inference", folder, "dataset.json", options)
-
-
-def judge(plan, cell, sources):
-    return Shown()
-'''
+def test_a_run_file_by_file_names_files_that_are_there() -> None:
+    named = re.findall(r"`((?:scripts|configs)/[\w/.]+)`", read_contributing("A run, file by file"))
+    assert len(named) > 15
+    assert not [name for name in named if not (ROOT / name).exists()]
 
 
 def test_a_sixth_system_is_a_file_and_touches_none_that_is_there(
     content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "systems").mkdir()
-    (tmp_path / "systems" / "toy.py").write_text(TOY)
+    (code,) = re.findall(r"```python\n(.*?)```", read_contributing("Add a system"), re.DOTALL)
+    (tmp_path / "systems" / "toy.py").write_text(code)
     package = scripts.experiments.systems
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / "systems")])
     find_systems.cache_clear()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
+from scripts.experiments.arms import Source
+from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import extract, train_unet
 from scripts.experiments.jobs import Job
-from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study
-from scripts.experiments.arms import Source
 from scripts.nearest_name import OptionError, suggest
 
 TITLE = "Feature AC-GAN"
@@ -61,7 +62,7 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
     )
     amounts = [arm.source.amount for arm in cell.study.arms("grading") if arm.source and _space(arm.source) == space]
     options = {**files, "feature_count": int(max(amounts)), **section.get("synthesis", {})}
-    reads = (generator.output,)
+    reads: tuple[Path, ...] = (generator.output,)
     if space == "images":
         features = cell.study.tasks["grading"]["features"]
         options |= {key: features[key] for key in ("level", "pooled_size") if key in features}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.experiments.arms import Source
+from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import train_judge
 from scripts.experiments.jobs import Job
-from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study
-from scripts.experiments.arms import Source
 from scripts.nearest_name import OptionError
 
 TITLE = "LcGAN"

@@ -8,12 +8,12 @@ from typing import Any
 
 from scripts.config_files import own_configs
 from scripts.data.growth import GrowthSchedule
+from scripts.experiments.arms import Source
+from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import train_judge
 from scripts.experiments.jobs import Job
-from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study
-from scripts.experiments.arms import Source
 from scripts.nearest_name import OptionError, suggest
 
 TITLE = "PGGAN ensemble"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scripts.experiments.arms import Source
+from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import train_judge
 from scripts.experiments.jobs import Job
-from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study
-from scripts.experiments.arms import Source
 from scripts.nearest_name import OptionError, suggest
 
 TITLE = "Red-GAN"
