@@ -16,7 +16,7 @@ from scripts.data.splits import select_items
 from scripts.experiments.arms import Arm
 from scripts.experiments.cpggan_arms import make_arms
 from scripts.experiments.record import copy_curves, describe_dataset, describe_run, read_config, sum_seconds
-from scripts.report.grids import write_grid
+from scripts.pictures.grids import write_grid
 
 EVALUATIONS = ("presence", "placement", "nearest")
 CAPTIONS = {

@@ -16,8 +16,8 @@ from scripts.data.splits import select_items
 from scripts.experiments.arms import Arm
 from scripts.experiments.pggan_ensemble_arms import family_title, make_arms, read_ensemble
 from scripts.experiments.record import copy_curves, describe_dataset, describe_run, read_config, sum_seconds
-from scripts.report.grids import image_pictures, label_picture, write_grid
-from scripts.report.slices import read_slice
+from scripts.pictures.grids import image_pictures, label_picture, write_grid
+from scripts.pictures.single_slices import read_slice
 
 SHOWN = 8  # images of a member
 EVALUATIONS = ("quality.json", "annotations.json", "choice.json")

@@ -15,8 +15,8 @@ from scripts.data.contract import Dataset, read_dataset, write_json
 from scripts.data.splits import select_items
 from scripts.experiments.record import copy_curves, describe_dataset, describe_run, read_config, run_names, sum_seconds
 from scripts.experiments.redgan_arms import ARMS
-from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
-from scripts.report.slices import read_slice
+from scripts.pictures.grids import image_pictures, label_picture, picture_titles, write_grid
+from scripts.pictures.single_slices import read_slice
 
 
 def collect(*configs: str) -> None:

@@ -12,7 +12,6 @@ import torch
 from ignite.engine import Engine, Events
 
 from scripts.data.contract import write_json
-from scripts.handlers.box_tables import IOUS, write_box_tables
 from scripts.metrics.box_detection import (
     DETECTION_THRESHOLD,
     FROC_RATES,
@@ -26,6 +25,7 @@ from scripts.metrics.box_detection import (
 )
 from scripts.metrics.box_intervals import RESAMPLES, estimate
 from scripts.metrics.box_matching import Matches, SliceBoxes, check_slice, match_slices
+from scripts.scores.box_tables import IOUS, write_box_tables
 
 CURVE_RATES = np.geomspace(FROC_RATES[0], FROC_RATES[-1], 49)
 

@@ -24,7 +24,7 @@ from scripts.metrics.sharpness import fourier_mean, laplacian_variance
 from scripts.metrics.statistics import average_by_patient, bootstrap_interval
 from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
-from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
+from scripts.pictures.grids import image_pictures, label_picture, picture_titles, write_grid
 
 REAL = ("training", "held_out")
 MEASURES = {"laplacian": "laplacian_variance", "fourier": "fourier_mean"}  # of sharpness, and their columns

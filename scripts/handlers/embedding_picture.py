@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from scripts.handlers.tables import write_table
 from scripts.metrics.embedding import embed_tsne
 from scripts.metrics.nearest import THUMBNAIL_SIZE, make_thumbnail
 from scripts.networks.wrapping import freeze
-from scripts.report.grids import LABEL_COLOURS
+from scripts.pictures.grids import LABEL_COLOURS
+from scripts.scores.csv_tables import write_table
 
 COLUMNS = ("name", "part", "class", "x", "y")
 STYLES = {  # part -> marker, colour and name

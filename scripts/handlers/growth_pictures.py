@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from scripts.data.contract import Dataset
 from scripts.data.growth import GrowthSchedule
-from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
+from scripts.pictures.grids import image_pictures, label_picture, picture_titles, write_grid
 from scripts.transforms.annotation import AnnotationChannels
 
 IN_GROWTH = 2  # latents of a row of growth.png, each with all its channels

@@ -19,8 +19,8 @@ from scripts.metrics.placement import area_inside, lesion_shares, pair_with_othe
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
-from scripts.report.box_overlays import outline_lesion
-from scripts.report.grids import image_pictures, write_grid
+from scripts.pictures.box_overlays import outline_lesion
+from scripts.pictures.grids import image_pictures, write_grid
 from scripts.transforms.prediction import to_label_map
 
 SHOWN = 12  # synthetic images in the picture

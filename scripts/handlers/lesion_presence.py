@@ -20,7 +20,7 @@ from scripts.metrics.box_matching import compute_iou
 from scripts.metrics.presence import find_direction, measure_contrast, mirror_boxes
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.wrapping import freeze
-from scripts.report.grids import LABEL_COLOURS, image_pictures, picture_titles, write_grid
+from scripts.pictures.grids import LABEL_COLOURS, image_pictures, picture_titles, write_grid
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SHOWN = 8  # dropped and kept images in the picture

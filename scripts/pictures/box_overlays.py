@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from scripts.report.grids import LABEL_COLOURS
+from scripts.pictures.grids import LABEL_COLOURS
 
 LEAST_SIDE, MOST_SIDE = 384, 1024  # of the drawn image, in pixels
 LINE, DASH, GAP = 2, 6, 5

@@ -1,0 +1,1 @@
+"""Scores in files: tables and summaries, written by evaluations and read by reports."""
