@@ -11,7 +11,7 @@ import torch
 
 from scripts.data.contract import DatasetError, Item
 from scripts.data.feature_format import hash_file
-from scripts.handlers.feature_source import FeatureSource
+from scripts.data.feature_source import FeatureSource
 from scripts.inferers.features import FeatureInferer
 from scripts.networks.feature_unet import IMAGE, FeatureUNet, level_minimum
 from scripts.networks.weights import Weights
