@@ -12,9 +12,8 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from scripts.data.boxes import BoxedSlices
-from scripts.data.contract import Dataset, DatasetError, source_patient, write_json
+from scripts.data.contract import Dataset, DatasetError, source_patient, without_nan, write_json
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.image_quality import without_nan
 from scripts.metrics.placement import area_inside, lesion_shares, pair_with_others
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.weights import Weights

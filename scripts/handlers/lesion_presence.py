@@ -13,9 +13,17 @@ from ignite.engine import Engine, Events
 from PIL import Image, ImageDraw
 from torch import nn
 
-from scripts.data.contract import DatasetError, Item, image_files, read_dataset, stem, write_dataset, write_json
+from scripts.data.contract import (
+    DatasetError,
+    Item,
+    image_files,
+    read_dataset,
+    stem,
+    without_nan,
+    write_dataset,
+    write_json,
+)
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.image_quality import without_nan
 from scripts.metrics.box_matching import compute_iou
 from scripts.metrics.presence import find_direction, measure_contrast, mirror_boxes
 from scripts.metrics.statistics import mean_by_patient
