@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
+import math
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.data.atomic import replacing
 from scripts.data.patients import PatientGuess, clean_patients, find_patient_key, guess_patients
 
 logger = logging.getLogger(__name__)
@@ -202,20 +204,25 @@ def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Pa
 
 def write_json(file: Path, content: Any) -> Path:
     """Writes JSON so that a reader sees the old file or the new one, never half of one."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    except OSError as error:
-        raise DatasetError(f"Cannot write {file}: {error.strerror}. Name a writable folder with free space.") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(content, stream, indent=1)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with contextlib.ExitStack() as opened:
+        try:
+            temporary = opened.enter_context(replacing(file))
+            stream = opened.enter_context(open(temporary, "w", encoding="utf-8"))
+        except OSError as error:
+            raise DatasetError(
+                f"Cannot write {file}: {error.strerror}. Name a writable folder with free space."
+            ) from error
+        json.dump(content, stream, indent=1)
     return file
+
+
+def without_nan(value: Any) -> Any:
+    """The value with null for what JSON has not: NaN and infinity, wherever they are in it."""
+    if isinstance(value, dict):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def stem(path: str | Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from scripts.config_options import override, read_config
+from scripts.data.atomic import replacing
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights
 from scripts.networks.weights import open_weights
 
@@ -324,12 +324,11 @@ def write_export(
         ValueError: a difference above `TOLERANCE`.
     """
     file = folder / f"{name}.{'ts' if kind == 'torchscript' else 'onnx'}"
-    temporary = file.with_name(f".{os.getpid()}.{file.name}")
     plain = prepare_network(name, network)
     inputs = list(example.values())
     with torch.no_grad():
         expected = flatten(plain(*inputs))
-    try:
+    with replacing(file) as temporary:
         if kind == "torchscript":
             _write_torchscript(name, plain, example, temporary)
             with torch.no_grad():
@@ -343,9 +342,6 @@ def write_export(
                 f"{file.name} gives other outputs than the network, by {difference:.1e} of the largest, expected at "
                 f"most {TOLERANCE:.0e}. Export the other format, or report it with the versions of torch and onnx."
             )
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
     return file, difference
 
 

@@ -43,7 +43,7 @@ from scripts.data.features import ARRAY, FeatureDataset, FeatureSet
 from scripts.data.slices import SliceDataset
 from scripts.data.split_slices import SplitSlices
 from scripts.experiments.benchmark_table import choose_device, describe_device, resident_gib
-from scripts.handlers.feature_writer import FeatureSetWriter, extract_features
+from scripts.handlers.feature_set_writer import FeatureSetWriter, extract_features
 from scripts.inferers.features import FeatureInferer
 from scripts.networks.feature_unet import FeatureUNet
 from scripts.networks.precision import choose_precision

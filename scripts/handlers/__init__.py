@@ -1,1 +1,1 @@
-"""Ignite handlers: checkpoints, seeds, pictures, synthetic sets."""
+"""Ignite handlers: scores, checkpoints, seeds, pictures, synthetic sets."""

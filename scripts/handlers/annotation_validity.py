@@ -11,8 +11,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 from scipy import ndimage
 
-from scripts.data.contract import write_json
-from scripts.handlers.image_quality import without_nan
+from scripts.data.contract import without_nan, write_json
 from scripts.metrics.false_rims import rim_share
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.statistics import mean_by_patient

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from scripts.data.contract import write_json
-from scripts.handlers.box_tables import IOUS, write_box_tables
+from scripts.data.contract import without_nan, write_json
 from scripts.metrics.box_detection import (
     DETECTION_THRESHOLD,
     FROC_RATES,
@@ -26,6 +24,7 @@ from scripts.metrics.box_detection import (
 )
 from scripts.metrics.box_intervals import RESAMPLES, estimate
 from scripts.metrics.box_matching import Matches, SliceBoxes, check_slice, match_slices
+from scripts.scores.box_tables import IOUS, write_box_tables
 
 CURVE_RATES = np.geomspace(FROC_RATES[0], FROC_RATES[-1], 49)
 
@@ -106,7 +105,7 @@ class BoxScores:
                 engine.state.metrics[name + end] = measure.value
         if self.folder is not None and not getattr(engine.state, "rank", 0):
             write_box_tables(self.folder, slices, matches, self.classes, threshold=self.detection_threshold)
-            write_json(self.folder / "detection.json", self._summarise(matches))
+            write_json(self.folder / "detection.json", without_nan(self._summarise(matches)))
 
     def _summarise(self, matches: dict[float, Matches]) -> dict[str, Any]:
         any_iou = next(iter(matches.values()))
@@ -118,7 +117,7 @@ class BoxScores:
             "truths": len(any_iou.areas),
             "detections": len(any_iou.scores),
             "detection_threshold": self.detection_threshold,
-            "size_edges_px2": [_known(edge) for edge in edges],
+            "size_edges_px2": list(edges),
             "resamples": self.resamples,
             "seen_in": self.seen,
             **{f"iou{IOUS[iou]}": self._summarise_iou(found) for iou, found in matches.items()},
@@ -138,15 +137,15 @@ class BoxScores:
                 for size, chosen in sizes.items()
             },
             "froc": [
-                {"rate": rate, **self._scored(froc.sensitivity(rate)), "threshold": _known(froc.threshold(rate))}
+                {"rate": rate, **self._scored(froc.sensitivity(rate)), "threshold": froc.threshold(rate)}
                 for rate in FROC_RATES
             ],
-            "froc_curve": [[float(rate), _known(froc.sensitivity(rate).value)] for rate in CURVE_RATES],
+            "froc_curve": [[float(rate), froc.sensitivity(rate).value] for rate in CURVE_RATES],
         }
 
-    def _scored(self, measure: Measure) -> dict[str, float | int | None]:
+    def _scored(self, measure: Measure) -> dict[str, float | int]:
         score = estimate(measure, resamples=self.resamples)
-        return {**{k: _known(getattr(score, k)) for k in ("value", "low", "high")}, "patients": score.patients}
+        return {"value": score.value, "low": score.low, "high": score.high, "patients": score.patients}
 
 
 def _measures(matches: Matches, threshold: float) -> dict[str, Measure]:
@@ -155,11 +154,6 @@ def _measures(matches: Matches, threshold: float) -> dict[str, Measure]:
         "sensitivity": sensitivity(matches, threshold=threshold),
         "false_positives_per_slice": false_positives_per_slice(matches, threshold=threshold),
     }
-
-
-def _known(value: float) -> float | None:
-    """JSON has neither NaN nor infinity."""
-    return value if math.isfinite(value) else None
 
 
 def _array(values: Any) -> np.ndarray:

@@ -15,9 +15,9 @@ from monai.data import decollate_batch
 from scripts.data.boxes import find_boxes, restore_boxes
 from scripts.data.contract import Dataset, DatasetError, Item, image_files
 from scripts.inferers.detection import Detections
-from scripts.report.box_overlays import write_overlay
-from scripts.report.grids import image_pictures
-from scripts.report.slices import load_slice
+from scripts.pictures.box_overlays import write_overlay
+from scripts.pictures.grids import image_pictures
+from scripts.pictures.single_slices import load_slice
 from scripts.transforms.boxes import clip_boxes
 
 COORDINATES = (

@@ -14,8 +14,9 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
+from scripts.data.atomic import replacing
 from scripts.data.candidates import PARTS
-from scripts.data.contract import Dataset, DatasetError, Item, image_files, write_dataset, write_json
+from scripts.data.contract import Dataset, DatasetError, Item, image_files, without_nan, write_dataset, write_json
 from scripts.data.synthesis import ComparedSlices
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.overlap import PatientOverlap
@@ -24,7 +25,7 @@ from scripts.metrics.sharpness import fourier_mean, laplacian_variance
 from scripts.metrics.statistics import average_by_patient, bootstrap_interval
 from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
-from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
+from scripts.pictures.grids import image_pictures, label_picture, picture_titles, write_grid
 
 REAL = ("training", "held_out")
 MEASURES = {"laplacian": "laplacian_variance", "fourier": "fourier_mean"}  # of sharpness, and their columns
@@ -147,7 +148,7 @@ class CandidateScores:
         sharpness = float(np.median([row["sharpness"] for row in self.rows["training"]]))
         judgement = judge_images(rows, self.rules, real_sharpness=sharpness)
         self._draw(chosen, judgement)
-        write_json(self.folder / "selection.json", self._describe(scores, chosen, judgement))
+        write_json(self.folder / "selection.json", without_nan(self._describe(scores, chosen, judgement)))
         if not judgement.kept.any():
             raise ValueError(
                 f"No image of {chosen} passes the filters ({self.folder / 'selection.json'} has all scores). Lower "
@@ -206,14 +207,14 @@ class CandidateScores:
         return {
             "images": len(rows),
             "fcn_score": {
-                "value": _known(float(known.mean()) if len(known) else math.nan),
-                "low": _known(low),
-                "high": _known(high),
+                "value": float(known.mean()) if len(known) else math.nan,
+                "low": low,
+                "high": high,
             },
             "laplacian_variance": float(np.mean([row["laplacian_variance"] for row in rows])),
             "fourier_mean": float(np.mean([row["fourier_mean"] for row in rows])),
-            "called_real": _known(realness),
-            "nearest_training": _known(self._nearest_training(rows)),
+            "called_real": realness,
+            "nearest_training": self._nearest_training(rows),
         }
 
     def _fcn_scores(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -236,7 +237,7 @@ class CandidateScores:
         for row, kept in zip(rows, judgement.kept, strict=True):
             if kept:
                 item = by_file[row["file"]]
-                scores = {name: _known(round(row[name], 6)) for name in CRITERIA}
+                scores = without_nan({name: round(row[name], 6) for name in CRITERIA})
                 files = {
                     key: str(_copy(item[key], self.folder / folder))
                     for key, folder in (("image", "images"), ("label", "labels"))
@@ -272,17 +273,10 @@ class CandidateScores:
 
 def _copy(file: str, folder: Path) -> Path:
     """The file's copy in a folder, whole or not there; the disk space is shared where the file system can."""
-    folder.mkdir(parents=True, exist_ok=True)
     copy = folder / Path(file).name
-    temporary = copy.with_name(f".{os.getpid()}-{copy.name}")
-    try:
-        os.link(file, temporary)
-    except OSError:
-        shutil.copyfile(file, temporary)
-    os.replace(temporary, copy)
+    with replacing(copy) as temporary:
+        try:
+            os.link(file, temporary)
+        except OSError:
+            shutil.copyfile(file, temporary)
     return copy
-
-
-def _known(value: float) -> float | None:
-    """JSON has no NaN: unknown numbers become null."""
-    return None if math.isnan(value) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from scripts.data.contract import write_json
-from scripts.handlers.class_tables import PATIENTS, SLICES, SUMMARY, write_patients, write_scores
+from scripts.data.contract import without_nan, write_json
 from scripts.metrics.box_detection import Measure
 from scripts.metrics.box_intervals import RESAMPLES, estimate
 from scripts.metrics.classification import MEASURES, ClassScores, check_vote, class_accuracy, vote
+from scripts.scores.class_tables import PATIENTS, SLICES, SUMMARY, write_patients, write_scores
 
 
 class ClassificationScores:
@@ -82,7 +81,7 @@ class ClassificationScores:
         if self.folder is not None and not getattr(engine.state, "rank", 0):
             write_scores(self.folder / SLICES, slices)
             write_patients(self.folder / PATIENTS, slices, patients)
-            write_json(self.folder / SUMMARY, self._summarise(slices, patients))
+            write_json(self.folder / SUMMARY, without_nan(self._summarise(slices, patients)))
 
     def _summarise(self, slices: ClassScores, patients: ClassScores) -> dict[str, Any]:
         return {
@@ -99,22 +98,12 @@ class ClassificationScores:
         measures = {name: self._estimate(measure) for name, measure in _measures(scores).items()}
         return {"count": len(scores.sources), **measures, "confusion": scores.confusion.tolist()}
 
-    def _estimate(self, measure: Measure) -> dict[str, float | int | None]:
+    def _estimate(self, measure: Measure) -> dict[str, float | int]:
         score = estimate(measure, resamples=self.resamples)
-        return {
-            "value": _known(score.value),
-            "low": _known(score.low),
-            "high": _known(score.high),
-            "n": score.patients,
-        }
+        return {"value": score.value, "low": score.low, "high": score.high, "n": score.patients}
 
 
 def _measures(scores: ClassScores) -> dict[str, Measure]:
     measures = {name: build(scores) for name, build in MEASURES.items()}
     per_class = {f"accuracy_{name}": class_accuracy(scores, n) for n, name in enumerate(scores.classes)}
     return {**measures, **per_class}
-
-
-def _known(value: float) -> float | None:
-    """JSON has no NaN."""
-    return value if math.isfinite(value) else None

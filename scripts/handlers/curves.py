@@ -13,6 +13,8 @@ from ignite.engine import Engine, Events
 from ignite.handlers.tqdm_logger import ProgressBar
 from monai.handlers import StatsHandler, TensorBoardStatsHandler
 
+from scripts.scores.csv_tables import write_table
+
 logger = logging.getLogger(__name__)
 
 
@@ -151,10 +153,4 @@ def _add_row(file: Path, row: dict[str, Any]) -> None:
     if file.exists():
         with open(file, newline="", encoding="utf-8") as stream:
             rows = [earlier for earlier in csv.DictReader(stream) if int(earlier["epoch"]) < row["epoch"]]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.tmp")
-    with open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(row), extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows([*rows, row])
-    os.replace(temporary, file)
+    write_table(file, list(row), [[each.get(column, "") for column in row] for each in [*rows, row]])

@@ -10,8 +10,8 @@ import torch
 from ignite.engine import Engine, Events
 
 from scripts.data.contract import stem
-from scripts.handlers.tables import write_table
 from scripts.metrics.detection import classify_detections, precision_recall
+from scripts.scores.csv_tables import write_table
 
 COLUMNS = ("patient", "image", "label", "outcome", "dice", "predicted_pixels", "reference_pixels")
 

@@ -14,11 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from scripts.handlers.tables import write_table
+from scripts.data.atomic import replacing
 from scripts.metrics.embedding import embed_tsne
 from scripts.metrics.nearest import THUMBNAIL_SIZE, make_thumbnail
 from scripts.networks.wrapping import freeze
-from scripts.report.grids import LABEL_COLOURS
+from scripts.pictures.grids import LABEL_COLOURS
+from scripts.scores.csv_tables import write_table
 
 COLUMNS = ("name", "part", "class", "x", "y")
 STYLES = {  # part -> marker, colour and name
@@ -132,10 +133,8 @@ def draw_embedding(rows: Sequence[dict[str, Any]], places: np.ndarray, file: Pat
             each.set_yticks([])
             each.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=4, frameon=False, columnspacing=1.2)
         figure.suptitle(title)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.tmp.png")
-        figure.savefig(temporary)
-        temporary.replace(file)
+        with replacing(file) as temporary:
+            figure.savefig(temporary)
 
 
 def _draw_parts(axes: Axes, rows: Sequence[dict[str, Any]], places: np.ndarray) -> None:

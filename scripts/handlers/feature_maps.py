@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ignite.engine import Engine, Events
 
-from scripts.report.grids import write_grid
+from scripts.pictures.grids import write_grid
 
 CELL = 250  # pixels of a feature
 

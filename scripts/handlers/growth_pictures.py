@@ -11,9 +11,10 @@ from ignite.engine import Engine, Events
 from torch import nn
 from torch.nn import functional
 
+from scripts.data.atomic import replacing
 from scripts.data.contract import Dataset
 from scripts.data.growth import GrowthSchedule
-from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
+from scripts.pictures.grids import image_pictures, label_picture, picture_titles, write_grid
 from scripts.transforms.annotation import AnnotationChannels
 
 IN_GROWTH = 2  # latents of a row of growth.png, each with all its channels
@@ -92,10 +93,8 @@ class GrowthPictures:
         return [*image_pictures(image, modality), label_picture(label, self.description.foreground_count)]
 
     def _draw_growth(self, resolution: int, made: np.ndarray) -> None:
-        self.rows.mkdir(parents=True, exist_ok=True)
-        temporary = self.rows / ".making.npy"
-        np.save(temporary, made)
-        temporary.replace(self.rows / f"resolution_{resolution:04d}.npy")
+        with replacing(self.rows / f"resolution_{resolution:04d}.npy") as temporary:
+            np.save(temporary, made)
         files = [
             file for file in sorted(self.rows.glob("resolution_*.npy")) if int(file.stem.split("_")[1]) <= resolution
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from scripts.data.contract import write_json
+from scripts.data.contract import without_nan, write_json
 from scripts.metrics.class_specificity import class_specificity
 from scripts.metrics.frechet import frechet_with_floor
 from scripts.metrics.kernel_distance import kernel_with_floor
@@ -135,12 +134,3 @@ def intensity_statistics(image: np.ndarray) -> np.ndarray:
         gradient = np.hypot(*np.gradient(channel)).mean()
         values += [*deciles, gradient]
     return np.array(values, dtype=np.float32)
-
-
-def without_nan(value: Any) -> Any:
-    """JSON has no NaN: unknown numbers become null."""
-    if isinstance(value, dict):
-        return {key: without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

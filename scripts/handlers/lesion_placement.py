@@ -12,15 +12,14 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from scripts.data.boxes import BoxedSlices
-from scripts.data.contract import Dataset, DatasetError, source_patient, write_json
+from scripts.data.contract import Dataset, DatasetError, source_patient, without_nan, write_json
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.image_quality import without_nan
 from scripts.metrics.placement import area_inside, lesion_shares, pair_with_others
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
-from scripts.report.box_overlays import outline_lesion
-from scripts.report.grids import image_pictures, write_grid
+from scripts.pictures.box_overlays import outline_lesion
+from scripts.pictures.grids import image_pictures, write_grid
 from scripts.transforms.prediction import to_label_map
 
 SHOWN = 12  # synthetic images in the picture

@@ -13,14 +13,22 @@ from ignite.engine import Engine, Events
 from PIL import Image, ImageDraw
 from torch import nn
 
-from scripts.data.contract import DatasetError, Item, image_files, read_dataset, stem, write_dataset, write_json
+from scripts.data.contract import (
+    DatasetError,
+    Item,
+    image_files,
+    read_dataset,
+    stem,
+    without_nan,
+    write_dataset,
+    write_json,
+)
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.image_quality import without_nan
 from scripts.metrics.box_matching import compute_iou
 from scripts.metrics.presence import find_direction, measure_contrast, mirror_boxes
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.wrapping import freeze
-from scripts.report.grids import LABEL_COLOURS, image_pictures, picture_titles, write_grid
+from scripts.pictures.grids import LABEL_COLOURS, image_pictures, picture_titles, write_grid
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SHOWN = 8  # dropped and kept images in the picture

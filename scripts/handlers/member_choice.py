@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from scripts.data.contract import DatasetError, write_json
+from scripts.data.contract import DatasetError, without_nan, write_json
 from scripts.data.synthesis import ComparedSlices, member_of
-from scripts.handlers.image_quality import without_nan
 from scripts.metrics.coverage import covered, order_members
 from scripts.networks.wrapping import freeze
 

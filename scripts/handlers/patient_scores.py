@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from scripts.handlers.tables import write_table
 from scripts.metrics.overlap import PatientOverlap
+from scripts.scores.csv_tables import write_table
 
 COLUMNS = ("patient", "class", "label", "dice", "iou", "hd95_mm", "volume_error_ml", "seen_in")
 

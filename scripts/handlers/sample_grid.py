@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from scripts.data.contract import Dataset
 from scripts.data.slices import SliceDataset
 from scripts.networks.wrapping import unwrap
-from scripts.report.grids import image_pictures, label_picture, picture_titles, write_grid
+from scripts.pictures.grids import image_pictures, label_picture, picture_titles, write_grid
 
 
 class SampleGrid:

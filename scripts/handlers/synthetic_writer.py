@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import nibabel as nib
 import numpy as np
 from ignite.engine import Engine, Events
 
+from scripts.data.atomic import replacing
 from scripts.data.conditions import PlannedBoxes
 from scripts.data.contract import Dataset, DatasetError, Item, write_dataset, write_json
 from scripts.data.latents import PlannedLatents
@@ -183,16 +183,13 @@ def _refuse_constant(images: Sequence[Any], files: Sequence[Path]) -> None:
 
 
 def _save(image: nib.Nifti1Image, file: Path) -> None:
-    temporary = file.with_name(f".{os.getpid()}-{file.name}")
     try:
-        nib.save(image, temporary)
-        os.replace(temporary, file)
+        with replacing(file) as temporary:
+            nib.save(image, temporary)
     except OSError as error:
         raise DatasetError(
             f"Cannot write {file}: {error.strerror}. Free space, or name another --output_dir."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def synthesise(evaluator: Engine, writer: SyntheticSetWriter) -> None:

@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 from torch import distributed, nn
 
 from scripts.config_options import RUNNER_KEYS, TRACKING_KEYS, walk
+from scripts.data.atomic import remove_left_behind
 from scripts.data.feature_format import hash_file
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
 from scripts.networks.wrapping import unwrap
@@ -73,8 +74,7 @@ class TrainingState:
         save_atomically(content, self.file)
 
     def load(self, engine: Engine) -> None:
-        for left_behind in self.file.parent.glob(f".{self.file.name}.*.tmp"):  # by a run that was killed while saving
-            left_behind.unlink(missing_ok=True)
+        remove_left_behind(self.file)
         if not self.file.exists():
             return
         content = load_checkpoint(self.file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import pickle
@@ -12,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from scripts.data.atomic import replacing
 
 
 class CheckpointError(ValueError):
@@ -25,21 +26,15 @@ def save_atomically(content: Any, file: str | Path) -> None:
         CheckpointError: disk full or folder not writable; the old file is untouched.
     """
     file = Path(file)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as stream:
+        with replacing(file) as temporary, open(temporary, "wb") as stream:
             torch.save(content, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, file)
     except (OSError, RuntimeError) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         why = "the disk is full" if full else str(error)
         raise CheckpointError(f"Cannot write {file}: {why}. Free space, or name another folder.") from error
-    finally:
-        with contextlib.suppress(OSError):  # there may be no folder to unlink it from
-            temporary.unlink()
 
 
 def load_checkpoint(file: str | Path, map_location: str = "cpu") -> Any:

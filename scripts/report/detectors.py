@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from scripts.handlers.box_tables import IOUS, read_matches
 from scripts.metrics.box_detection import (
     Froc,
     Measure,
@@ -20,8 +19,9 @@ from scripts.metrics.box_detection import (
 )
 from scripts.metrics.box_matching import Matches, join_matches
 from scripts.report.comparisons import Comparison, compare_trainings, correct
-from scripts.report.files import ResultsError, read_json
 from scripts.report.results import Arm, HasArms, check_captions, check_nearest, is_number, read_arms, read_experiment
+from scripts.scores.box_tables import IOUS, read_matches
+from scripts.scores.results_files import ResultsError, read_json
 
 MEASURES = ("mAP", "sensitivity", "false_positives_per_slice")
 INTERVAL = ("value", "low", "high", "n")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from scripts.handlers.box_tables import IOUS
 from scripts.metrics.box_detection import FROC_RATES, average, sensitivity, split_by_size
 from scripts.report import figures, parts
 from scripts.report.comparisons import MINIMUM_PATIENTS, Comparison, Estimate, estimate_trainings
@@ -17,6 +16,7 @@ from scripts.report.detectors import MEASURES, Compared, Detectors, compare_dete
 from scripts.report.froc import FrocLine, draw_froc
 from scripts.report.results import Arm
 from scripts.report.verdict import format_difference, format_estimate, format_number, format_p
+from scripts.scores.box_tables import IOUS
 
 TITLES = {"mAP": "mAP", "sensitivity": "Sensitivity", "false_positives_per_slice": "False positives per slice"}
 DIGITS = {"mAP": 3, "sensitivity": 3, "false_positives_per_slice": 2}

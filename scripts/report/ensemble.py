@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from scripts.report.files import ResultsError
+from scripts.scores.results_files import ResultsError
 
 EXAMPLE = '{"title": "Synthetic only", "arms": {"1": "synthetic_1", "5": "synthetic_5"}}'
 ANNOTATION_KEYS = ("images", "lesion_images", "label_percent", "components", "rim_share", "outside_head_share")

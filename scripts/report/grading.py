@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from scripts.handlers.class_tables import SUMMARY, read_scores
 from scripts.metrics.box_detection import Measure
 from scripts.metrics.classification import (
     MEASURES,
@@ -21,8 +20,9 @@ from scripts.metrics.classification import (
     vote,
 )
 from scripts.report.comparisons import Comparison, compare_trainings, correct
-from scripts.report.files import ResultsError, read_json
 from scripts.report.results import Arm, HasArms, check_captions, check_nearest, is_number, read_arms, read_experiment
+from scripts.scores.class_tables import SUMMARY, read_scores
+from scripts.scores.results_files import ResultsError, read_json
 
 KEY = "grading"
 UNITS = ("patients", "slices")

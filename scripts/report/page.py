@@ -24,7 +24,6 @@ from scripts.report.comparisons import (
 from scripts.report.detectors import has_detectors, read_detectors
 from scripts.report.detectors_page import render_detectors
 from scripts.report.ensemble_page import ensemble_section
-from scripts.report.files import ResultsError
 from scripts.report.grading import has_grading, read_grading
 from scripts.report.grading_page import render_grading
 from scripts.report.results import Arm, Results, read_results
@@ -38,6 +37,7 @@ from scripts.report.verdict import (
     headline,
     patients_needed,
 )
+from scripts.scores.results_files import ResultsError
 
 CURVE = 390  # width of one of several curves in CSS pixels
 SQUARE = "\u25a0"

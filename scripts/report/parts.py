@@ -18,9 +18,9 @@ from markupsafe import Markup
 from scripts.metrics.box_detection import Measure
 from scripts.report import figures
 from scripts.report.comparisons import Comparison, estimate_trainings
-from scripts.report.files import ResultsError
 from scripts.report.results import Arm
 from scripts.report.verdict import format_difference, format_estimate, format_number, format_p
+from scripts.scores.results_files import ResultsError
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDE, NARROW = 820, 350  # widths of figures in CSS pixels: desktop, phone

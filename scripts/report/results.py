@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scripts.metrics.statistics import average_by_patient
 from scripts.report.ensemble import Ensemble, read_ensemble
-from scripts.report.files import ResultsError, read_json, read_rows
+from scripts.scores.results_files import ResultsError, read_json, read_rows
 
 KINDS = ("baseline", "alternative", "gan")
 METRICS = ("dice", "iou", "hd95_mm", "volume_error_ml")

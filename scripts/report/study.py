@@ -9,8 +9,8 @@ from typing import Any
 
 from scripts.metrics.detection import OUTCOMES, precision_recall_with_interval
 from scripts.report.comparisons import Comparison, Estimate, compare_pair, correct, estimate_arm
-from scripts.report.files import ResultsError, read_json, read_rows
 from scripts.report.results import Arm, Results, read_results, run_files
+from scripts.scores.results_files import ResultsError, read_json, read_rows
 
 STUDY_FILE = "study.json"
 REQUIRED = ("title", "fractions", "gan", "alternative")

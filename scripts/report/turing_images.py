@@ -11,8 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from scripts.data.contract import Dataset, DatasetError, Item, source_patient
-from scripts.report.grids import LABEL_COLOURS, image_pictures
-from scripts.report.slices import Slice, load_slice
+from scripts.pictures.grids import LABEL_COLOURS, image_pictures
+from scripts.pictures.single_slices import Slice, load_slice
 from scripts.report.turing_scores import REAL, SYNTHETIC
 
 BOX_COLOUR = (255, 214, 10)

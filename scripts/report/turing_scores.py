@@ -13,7 +13,7 @@ from typing import Any
 
 from scripts.data.contract import write_json
 from scripts.metrics.reader_agreement import compute_cohen_kappa, compute_fleiss_kappa, compute_share
-from scripts.report.files import ResultsError, read_json
+from scripts.scores.results_files import ResultsError, read_json
 
 REAL, SYNTHETIC = "real", "synthetic"
 COLUMNS = ("page", "reader", "image", "class", "answer", "seconds")

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from scripts.data.contract import Dataset, DatasetError, image_files, read_dataset, stem, write_dataset, write_json
+from scripts.data.contract import (
+    Dataset,
+    DatasetError,
+    image_files,
+    read_dataset,
+    stem,
+    without_nan,
+    write_dataset,
+    write_json,
+)
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -215,3 +224,8 @@ def test_a_fold_that_is_no_number_is_refused(tmp_path: Path, fold: Any) -> None:
 def test_a_list_of_one_label_file_is_that_file(tmp_path: Path) -> None:
     (item,) = read_dataset(write(tmp_path, training=[{"image": "a.png", "label": ["b.png"]}])).items
     assert item["label"] == str(tmp_path / "b.png")
+
+
+def test_numbers_that_json_has_not_become_null() -> None:
+    value = {"a": [1.5, float("nan"), {"b": float("-inf")}], "c": "nan", "d": 0, "e": None}
+    assert without_nan(value) == {"a": [1.5, None, {"b": None}], "c": "nan", "d": 0, "e": None}

@@ -11,11 +11,11 @@ import torch
 from ignite.engine import Engine
 
 from scripts.handlers.box_scores import BoxScores
-from scripts.handlers.box_tables import DETECTION_COLUMNS, PATIENT_COLUMNS, TRUTH_COLUMNS, read_matches
 from scripts.handlers.export import KeepBest
 from scripts.metrics.box_detection import Froc, mean_average_precision
 from scripts.networks.knowledge import Knowledge
 from scripts.networks.yolo import YOLOv3
+from scripts.scores.box_tables import DETECTION_COLUMNS, PATIENT_COLUMNS, TRUTH_COLUMNS, read_matches
 
 SQUARE, HALF, FAR = [0, 0, 10, 10], [0, 0, 10, 4], [50, 50, 70, 70]
 

@@ -19,7 +19,7 @@ from scripts.data.training import images_to_label
 from scripts.handlers.box_writer import BoxWriter, read_truth
 from scripts.inferers.detection import DetectionInferer
 from scripts.inferers.slice_detection import SliceDetectionInferer
-from scripts.report.grids import LABEL_COLOURS
+from scripts.pictures.grids import LABEL_COLOURS
 from scripts.transforms.geometry import CanonicalOrientationd, FitInPlaned
 from scripts.transforms.intensity import ToSignedRanged
 from scripts.transforms.loading import LoadItemd

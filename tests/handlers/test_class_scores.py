@@ -11,9 +11,9 @@ import torch
 from ignite.engine import Engine
 
 from scripts.handlers.class_scores import ClassificationScores
-from scripts.handlers.class_tables import read_scores
 from scripts.metrics.box_intervals import estimate
 from scripts.metrics.classification import balanced_accuracy, vote
+from scripts.scores.class_tables import read_scores
 
 # patient, slice, true class, probability of the second class
 ROWS = (("q", "q#0", 1, 0.75), ("p", "p#1", 0, 0.5), ("p", "p#0", 0, 0.625), ("r", "r#0", 0, 0.25), ("s", "s#0", 1, 0))

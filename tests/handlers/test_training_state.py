@@ -97,10 +97,10 @@ def test_a_checkpoint_without_a_part_is_refused(tmp_path):
 
 
 def test_what_a_killed_save_left_behind_is_removed(tmp_path):
-    (tmp_path / ".checkpoint.pt.123.tmp").write_bytes(b"half")
-    (tmp_path / ".model.pt.123.tmp").write_bytes(b"of another handler")
+    (tmp_path / ".tmp-123-checkpoint.pt").write_bytes(b"half")
+    (tmp_path / ".tmp-123-model.pt").write_bytes(b"of another handler")
     Run(tmp_path)(1)
-    assert sorted(os.listdir(tmp_path)) == [".model.pt.123.tmp", "checkpoint.pt"]
+    assert sorted(os.listdir(tmp_path)) == [".tmp-123-model.pt", "checkpoint.pt"]
 
 
 def test_other_ranks_save_nothing(tmp_path):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from scripts.handlers.class_tables import read_scores
 from scripts.metrics.classification import balanced_accuracy, compare_classifiers
+from scripts.scores.class_tables import read_scores
 
 pytestmark = pytest.mark.slow
 SIZES = {"classifier_widths": "[8,8]", "hidden_dim": 8}

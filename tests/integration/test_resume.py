@@ -39,11 +39,11 @@ def kill_in_mid_checkpoint(process: subprocess.Popen[str], folder: Path) -> None
     """SIGKILL while the temporary file of a checkpoint is there, which is before it is renamed."""
 
     def is_writing() -> bool:
-        if not list(folder.glob(f".checkpoint.pt.{process.pid}.tmp")):
+        if not list(folder.glob(f".tmp-{process.pid}-checkpoint.pt")):
             return False
         process.send_signal(signal.SIGSTOP)  # too late if the file is renamed by now: then go on and try the next epoch
         time.sleep(0.01)
-        if list(folder.glob(f".checkpoint.pt.{process.pid}.tmp")):
+        if list(folder.glob(f".tmp-{process.pid}-checkpoint.pt")):
             return True
         process.send_signal(signal.SIGCONT)
         return False
@@ -51,7 +51,7 @@ def kill_in_mid_checkpoint(process: subprocess.Popen[str], folder: Path) -> None
     wait_for(is_writing, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert list(folder.glob(".checkpoint.pt.*.tmp"))
+    assert list(folder.glob(".tmp-*-checkpoint.pt"))
 
 
 def tensors(content: Any) -> list[torch.Tensor]:
@@ -89,7 +89,7 @@ def check_killed_training(
     output, errors = process.communicate(timeout=LONGEST_SECONDS)
     assert process.returncode == 0, output + errors
     assert f"checkpoint.pt after epoch {before} of 4" in output
-    assert not list(folder.glob(".checkpoint.pt.*"))
+    assert not list(folder.glob(".tmp-*"))
     assert_same_results(folder, whole, weights)
 
 

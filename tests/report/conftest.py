@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.handlers.box_tables import IOUS, write_box_tables
-from scripts.handlers.class_tables import write_scores
 from scripts.metrics.box_matching import SliceBoxes, check_slice, match_slices
 from scripts.metrics.classification import ClassScores
+from scripts.scores.box_tables import IOUS, write_box_tables
+from scripts.scores.class_tables import write_scores
 
 ARMS = (
     ("real", "Real only", "baseline", 0.0),

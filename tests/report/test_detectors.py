@@ -12,7 +12,7 @@ from scripts.metrics.box_matching import SliceBoxes, check_slice
 from scripts.metrics.statistics import holm
 from scripts.report.comparisons import estimate_trainings
 from scripts.report.detectors import Detectors, compare_detectors, has_detectors, measure_arm, read_detectors
-from scripts.report.files import ResultsError
+from scripts.scores.results_files import ResultsError
 
 Make = Callable[..., Path]
 A, B = (0, 0, 10, 10), (20, 20, 30, 30)

@@ -13,9 +13,9 @@ from PIL import Image
 from scripts.report.comparisons import Comparison, Estimate
 from scripts.report.detectors import Compared, read_detectors
 from scripts.report.detectors_page import _score_table, _size_table, describe_arm, headline
-from scripts.report.files import ResultsError
 from scripts.report.page import write_report
 from scripts.report.results import Arm
+from scripts.scores.results_files import ResultsError
 from tests.report.html_checker import Checker
 
 Make = Callable[..., Path]

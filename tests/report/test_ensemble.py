@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scripts.report.ensemble import Choice, Family, read_ensemble
-from scripts.report.files import ResultsError
+from scripts.scores.results_files import ResultsError
 
 PATH = Path("experiment.json")
 ARMS = ["s1", "s5", "r1", "snap5"]

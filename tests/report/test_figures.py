@@ -10,8 +10,8 @@ import pytest
 
 from scripts.report import figures
 from scripts.report.comparisons import Estimate
-from scripts.report.files import ResultsError
 from scripts.report.results import Arm, read_results
+from scripts.scores.results_files import ResultsError
 
 
 def test_drawings_are_xml_that_takes_its_colours_from_the_page(make_results: Callable[..., Path]) -> None:

@@ -13,8 +13,8 @@ import pytest
 from scripts.metrics.classification import ClassScores
 from scripts.metrics.statistics import holm, sign_flip_test
 from scripts.report.comparisons import estimate_trainings
-from scripts.report.files import ResultsError
 from scripts.report.grading import Grading, compare_graders, has_grading, read_grading
+from scripts.scores.results_files import ResultsError
 
 Make = Callable[..., Path]
 OWNERS, TRUTHS = ("a", "a", "b", "b", "c", "d"), (0, 0, 0, 0, 1, 1)

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from scripts.report.comparisons import Comparison, Estimate
-from scripts.report.files import ResultsError
 from scripts.report.grading import read_grading
 from scripts.report.grading_page import _generated, _published, _score_table, describe_findings
 from scripts.report.page import write_report
 from scripts.report.results import Arm
+from scripts.scores.results_files import ResultsError
 from tests.report.html_checker import Checker
 
 Make = Callable[..., Path]

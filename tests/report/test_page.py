@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.report import page, parts
-from scripts.report.files import ResultsError
+from scripts.scores.results_files import ResultsError
 
 VOID = {"meta", "img", "br", "link", "input"}
 

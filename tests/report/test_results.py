@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.report.files import ResultsError
 from scripts.report.results import read_curve, read_results
+from scripts.scores.results_files import ResultsError
 
 HEADER = "patient,class,label,dice,iou,hd95_mm,volume_error_ml\n"
 

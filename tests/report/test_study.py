@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from scripts.metrics.statistics import holm
-from scripts.report.files import ResultsError
 from scripts.report.study import Study, compare_over_fractions, read_study, score_arm
+from scripts.scores.results_files import ResultsError
 
 MakeStudy = Callable[..., Path]
 

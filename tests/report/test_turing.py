@@ -22,7 +22,7 @@ from PIL import Image
 
 from scripts.__main__ import main
 from scripts.data.contract import Dataset, DatasetError, read_dataset, write_dataset
-from scripts.report.slices import load_slice
+from scripts.pictures.single_slices import load_slice
 from scripts.report.turing import Turing
 from scripts.report.turing_images import _frame, _outline, check_channel
 from scripts.report.turing_scores import read_answers, read_key

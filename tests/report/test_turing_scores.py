@@ -9,8 +9,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
 from scripts.__main__ import main
-from scripts.report.files import ResultsError
 from scripts.report.turing_scores import Answers, compute_agreement, format_reader, read_answers, read_key, score_reader
+from scripts.scores.results_files import ResultsError
 
 HEADER = "page,reader,image,class,answer,seconds\n"
 IMAGES = {f"i{n:03d}": {"truth": "real" if n % 2 else "synthetic", "class": "A" if n < 21 else "B"} for n in range(40)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scripts.data.atomic import replacing
 from scripts.data.contract import DatasetError, Item, case_name
 
 FOLDER = "label_maps"  # beside dataset.json
@@ -73,11 +73,9 @@ def volume_saver(labels: np.ndarray, affine: np.ndarray | None) -> Callable[[Pat
 
 def write_whole(file: Path, save: Callable[[Path], None]) -> Path:
     """Saves a file under another name and renames it when whole."""
-    temporary = file.with_name(f".making-{file.name}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save(temporary)
-        os.replace(temporary, file)
+        with replacing(file) as temporary:
+            save(temporary)
     except OSError as error:
         raise DatasetError(f"Cannot write {file}: {error.strerror}. Name a writable folder with --output.") from error
     return file

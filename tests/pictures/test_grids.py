@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.report.grids import LABEL_COLOURS, image_pictures, label_picture, picture_titles, write_grid
+from scripts.pictures.grids import LABEL_COLOURS, image_pictures, label_picture, picture_titles, write_grid
 
 
 def test_pictures_have_rows_along_y():

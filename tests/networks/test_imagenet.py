@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scripts.handlers import imagenet
-from scripts.handlers.imagenet import load_imagenet
+from scripts.networks import imagenet
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.fcn import FCN8s
+from scripts.networks.imagenet import load_imagenet
 
 WIDTHS = (4, 4, 8, 8, 16, 16, 16, 32, 32, 32, 32, 32, 32)
 CONVOLUTIONS = {

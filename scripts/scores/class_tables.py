@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.handlers.tables import write_table
 from scripts.metrics.classification import ClassScores
+from scripts.scores.csv_tables import write_table
 
 COLUMNS = ("source", "patient", "class", "predicted")
 SUMMARY, SLICES, PATIENTS = "classification.json", "scores.csv", "patients.csv"

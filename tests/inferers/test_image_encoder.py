@@ -10,9 +10,9 @@ from PIL import Image
 
 from scripts.data.contract import DatasetError
 from scripts.data.feature_format import FeatureDescription, hash_file
-from scripts.handlers.feature_source import FeatureSource
-from scripts.handlers.image_encoder import ImageEncoder, load_encoder
+from scripts.data.feature_source import FeatureSource
 from scripts.inferers.features import FeatureInferer
+from scripts.inferers.image_encoder import ImageEncoder, load_encoder
 from scripts.networks.feature_unet import FeatureUNet
 from scripts.networks.weights import Weights
 from tests.known_weights import write_known

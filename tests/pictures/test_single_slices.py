@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from scripts.data.contract import Dataset
-from scripts.report.slices import Slice, load_slice, read_slice
+from scripts.pictures.single_slices import Slice, load_slice, read_slice
 
 
 def dataset(folder: Path, **options: Any) -> Dataset:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from scripts.data.feature_format import FeatureDescription
+from scripts.data.feature_source import FeatureSource, describe_features
 from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
-from scripts.handlers.feature_source import FeatureSource, describe_features
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import Weights
 from tests.known_weights import write_known

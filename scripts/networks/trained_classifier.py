@@ -9,8 +9,8 @@ from torch import nn
 
 from scripts.data.classified_features import ClassifiedFeatures
 from scripts.data.contract import DatasetError
+from scripts.data.feature_source import describe_features
 from scripts.data.splits import refuse_known_patients
-from scripts.handlers.feature_source import describe_features
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import Weights
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from scripts.handlers.named import named_handler
+from scripts.config_references import named_handler
 
 
 def test_the_handler_comes_back_itself():

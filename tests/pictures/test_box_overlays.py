@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.report.box_overlays import LEAST_SIDE, ROW, outline_lesion, write_overlay
-from scripts.report.grids import LABEL_COLOURS
+from scripts.pictures.box_overlays import LEAST_SIDE, ROW, outline_lesion, write_overlay
+from scripts.pictures.grids import LABEL_COLOURS
 
 NOTHING = (np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
 GREY = np.full((64, 64), 90, np.uint8)

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from ignite.engine import Engine
 
 from scripts.data.contract import Dataset, DatasetError
-from scripts.handlers import darknet_weights
-from scripts.handlers.darknet_weights import load_backbone, open_backbone, read_darknet
 from scripts.handlers.training_state import TrainingState
+from scripts.networks import darknet_weights
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.darknet import Darknet53
+from scripts.networks.darknet_weights import load_backbone, open_backbone, read_darknet
 from scripts.networks.yolo import YOLOv3
 from tests.known_weights import write_known
 

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from scripts.data.contract import Dataset
-from scripts.handlers.imagenet import answer_to_grey, scale_input
-from scripts.handlers.pretrained import adapt_channels
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights
 from scripts.networks.darknet import Darknet53
+from scripts.networks.imagenet import answer_to_grey, scale_input
+from scripts.networks.pretrained import adapt_channels
 from scripts.networks.weights import Weights, open_weights
 from scripts.networks.yolo import YOLOv3
 

@@ -14,11 +14,11 @@ from torch import nn
 
 from scripts.data.contract import DatasetError, Item, write_json
 from scripts.data.feature_format import hash_file
+from scripts.data.feature_source import FeatureSource
 from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
-from scripts.handlers.feature_source import FeatureSource
-from scripts.handlers.image_encoder import ImageEncoder
 from scripts.inferers.class_features import ClassFeatureInferer
+from scripts.inferers.image_encoder import ImageEncoder
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import Weights
 

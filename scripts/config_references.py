@@ -1,4 +1,4 @@
-"""Handlers that other parts of a config refer to by name."""
+"""References to other parts of a config where MONAI takes none."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from scripts.data.atomic import replacing
+
 # Okabe and Ito's palette, told apart by colour-blind readers too; label n takes colour n-1.
 LABEL_COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 RGB_NAMES = ("red", "green", "blue")
@@ -35,10 +37,8 @@ def write_grid(
     for y, title in enumerate(row_titles):
         draw.text((4, top + y * (cell_size + 2) + cell_size // 2 - 6), title, fill="black")
     file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.tmp.png")
-    canvas.save(temporary, optimize=True)
-    temporary.replace(file)
+    with replacing(file) as temporary:
+        canvas.save(temporary, optimize=True)
     return file
 
 

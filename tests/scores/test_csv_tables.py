@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.handlers.tables import write_table
+from scripts.scores.csv_tables import write_table
 
 
 def test_cells_with_commas_and_no_rows(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import torch
 
 from scripts.data.classified_features import held_out_features
 from scripts.data.contract import DatasetError
+from scripts.data.feature_source import describe_features
 from scripts.data.features import FeatureSet
-from scripts.handlers.feature_classifier import load_feature_classifier
-from scripts.handlers.feature_source import describe_features
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.feature_classifier import build_feature_classifier
+from scripts.networks.trained_classifier import load_feature_classifier
 from scripts.networks.weights import Weights
 from tests.known_weights import write_known
 

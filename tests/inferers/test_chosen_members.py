@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.handlers.chosen_members import choose_files
+from scripts.inferers.chosen_members import choose_files
 from scripts.networks.checkpoints import CheckpointError
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.handlers.pretrained import adapt_channels, load_pretrained
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.feature_unet import FeatureUNet
+from scripts.networks.pretrained import adapt_channels, load_pretrained
 from scripts.networks.weights import Weights
 from tests.known_weights import write_known
 

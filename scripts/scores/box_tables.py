@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.handlers.tables import write_table
 from scripts.metrics.box_matching import Matches, SliceBoxes, join_matches
+from scripts.scores.csv_tables import write_table
 
 IOUS = {0.5: "50", 0.25: "25"}  # and how columns end
 BOX = ("x0", "y0", "x1", "y1")

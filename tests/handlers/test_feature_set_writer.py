@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from scripts.data.contract import read_dataset
 from scripts.data.slices import SliceDataset
 from scripts.data.split_slices import SplitSlices, classified_items
-from scripts.handlers.feature_writer import FeatureSetWriter, extract_features
+from scripts.handlers.feature_set_writer import FeatureSetWriter, extract_features
 from scripts.inferers.features import FeatureInferer
 from scripts.networks.feature_unet import FeatureUNet
 from scripts.networks.weights import Weights

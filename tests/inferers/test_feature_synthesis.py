@@ -12,11 +12,11 @@ from torch import nn
 
 from scripts.data.contract import DatasetError
 from scripts.data.feature_format import FeatureDescription
+from scripts.data.feature_source import FeatureSource
 from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
-from scripts.handlers.feature_source import FeatureSource
-from scripts.handlers.feature_synthesis import FeatureSynthesis, share_count, write_synthetic_features
 from scripts.inferers.class_features import ClassFeatureInferer
+from scripts.inferers.feature_synthesis import FeatureSynthesis, share_count, write_synthetic_features
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import Weights
 from tests.known_weights import write_known

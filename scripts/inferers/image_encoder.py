@@ -11,11 +11,11 @@ import torch
 
 from scripts.data.contract import DatasetError, Item
 from scripts.data.feature_format import hash_file
-from scripts.handlers.feature_source import FeatureSource
+from scripts.data.feature_source import FeatureSource
 from scripts.inferers.features import FeatureInferer
 from scripts.networks.feature_unet import IMAGE, FeatureUNet, level_minimum
 from scripts.networks.weights import Weights
-from scripts.report.grids import image_pictures, write_grid
+from scripts.pictures.grids import image_pictures, write_grid
 
 SHOWN = 8  # images of a class
 

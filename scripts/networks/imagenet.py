@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from scripts.handlers.pretrained import adapt_channels
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint
 from scripts.networks.fcn import FCN8s
+from scripts.networks.pretrained import adapt_channels
 
 IMAGENET_WIDTH = 64
 IMAGENET_FC_WIDTH = 4096

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from scripts.report.grids import LABEL_COLOURS
+from scripts.data.atomic import replacing
+from scripts.pictures.grids import LABEL_COLOURS
 
 LEAST_SIDE, MOST_SIDE = 384, 1024  # of the drawn image, in pixels
 LINE, DASH, GAP = 2, 6, 5
@@ -53,10 +54,8 @@ def write_overlay(
     second = "true" + (": not known" if true is None else "" if len(true[0]) else ": none")
     _draw_caption(ImageDraw.Draw(canvas), size[1], title, first, second)
     file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.tmp.png")
-    canvas.save(temporary, optimize=True)
-    temporary.replace(file)
+    with replacing(file) as temporary:
+        canvas.save(temporary, optimize=True)
     return file
 
 

@@ -1,0 +1,1 @@
+"""Pictures of slices, boxes and features: drawn as arrays, written as PNG."""
