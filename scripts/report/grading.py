@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from scripts.handlers.class_tables import SUMMARY, read_scores
-from scripts.metrics.box_detection import Measure
 from scripts.metrics.classification import (
     MEASURES,
     VOTES,
@@ -20,6 +19,7 @@ from scripts.metrics.classification import (
     join_scores,
     vote,
 )
+from scripts.metrics.measure import Measure
 from scripts.report.comparisons import Comparison, compare_trainings, correct
 from scripts.report.files import ResultsError, read_json
 from scripts.report.results import Arm, HasArms, check_captions, check_nearest, is_number, read_arms, read_experiment

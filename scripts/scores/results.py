@@ -168,7 +168,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PublishedFigure:
-    """A figure of the paper, as the study's file gives it; `arm` in the study's grammar, `arm_title` where it is none."""
+    """A figure of the paper, as the study's file gives it; `arm` in its grammar, `arm_title` where it is none."""
 
     task: str
     metric: str
@@ -213,7 +213,7 @@ class FrocCurve:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of the synthetic sets, by what they are called, such as "redgan" or "lcgan, 2.5% of the patients"."""
+    """What is known of the synthetic sets, by their names, such as "redgan" or "lcgan, 2.5% of the patients"."""
 
     quality: dict[str, Quality] = field(default_factory=dict)
     nearest: dict[str, dict[str, Nearest]] = field(default_factory=dict)
@@ -293,9 +293,7 @@ class Results:
         return {(s.task, s.fraction, s.arm, s.metric, s.label, s.group): s for s in self.scores}
 
     def differences_of(self, family: str, task: str, fraction: float | None = None) -> list[Difference]:
-        return [
-            d for d in self.differences if d.family == family and d.task == task and fraction in (None, d.fraction)
-        ]
+        return [d for d in self.differences if d.family == family and d.task == task and fraction in (None, d.fraction)]
 
 
 def write_results(folder: str | Path, results: Results) -> Path:
