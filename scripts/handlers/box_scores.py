@@ -22,8 +22,8 @@ from scripts.metrics.box_detection import (
     sensitivity,
     split_by_size,
 )
-from scripts.metrics.box_intervals import RESAMPLES, estimate
 from scripts.metrics.box_matching import Matches, SliceBoxes, check_slice, match_slices
+from scripts.metrics.comparison import RESAMPLES, estimate
 from scripts.scores.box_tables import IOUS, write_box_tables
 
 CURVE_RATES = np.geomspace(FROC_RATES[0], FROC_RATES[-1], 49)

@@ -11,9 +11,9 @@ import torch
 from ignite.engine import Engine, Events
 
 from scripts.data.contract import without_nan, write_json
-from scripts.metrics.box_detection import Measure
-from scripts.metrics.box_intervals import RESAMPLES, estimate
 from scripts.metrics.classification import MEASURES, ClassScores, check_vote, class_accuracy, vote
+from scripts.metrics.comparison import RESAMPLES, estimate
+from scripts.metrics.measure import Measure
 from scripts.scores.class_tables import PATIENTS, SLICES, SUMMARY, write_patients, write_scores
 
 

@@ -13,12 +13,13 @@ from ignite.engine import Engine, Events
 
 from scripts.metrics.overlap import PatientOverlap
 from scripts.scores.csv_tables import write_table
+from scripts.scores.segmentation_metrics import METRICS
 
-COLUMNS = ("patient", "class", "label", "dice", "iou", "hd95_mm", "volume_error_ml", "seen_in")
+COLUMNS = ("patient", "class", "label", *(each.metric.name for each in METRICS), "seen_in")
 
 
 class PatientScores:
-    """Attached to an evaluator: Dice, IoU, HD95 and volume error of every patient and label.
+    """Attached to an evaluator: the metrics of `scripts.scores.segmentation_metrics` of every patient and label.
 
     `engine.state.metrics["mean_dice"]` is the mean over patients of their mean Dice over labels; `dice_<label>` and
     `iou_<label>` are the means of a label over the patients in whom reference or prediction hold it. The elements of
@@ -72,8 +73,7 @@ class PatientScores:
     def _rows(self) -> Iterator[list[str]]:
         for patient, overlap in sorted(self.patients.items()):
             for k, name in enumerate(self.labels):
-                scores = (overlap.dice(k), overlap.iou(k), overlap.hausdorff95(k), overlap.volume_ml[k])
-                shown = [f"{score:.6g}" for score in scores]
+                shown = [f"{each.compute(overlap, k):.6g}" for each in METRICS]
                 yield [patient, self.classes[patient], name, *shown, self.seen.get(patient, "")]
 
 

@@ -1,58 +1,24 @@
 """Average precision, sensitivity, false positives per slice and FROC of a box detector, weighted by patient.
 
-Each is a `Measure`: a function of how often every patient counts. Boxes are matched once; the data set as it is,
-each patient alone, and a thousand bootstrap resamples are then only weights. Why not MONAI's `COCOMetric`: it counts a
+Each is a `Measure`; boxes are matched once. Why not MONAI's `COCOMetric`: it counts a
 class without truths as a precision of -1 in the mean, and every resample would pay for all of it again.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scripts.metrics.box_matching import Floats, Integers, Matches
+from scripts.metrics.measure import Measure, average, divide, ratio
 
 DETECTION_THRESHOLD = 0.001  # 0.1%, CPGGAN, Table 1
 FROC_RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # mean false positives per slice
 SIZES = ("small", "medium", "large")
 RECALLS = np.linspace(0.0, 1.0, 101)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number that a set of slices has, as a function of the patients' weights.
-
-    Attributes:
-        of: (R, P) weights, whole numbers from 0 on -> (R,) values; NaN where the weighted set has none.
-        told: (P,) which patients say anything of it; the others need no resampling.
-        by_patient: (P,) each patient's own value, at the whole set's operating point; NaN where he has none.
-    """
-
-    of: Callable[[Floats], Floats]
-    told: NDArray[np.bool_]
-    by_patient: Floats
-
-    @property
-    def value(self) -> float:
-        """Over all patients; NaN where there is none, such as a sensitivity without truths."""
-        return float(self.of(np.ones((1, len(self.told))))[0])
-
-
-def average(measures: Sequence[Measure]) -> Measure:
-    """The mean of several measures of the same patients (classes, trainings), over those that have a value."""
-    sizes = {len(measure.told) for measure in measures}
-    if len(sizes) != 1:
-        raise ValueError(f"Measures of {sorted(sizes)} patients; expected at least one, all of the same patients.")
-
-    def of(weights: Floats) -> Floats:
-        return _mean_known([measure.of(weights) for measure in measures])
-
-    told = np.any([measure.told for measure in measures], axis=0)
-    return Measure(of, told, _mean_known([measure.by_patient for measure in measures]))
+BLOCK = 32  # resamples
 
 
 def average_precision(matches: Matches, class_index: int) -> Measure:
@@ -79,8 +45,18 @@ def average_precision(matches: Matches, class_index: int) -> Measure:
     )  # (P, K)
     truths = _count(matches.true_owners[matches.true_classes == class_index], matches)
 
+    # Single precision is twice as fast and counts exactly up to 2^24, a resample's detections among them.
+    kind: type[np.floating] = np.float32 if len(order) < 2**20 else np.float64
+    found, all_so_far = true.astype(kind), (true + false).astype(kind)
+
     def of(weights: Floats) -> Floats:
-        return _interpolated_precision(weights @ true, weights @ false, weights @ truths)
+        # A few resamples at a time stay in the processor's cache.
+        values = [np.zeros(0)]
+        for start in range(0, len(weights), BLOCK):
+            block = weights[start : start + BLOCK]
+            rows = block.astype(kind)
+            values.append(_interpolated_precision(rows @ found, rows @ all_so_far, block @ truths))
+        return np.concatenate(values)
 
     told = (truths > 0) | (_count(matches.owners[chosen], matches) > 0)
     return Measure(of, told, of(np.eye(len(matches.patients))))
@@ -103,7 +79,7 @@ def sensitivity(
     """
     among = np.ones(len(matches.areas), dtype=bool) if chosen is None else chosen
     found = _count(matches.true_owners[among & (matches.found_at >= threshold)], matches)
-    return _ratio(found, _count(matches.true_owners[among], matches))
+    return ratio(found, _count(matches.true_owners[among], matches))
 
 
 def false_positives_per_slice(matches: Matches, *, threshold: float = DETECTION_THRESHOLD) -> Measure:
@@ -112,7 +88,7 @@ def false_positives_per_slice(matches: Matches, *, threshold: float = DETECTION_
     Slices without truths count too, and a second detection of a truth is a false positive.
     """
     wrong = (matches.truths < 0) & (matches.scores >= threshold)
-    return _ratio(_count(matches.owners[wrong], matches), matches.slices.astype(np.float64))
+    return ratio(_count(matches.owners[wrong], matches), matches.slices.astype(np.float64))
 
 
 class Froc:
@@ -170,7 +146,7 @@ class Froc:
         def of(weights: Floats) -> Floats:
             steps = self._steps(weights, rate_of(weights))  # (R,)
             padded = np.pad(self._true, ((0, 0), (1, 0)))  # (P, 1 + K)
-            return _divide((weights * padded[:, steps].T).sum(axis=1), weights @ self._truths)
+            return divide((weights * padded[:, steps].T).sum(axis=1), weights @ self._truths)
 
         fixed = sensitivity(self.matches, threshold=self.threshold(rate))
         return Measure(of, np.ones(len(self._truths), dtype=bool), fixed.by_patient)
@@ -205,20 +181,19 @@ def split_by_size(
     return (first, second), dict(zip(SIZES, members, strict=True))
 
 
-def _ratio(counts: Floats, totals: Floats) -> Measure:
-    def of(weights: Floats) -> Floats:
-        return _divide(weights @ counts, weights @ totals)
-
-    return Measure(of, totals > 0, _divide(counts, totals))
-
-
-def _interpolated_precision(true: Floats, false: Floats, truths: Floats) -> Floats:
-    """(R,) of (R, K) true and false positives up to each true positive by falling score, and (R,) truths."""
-    precision = true / (true + false + np.spacing(1))
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    recall = _divide(true, truths[:, None])
-    padded = np.pad(envelope, ((0, 0), (0, 1)))  # precision 0 beyond the highest recall
-    values = [row[np.searchsorted(reached, RECALLS)].mean() for row, reached in zip(padded, recall, strict=True)]
+def _interpolated_precision(true: NDArray, detections: NDArray, truths: Floats) -> Floats:
+    """(R,) of (R, K) true positives and detections up to each true positive by falling score, and (R,) truths."""
+    # The fewest truths found that make each recall; the rounding is that of the division, as in pycocotools.
+    found = np.ceil(RECALLS * truths[:, None] - 1e-6)  # (R, 101)
+    found += divide(found, truths[:, None]) < RECALLS
+    precision = np.divide(true, np.maximum(detections, 1), dtype=np.float64)
+    values = np.zeros(len(truths))
+    for row, (counts, needed) in enumerate(zip(true, found, strict=True)):
+        starts = np.searchsorted(counts, needed)
+        starts = starts[starts < len(counts)]  # precision 0 beyond the highest recall
+        if len(starts):
+            best = np.maximum.reduceat(precision[row], starts)  # from one recall up to the next
+            values[row] = np.maximum.accumulate(best[::-1]).sum() / len(RECALLS)
     return np.where(truths > 0, values, np.nan)
 
 
@@ -231,14 +206,3 @@ def _accumulate(owners: Integers, steps: Integers, shape: tuple[int, int]) -> Fl
 
 def _count(owners: Integers, matches: Matches) -> Floats:
     return np.bincount(owners, minlength=len(matches.patients)).astype(np.float64)  # (P,)
-
-
-def _divide(a: Floats, b: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(b > 0, a / b, np.nan)
-
-
-def _mean_known(values: Sequence[Floats]) -> Floats:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # NaN where none is known
-        return np.asarray(np.nanmean(values, axis=0))

@@ -255,5 +255,37 @@ def join_matches(
     )
 
 
+def join_folds(folds: Sequence[Matches]) -> Matches:
+    """The matches of several folds, each with patients of its own, as one set.
+
+    Raises:
+        ValueError: none, or a patient in two of them.
+    """
+    patients = [name for fold in folds for name in fold.patients]
+    if not folds or len(set(patients)) < len(patients):
+        twice = sorted({name for name in patients if patients.count(name) > 1})
+        raise ValueError(f"{len(folds)} folds, with the patients {twice[:3]} in several; expected each in one.")
+    first_patients = np.cumsum([0, *(len(fold.patients) for fold in folds)])[:-1]
+    first_truths = np.cumsum([0, *(len(fold.areas) for fold in folds)])[:-1]
+    shifted = [np.where(f.truths < 0, -1, f.truths + first) for f, first in zip(folds, first_truths, strict=True)]
+
+    def join(key: str, firsts: Integers | None = None) -> NDArray:
+        starts = [0] * len(folds) if firsts is None else firsts.tolist()
+        return np.concatenate([getattr(fold, key) + start for fold, start in zip(folds, starts, strict=True)])
+
+    return join_matches(
+        folds[0].class_count,
+        patients,
+        join("slices"),
+        scores=join("scores"),
+        classes=join("classes"),
+        owners=join("owners", first_patients),
+        truths=np.concatenate(shifted),
+        true_classes=join("true_classes"),
+        true_owners=join("true_owners", first_patients),
+        areas=join("areas"),
+    )
+
+
 def _joined(parts: Sequence[NDArray], kind: type) -> NDArray:
     return np.concatenate([np.zeros(0, dtype=kind), *parts]).astype(kind)

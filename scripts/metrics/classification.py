@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.metrics.box_detection import Measure, average
-from scripts.metrics.box_intervals import RESAMPLES, Comparison, compare
+from scripts.metrics.measure import Measure, divide, ratio
 from scripts.metrics.statistics import Floats
 
 VOTES = ("mean", "majority")
@@ -135,7 +134,7 @@ def vote(scores: ClassScores, rule: str = "mean") -> ClassScores:
 def accuracy(scores: ClassScores) -> Measure:
     """Share of the rows that are classified rightly."""
     confusions = scores.patient_confusions  # (P, K, K)
-    return _ratio(np.trace(confusions, axis1=1, axis2=2), confusions.sum(axis=(1, 2)))
+    return ratio(np.trace(confusions, axis1=1, axis2=2), confusions.sum(axis=(1, 2)))
 
 
 def class_accuracy(scores: ClassScores, class_index: int) -> Measure:
@@ -147,7 +146,7 @@ def class_accuracy(scores: ClassScores, class_index: int) -> Measure:
     if not 0 <= class_index < len(scores.classes):
         raise ValueError(f"class_index is {class_index}; expected 0..{len(scores.classes) - 1}.")
     confusions = scores.patient_confusions[:, class_index]  # (P, K)
-    return _ratio(confusions[:, class_index], confusions.sum(axis=1))
+    return ratio(confusions[:, class_index], confusions.sum(axis=1))
 
 
 def balanced_accuracy(scores: ClassScores) -> Measure:
@@ -172,20 +171,15 @@ def auc(scores: ClassScores) -> Measure:
     each count: the folds' classifiers are not calibrated alike, so that ranking their probabilities together lowers the
     area (Airola et al., A comparison of AUC estimators in small-sample studies, 2009).
 
+    A pair belongs to two patients, so that the pairs are counted once for each two of them; weights then only multiply.
+
     Patients have no AUC of their own, so that `compare` gives an interval and no p.
     """
     chosen = [1] if len(scores.classes) == 2 else range(len(scores.classes))
-    owners = scores.owners
-    folds = np.zeros(len(owners)) if scores.folds is None else scores.folds
-    parts = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
-    curves = [[(own, *_rank(scores.probabilities[own, n]), scores.truths[own] == n) for own in parts] for n in chosen]
+    pairs = [_count_pairs(scores, n) for n in chosen]
 
     def of(weights: Floats) -> Floats:
-        rows = weights[:, owners]  # (R, N)
-        areas = []
-        for curve in curves:
-            won, pairs = np.sum([_count_pairs(rows[:, own], *ranked) for own, *ranked in curve], axis=0)  # (R,), (R,)
-            areas.append(np.where(pairs > 0, won / np.maximum(pairs, 1), np.nan))
+        areas = [divide(_sum_pairs(weights, won), _sum_pairs(weights, total)) for won, total in pairs]
         return np.mean(areas, axis=0)
 
     return _without_own(of, scores)
@@ -218,39 +212,6 @@ MEASURES: dict[str, Callable[[ClassScores], Measure]] = {
 }
 
 
-def compare_classifiers(
-    first: Sequence[ClassScores],
-    second: Sequence[ClassScores],
-    measure: Callable[[ClassScores], Measure] = balanced_accuracy,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Comparison:
-    """First minus second arm, paired by patients: bootstrap interval, and p by the sign-flip test (see `compare`).
-
-    Args:
-        first: of one arm, one element per training (seed); the measure is the mean over them.
-        second: of the other arm.
-        measure: such as those of `MEASURES`, or `functools.partial(class_accuracy, class_index=1)`.
-        resamples: bootstrap samples.
-        seed: of the resampling.
-
-    Raises:
-        ValueError: no training, or other slices, patients or truths.
-    """
-    if not first or not second:
-        raise ValueError(f"{len(first)} and {len(second)} trainings; expected at least one of each arm.")
-    reference = _identity(first[0])
-    for scores in (*first, *second):
-        if _identity(scores) != reference:
-            raise ValueError(
-                f"The classifiers judged {len(first[0].sources)} and {len(scores.sources)} slices that are not the "
-                "same, or of other classes or patients. Evaluate both on the same split of the same features."
-            )
-    measures = [average([measure(scores) for scores in arm]) for arm in (first, second)]
-    return compare(*measures, resamples=resamples, seed=seed)
-
-
 def join_scores(parts: Sequence[ClassScores]) -> ClassScores:
     """The scores of several folds, each of its own patients and judged by its own classifier, as one.
 
@@ -274,44 +235,30 @@ def join_scores(parts: Sequence[ClassScores]) -> ClassScores:
     )
 
 
-def _identity(scores: ClassScores) -> tuple[list[str], list[tuple[str, str, int]]]:
-    rows = zip(scores.sources, scores.patients, scores.truths.tolist(), strict=True)
-    return scores.classes, sorted(rows)
-
-
-def _ratio(hits: Floats, totals: Floats) -> Measure:
-    """Pooled hits over totals; a patient's own value is his share of it times the number of patients that count."""
-    told = totals > 0
-
-    def of(weights: Floats) -> Floats:
-        below = weights @ totals
-        return np.where(below > 0, weights @ hits / np.maximum(below, 1), np.nan)
-
-    own = np.where(told, hits * told.sum() / max(totals.sum(), 1), np.nan)
-    return Measure(of, told, own)
-
-
 def _without_own(of: Callable[[Floats], Floats], scores: ClassScores) -> Measure:
     total = len(set(scores.patients))
     return Measure(of, np.ones(total, dtype=bool), np.full(total, np.nan))
 
 
-def _rank(values: Floats) -> tuple[NDArray[np.intp], tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """The rows by rising value, (N,), and where each one's run of equal values begins and ends."""
-    order = np.argsort(values, kind="stable")
-    ranked = values[order]
-    return order, (np.searchsorted(ranked, ranked, side="left"), np.searchsorted(ranked, ranked, side="right"))
+def _count_pairs(scores: ClassScores, index: int) -> tuple[Floats, Floats]:
+    """(P, P) pairs of a patient's rows of a class and another's of other classes: ranked rightly (ties half), and all.
+
+    Only pairs within a fold count.
+    """
+    owners, total = scores.owners, len(set(scores.patients))
+    values, positive = scores.probabilities[:, index], scores.truths == index
+    folds = np.zeros(len(owners), dtype=np.intp) if scores.folds is None else scores.folds
+    won, pairs = np.zeros((total, total)), np.zeros((total, total))
+    for patient in np.unique(owners[~positive]):
+        negative = ~positive & (owners == patient)
+        ranked = np.sort(values[negative])
+        mine = positive & (folds == folds[negative][0])
+        passed = (np.searchsorted(ranked, values[mine], "left") + np.searchsorted(ranked, values[mine], "right")) / 2
+        won[:, patient] = np.bincount(owners[mine], weights=passed, minlength=total)
+        pairs[:, patient] = np.bincount(owners[mine], minlength=total) * len(ranked)
+    return won, pairs
 
 
-def _count_pairs(
-    weights: Floats,
-    order: NDArray[np.intp],
-    bounds: tuple[NDArray[np.intp], NDArray[np.intp]],
-    positive: NDArray[np.bool_],
-) -> tuple[Floats, Floats]:
-    """How often a positive row is ranked above a negative one, ties half, and of how many pairs, (R,) each."""
-    ranked, is_positive = weights[:, order], positive[order]  # (R, N), (N,)
-    above, below = ranked * is_positive, ranked * ~is_positive
-    passed = np.concatenate([np.zeros((len(ranked), 1)), np.cumsum(below, axis=1)], axis=1)  # (R, N + 1)
-    won = (above * (passed[:, bounds[0]] + passed[:, bounds[1]]) / 2).sum(axis=1)
-    return won, above.sum(axis=1) * below.sum(axis=1)
+def _sum_pairs(weights: Floats, pairs: Floats) -> Floats:
+    """(R,) of (R, P) weights and (P, P) pairs: each pair counts as often as its two patients together."""
+    return ((weights @ pairs) * weights).sum(axis=1)

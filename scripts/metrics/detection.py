@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scripts.metrics.statistics import bootstrap_interval
+from scripts.metrics.comparison import IntervalEstimate, estimate
+from scripts.metrics.measure import Measure, ratio
 
 Outcome = Literal["true_positive", "missed", "false_positive", "ignored"]
 OUTCOMES: tuple[Outcome, ...] = ("true_positive", "missed", "false_positive", "ignored")
@@ -25,15 +26,6 @@ class Detection:
     dice: float
     predicted: int
     reference: int
-
-
-class Ratio(NamedTuple):
-    """Precision or recall with its 95% interval, and the patients it rests on; NaN where there are none."""
-
-    value: float
-    low: float
-    high: float
-    patients: int
 
 
 def classify_detections(
@@ -100,36 +92,30 @@ def precision_recall(outcomes: Iterable[str]) -> tuple[float, float]:
     return _ratio(true, wrong), _ratio(true, missed)
 
 
-def precision_recall_with_interval(outcomes: Mapping[str, Iterable[str]]) -> tuple[Ratio, Ratio]:
-    """Precision and recall over all images with bootstrap intervals that resample patients.
+def precision_recall_measures(outcomes: Mapping[str, Iterable[str]]) -> tuple[Measure, Measure]:
+    """Precision and recall over all images as measures of the patients, in the mapping's order.
 
     The ratio is of sums over patients, as in the paper, not a mean of patients' ratios. A patient without any true or
-    false positive says nothing of the precision (without any lesion: of the recall) and is not resampled, so every
-    resample has a ratio. Where all patients agree, such as at 0 or 1, the interval has no width: it then says nothing.
+    false positive says nothing of the precision, and without any lesion nothing of the recall.
 
     Args:
-        outcomes: of each patient, over images, labels, folds and seeds.
-
-    Returns:
-        Precision and recall; the interval is NaN for a single patient, as in `bootstrap_interval`.
+        outcomes: of each patient, over images and labels.
     """
     tallies = np.array([_tally(of_patient) for of_patient in outcomes.values()], dtype=np.float64).reshape(-1, 3)
     true, wrong, missed = tallies.T  # (patients,) each
-    return _ratio_with_interval(true, wrong), _ratio_with_interval(true, missed)
+    return ratio(true, true + wrong), ratio(true, true + missed)
 
 
-def _ratio_with_interval(true: NDArray[np.float64], other: NDArray[np.float64]) -> Ratio:
-    told = true + other > 0
-    true, both = true[told], (true + other)[told]
-    if not len(true):
-        return Ratio(np.nan, np.nan, np.nan, 0)
+def precision_recall_with_interval(outcomes: Mapping[str, Iterable[str]]) -> tuple[IntervalEstimate, IntervalEstimate]:
+    """Precision and recall with bootstrap intervals that resample patients, see `estimate`.
 
-    def ratio(patients: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        drawn = patients.astype(np.intp)  # (resamples, n)
-        return true[drawn].sum(axis) / both[drawn].sum(axis)
+    Where all patients agree, such as at 0 or 1, the interval has no width: it then says nothing.
 
-    low, high = bootstrap_interval(np.arange(len(true)), statistic=ratio)
-    return Ratio(float(true.sum() / both.sum()), low, high, len(true))
+    Args:
+        outcomes: of each patient, over images, labels, folds and seeds.
+    """
+    precision, recall = precision_recall_measures(outcomes)
+    return estimate(precision), estimate(recall)
 
 
 def _tally(outcomes: Iterable[str]) -> tuple[int, int, int]:

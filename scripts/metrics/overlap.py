@@ -73,6 +73,10 @@ class PatientOverlap:
         """Mean 95% Hausdorff distance in mm of label k+1; NaN where no image holds it in both maps."""
         return float(np.mean(self.distances[k])) if self.distances[k] else math.nan
 
+    def volume_error(self, k: int) -> float:
+        """Predicted minus reference volume in ml of label k+1."""
+        return float(self.volume_ml[k])
+
     def mean_dice(self) -> float:
         """Mean over the labels that reference or prediction hold; NaN where there are none."""
         values = [d for d in map(self.dice, range(self.foreground_count)) if not math.isnan(d)]

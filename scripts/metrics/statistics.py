@@ -12,6 +12,9 @@ from scipy import stats
 Alternative = Literal["two-sided", "greater", "less"]
 Floats = NDArray[np.float64]
 EXACT_UP_TO = 16  # 2 ** 16 sign patterns take about a millisecond
+PERMUTATIONS = 10_000  # random sign patterns beyond
+RESAMPLES = 5000  # of the bootstrap, in every study
+MINIMUM_PATIENTS = 6  # below, the two-sided sign-flip p cannot get under .05, and no interval is given
 CHUNK = 500  # resamples held in memory at a time
 
 
@@ -26,7 +29,7 @@ def _finite_vector(values: ArrayLike, name: str) -> Floats:
 
 
 def sign_flip_test(
-    differences: ArrayLike, *, permutations: int = 10_000, seed: int = 0, alternative: Alternative = "two-sided"
+    differences: ArrayLike, *, permutations: int = PERMUTATIONS, seed: int = 0, alternative: Alternative = "two-sided"
 ) -> float:
     """P-value of the paired sign-flip test: under the null, each patient's difference is as likely as its negative.
 
@@ -80,7 +83,7 @@ def bootstrap_interval(
     *,
     statistic: Callable[..., Floats] = np.mean,
     level: float = 0.95,
-    resamples: int = 5000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float]:
     """Confidence interval of a statistic over patients, by the expanded percentile bootstrap.
@@ -98,22 +101,34 @@ def bootstrap_interval(
         seed: of the resampling.
 
     Returns:
-        (low, high); (nan, nan) for a single patient.
+        (low, high); (nan, nan) below six patients.
     """
     vector = _finite_vector(values, "values")
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}; expected a confidence between 0 and 1, such as 0.95.")
-    n = vector.size
-    if n == 1:
-        return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    replicates = np.concatenate(
+    replicates = bootstrap_replicates(vector, statistic=statistic, resamples=resamples, seed=seed)
+    return expanded_percentiles(replicates, vector.size, level)
+
+
+def bootstrap_replicates(
+    values: Floats, *, statistic: Callable[..., Floats] = np.mean, resamples: int = RESAMPLES, seed: int = 0
+) -> Floats:
+    """A statistic over patients drawn anew, (resamples,); fewer where the statistic leaves some out."""
+    rng, n = np.random.default_rng(seed), len(values)
+    return np.concatenate(
         [
-            np.asarray(statistic(vector[rng.integers(0, n, size=(min(CHUNK, resamples - start), n))], axis=-1))
+            np.asarray(statistic(values[rng.integers(0, n, size=(min(CHUNK, resamples - start), n))], axis=-1))
             for start in range(0, resamples, CHUNK)
         ]
     )
-    tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - level) / 2, n - 1))
+
+
+def expanded_percentiles(replicates: Floats, patients: int, level: float = 0.95) -> tuple[float, float]:
+    """The expanded percentile interval of bootstrap replicates; NaN, NaN below six patients."""
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; expected a confidence between 0 and 1, such as 0.95.")
+    if patients < MINIMUM_PATIENTS or not len(replicates):
+        return float("nan"), float("nan")
+    widening = np.sqrt(patients / (patients - 1))
+    tail = stats.norm.cdf(widening * stats.t.ppf((1 - level) / 2, patients - 1))
     low, high = np.quantile(replicates, [tail, 1 - tail])
     return float(low), float(high)
 

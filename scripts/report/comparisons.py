@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scripts.metrics import box_intervals
-from scripts.metrics.box_detection import Measure, average
+from scripts.metrics import comparison as box_intervals
+from scripts.metrics.measure import Measure, average
 from scripts.metrics.statistics import Floats, bootstrap_interval, holm, sign_flip_test
 from scripts.report.results import Arm, Results
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from scripts.metrics.box_detection import (
     Froc,
-    Measure,
     false_positives_per_slice,
     mean_average_precision,
     sensitivity,
 )
 from scripts.metrics.box_matching import Matches, join_matches
+from scripts.metrics.measure import Measure
 from scripts.report.comparisons import Comparison, compare_trainings, correct
 from scripts.report.results import Arm, HasArms, check_captions, check_nearest, is_number, read_arms, read_experiment
 from scripts.scores.box_tables import IOUS, read_matches

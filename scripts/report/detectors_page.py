@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from scripts.metrics.box_detection import FROC_RATES, average, sensitivity, split_by_size
+from scripts.metrics.box_detection import FROC_RATES, sensitivity, split_by_size
+from scripts.metrics.measure import average
 from scripts.report import figures, parts
 from scripts.report.comparisons import MINIMUM_PATIENTS, Comparison, Estimate, estimate_trainings
 from scripts.report.detectors import MEASURES, Compared, Detectors, compare_detectors, measure_arm

@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from scripts.metrics.box_detection import Measure
 from scripts.metrics.classification import (
     MEASURES,
     VOTES,
@@ -19,6 +18,7 @@ from scripts.metrics.classification import (
     join_scores,
     vote,
 )
+from scripts.metrics.measure import Measure
 from scripts.report.comparisons import Comparison, compare_trainings, correct
 from scripts.report.results import Arm, HasArms, check_captions, check_nearest, is_number, read_arms, read_experiment
 from scripts.scores.class_tables import SUMMARY, read_scores

@@ -15,7 +15,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from scripts.metrics.box_detection import Measure
+from scripts.metrics.measure import Measure
 from scripts.report import figures
 from scripts.report.comparisons import Comparison, estimate_trainings
 from scripts.report.results import Arm

@@ -101,7 +101,7 @@ def test_summary_has_every_measure_with_its_interval(tmp_path: Path) -> None:
     assert at["AP"]["b"]["value"] == pytest.approx(51 / 101)
     assert at["sensitivity"] == {"value": pytest.approx(2 / 3), "low": None, "high": None, "patients": 1}
     rates = at["false_positives_per_slice"]
-    assert (rates["low"], rates["high"], rates["patients"]) == (0, 1, 2)
+    assert (rates["low"], rates["high"], rates["patients"]) == (None, None, 2)
     sizes = at["sensitivity_by_size"]
     assert [sizes[size]["truths"] for size in ("small", "medium", "large")] == [0, 1, 2]
     assert [sizes[size]["value"] for size in ("small", "medium", "large")] == [None, 1, 0.5]

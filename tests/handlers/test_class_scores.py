@@ -11,8 +11,8 @@ import torch
 from ignite.engine import Engine
 
 from scripts.handlers.class_scores import ClassificationScores
-from scripts.metrics.box_intervals import estimate
 from scripts.metrics.classification import balanced_accuracy, vote
+from scripts.metrics.comparison import estimate
 from scripts.scores.class_tables import read_scores
 
 # patient, slice, true class, probability of the second class
@@ -67,7 +67,8 @@ def test_tables_by_hand(tmp_path: Path) -> None:
 
 
 def test_summary_holds_intervals(tmp_path: Path) -> None:
-    evaluate(ClassificationScores(["low", "high"], tmp_path, resamples=50, about={"split": "test"}))
+    rows = [*ROWS, ("t", "t#0", 1, 0.875), ("u", "u#0", 0, 0.125)]
+    evaluate(ClassificationScores(["low", "high"], tmp_path, resamples=50, about={"split": "test"}), tuple(rows))
     summary = json.loads((tmp_path / "classification.json").read_text())
     scores = read_scores(tmp_path)
     expected = estimate(balanced_accuracy(scores), resamples=50)
@@ -75,12 +76,12 @@ def test_summary_holds_intervals(tmp_path: Path) -> None:
         "value": pytest.approx(expected.value),
         "low": pytest.approx(expected.low),
         "high": pytest.approx(expected.high),
-        "n": 4,
+        "n": 6,
     }
-    assert summary["slices"]["accuracy_high"]["n"] == 2
-    assert summary["slices"]["confusion"] == [[2, 1], [1, 1]]
-    assert summary["patients"]["confusion"] == [[1, 1], [1, 1]]
-    assert (summary["slices"]["count"], summary["patients"]["count"]) == (5, 4)
+    assert summary["slices"]["accuracy_high"]["n"] == 3
+    assert summary["slices"]["confusion"] == [[3, 1], [1, 2]]
+    assert summary["patients"]["confusion"] == [[2, 1], [1, 2]]
+    assert (summary["slices"]["count"], summary["patients"]["count"]) == (7, 6)
     assert (summary["split"], summary["vote"], summary["classes"]) == ("test", "mean", ["low", "high"])
 
 

@@ -15,7 +15,6 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from scripts.metrics.box_intervals import estimate
 from scripts.metrics.classification import (
     MEASURES,
     ClassScores,
@@ -23,11 +22,12 @@ from scripts.metrics.classification import (
     auc,
     balanced_accuracy,
     class_accuracy,
-    compare_classifiers,
     join_scores,
     mcc,
     vote,
 )
+from scripts.metrics.comparison import compare, estimate
+from scripts.metrics.measure import average
 from scripts.metrics.statistics import bootstrap_interval
 
 
@@ -110,17 +110,18 @@ def test_a_set_without_a_class_has_accuracy_alone() -> None:
     assert accuracy(alone).value == class_accuracy(alone, 0).value
     assert all(np.isnan(measure(alone).value) for measure in (balanced_accuracy, auc, mcc))
     assert np.isnan(estimate(balanced_accuracy(alone)).low)
-    assert np.isnan(compare_classifiers([alone], [alone]).p)
+    assert np.isnan(compare(balanced_accuracy(alone), balanced_accuracy(alone)).p)
 
 
 def test_resamples_that_lack_a_class_are_left_out() -> None:
-    """Three patients of which one is of class 1: without him there is no balanced accuracy."""
-    names = ["a", "b", "c"]
-    scores = ClassScores(["x", "y"], names, names, np.array([0, 0, 1]), np.eye(2)[[0, 1, 1]])
+    """Six patients of which one is of class 1: without him there is no balanced accuracy."""
+    names = list("abcdef")
+    scores = ClassScores(["x", "y"], names, names, np.array([0, 0, 0, 0, 0, 1]), np.eye(2)[[0, 1, 0, 1, 0, 1]])
     measure = balanced_accuracy(scores)
-    assert measure.of(np.array([[1.0, 1, 1], [2, 1, 0], [0, 1, 2]])) == pytest.approx([0.75, np.nan, 0.5], nan_ok=True)
+    drawn = np.array([[1.0, 1, 1, 1, 1, 1], [2, 1, 1, 1, 1, 0], [0, 2, 0, 2, 0, 2]])
+    assert measure.of(drawn) == pytest.approx([0.8, np.nan, 0.5], nan_ok=True)
     score = estimate(measure, resamples=200)
-    assert 0.5 <= score.low < 0.75 < score.high <= 1
+    assert 0.5 <= score.low < 0.8 < score.high <= 1
 
 
 def test_constant_predictions_have_no_correlation_and_half_the_area() -> None:
@@ -156,7 +157,7 @@ def test_p_is_that_of_exchanging_the_arms_in_patients(names: tuple[str]) -> None
         ]
         differences.append(measure(arms[0]).value - measure(arms[1]).value)
     extreme = np.abs(differences) >= abs(differences[0]) - 1e-12
-    result = compare_classifiers([first], [second], measure, resamples=50)
+    result = compare(measure(first), measure(second), resamples=50)
     assert result.difference == pytest.approx(differences[0])
     assert result.patient_difference == pytest.approx(differences[0])
     assert result.p == pytest.approx(extreme.mean())
@@ -165,23 +166,17 @@ def test_p_is_that_of_exchanging_the_arms_in_patients(names: tuple[str]) -> None
 def test_comparison_of_trainings_is_paired() -> None:
     first = [random_scores(seed, patients=30, skill=2.5) for seed in (1, 2)]
     second = [random_scores(seed, patients=30, skill=0.2) for seed in (3, 4)]
-    result = compare_classifiers(first, second, resamples=200)
+    measures = [average([balanced_accuracy(scores) for scores in arm]) for arm in (first, second)]
+    result = compare(*measures, resamples=200)
     means = [np.mean([balanced_accuracy(scores).value for scores in arm]) for arm in (first, second)]
     assert result.difference == pytest.approx(means[0] - means[1])
     assert result.low > 0
     assert result.p < 0.01
-    same = compare_classifiers(first, first, resamples=50)
+    same = compare(measures[0], measures[0], resamples=50)
     assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
-    area_alone = compare_classifiers(first, second, auc, resamples=50)
+    area_alone = compare(*(average([auc(scores) for scores in arm]) for arm in (first, second)), resamples=50)
     assert area_alone.low > 0
     assert np.isnan(area_alone.p)
-
-
-def test_comparison_refuses_other_slices() -> None:
-    with pytest.raises(ValueError, match="not the same"):
-        compare_classifiers([random_scores(1)], [random_scores(1, patients=11)])
-    with pytest.raises(ValueError, match="0 and 1 trainings"):
-        compare_classifiers([], [random_scores(1)])
 
 
 def scores_of(patients: str, truths: list[int], second: list[float]) -> ClassScores:

@@ -101,7 +101,7 @@ def test_sizes_are_thirds_of_all_boxes(make_detectors: Make) -> None:
     small = matches.areas < first
     assert table["columns"][0] == f"Small, under {first:.0f} px² (n\u00a0=\u00a0{small.sum()})"
     cell = table["groups"][0]["rows"][0]["cells"][0]
-    assert cell.startswith(f"{np.mean(matches.found_at[small] > 0.001):.3f} [")
+    assert cell.startswith(f"{np.mean(matches.found_at[small] > 0.001):.3f}")
 
 
 def test_page_with_everything(make_detectors: Make) -> None:

@@ -8,15 +8,14 @@ import pytest
 
 from scripts.metrics.box_detection import (
     Froc,
-    Measure,
-    average,
     false_positives_per_slice,
     mean_average_precision,
     sensitivity,
 )
-from scripts.metrics.box_intervals import compare, estimate
 from scripts.metrics.box_matching import Matches, join_matches
+from scripts.metrics.comparison import compare, estimate
 from scripts.metrics.detection import precision_recall_with_interval
+from scripts.metrics.measure import Measure, average
 from scripts.metrics.statistics import bootstrap_interval, sign_flip_test
 
 
@@ -75,7 +74,7 @@ def test_undefined_measure_has_no_interval() -> None:
 
 
 def test_resamples_without_truths_are_left_out() -> None:
-    matches = random_matches(5, patients=3, truths=1, strays=4, skill=1)
+    matches = random_matches(5, patients=6, truths=1, strays=20, skill=1)
     score = estimate(mean_average_precision(matches), resamples=200)
     assert np.isfinite(score[:3]).all()
 
