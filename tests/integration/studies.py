@@ -1,0 +1,184 @@
+"""The five published studies at the smallest sizes that run: each from its own file, with a second one that shrinks it."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shlex
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from scripts.experiments.planning import plan_study
+from scripts.experiments.study import open_study
+
+EXPERIMENTS = Path(__file__).parents[2] / "scripts" / "experiments"
+SHORT = {"max_epochs": 1, "samples_per_epoch": 8, "batch_size": 4, "validation_interval_epochs": 1}
+UNET = {
+    **SHORT,
+    "encoder_widths": [8, 8, 16, 16],
+    "decoder_widths": [16, 8, 8, 8, 8],
+    "learning_rate_drop_epochs": [],
+}
+GROWN = {
+    "batch_size_at_4_8_16_pixels": [4, 4, 4, 4],
+    "images_per_phase": 8,
+    "iterations_per_epoch": 2,
+    "latent_dim": 8,
+    "feature_base": 64,
+    "feature_max": 8,
+}
+FEATURES = {"width": 8, "batch_size": 4, "max_epochs": 1, "samples_per_epoch": 8}
+SMALLER: dict[str, dict[str, Any]] = {
+    "redgan_lgg": {
+        "tasks": {
+            "segmentation": {"arms": ["real", "real+oversampling", "real+redgan", "real+redgan:single+classical"]}
+        },
+        "segmenters": {"unet": UNET},
+        "systems": {
+            "redgan": {
+                "target_class": "D",
+                "limit_per_class": 3,
+                "generator": {
+                    **{key: value for key, value in SHORT.items() if key != "validation_interval_epochs"},
+                    "generator_width": 2,
+                    "embedding_dim": 8,
+                    "discriminator_width": 4,
+                },
+            }
+        },
+    },
+    "lcgan_covid_ct": {
+        "fractions": [0.3, 1.0],
+        "tasks": {"segmentation": {"arms": ["real", "real+classical", "real+lcgan+classical"]}},
+        "segmenters": {"fcn8s": {**SHORT, "fcn_width": 2, "fcn_fc_width": 8}},
+        "systems": {
+            "lcgan": {
+                "candidate_epochs": [1, 2],
+                "generator": {"generator_width": 2, "discriminator_width": 2, "samples_per_epoch": 4},
+                "classifier": {
+                    "max_epochs": 1,
+                    "samples_per_epoch": 8,
+                    "batch_size": 4,
+                    "classifier_width_multiplier": 0.05,
+                },
+            }
+        },
+    },
+    "pggan_ensemble_lgg": {
+        "tasks": {
+            "segmentation": {
+                "arms": [
+                    "real+classical",
+                    "real+pggan_ensemble:members=1+classical",
+                    "real+pggan_ensemble:members=2+classical",
+                    "synthetic:pggan_ensemble:snapshots=2+classical",
+                    "synthetic:pggan_ensemble:greedy=1+classical",
+                ]
+            }
+        },
+        "slices": {"bright_share": 0.0},
+        "segmenters": {"nnunet": {**SHORT, "filters": [4, 8, 8]}},
+        "systems": {
+            "pggan_ensemble": {"members": 2, "snapshots": 2, "image_count": 8, "generator": {**GROWN, "total_images": 72}}
+        },
+    },
+    "cpggan_lgg": {
+        "folds": [0],
+        "tasks": {
+            "detection": {
+                "arms": ["real+classical", "real+cpggan:1+classical", "real+cpggan:all+classical_of_real"],
+                "training": {**SHORT, "width_multiplier": 0.125, "learning_rate_drop_epochs": []},
+            }
+        },
+        "slices": {"bright_share": 0.0},
+        "boxes": {"minimum_lesion_pixels": 1},
+        "segmenters": {"unet": UNET},
+        "systems": {
+            "cpggan": {
+                "image_count": 8,
+                "generator": {**GROWN, "total_images": 56},
+                "evaluation": {"minimum_contrast_quantile": 0.0},
+            }
+        },
+        "turing": {"per_class": 2, "image_size_pixels": 32},
+    },
+    "feature_acgan_lgg": {
+        "folds": [2],  # both grades in every split
+        "tasks": {
+            "grading": {
+                "arms": ["real", "real+smote", "real+feature_acgan:4", "real+feature_acgan:images:4"],
+                "unet": {**SHORT, "unet_widths": [4, 4, 8, 8, 8]},
+                "features": {"class_key": "grade"},
+                "training": {**SHORT, "classifier_widths": [4, 4]},
+            }
+        },
+        "slices": {"minimum_lesion_pixels": 1},
+        "systems": {
+            "feature_acgan": {
+                "features_generator": FEATURES,
+                "images_generator": {**FEATURES, "halvings": 4},
+                "synthesis": {"keep_all": True},
+            }
+        },
+    },
+}
+
+
+def shrink(name: str, folder: Path) -> dict[str, Any]:
+    """What a second file says: small networks, a phantom of fifteen patients, one fold, two seeds."""
+    kind = {"kind": "ct"} if name.startswith("lcgan") else {}
+    return {
+        "results_dir": str(folder / "results"),
+        "jobs_dir": str(folder / "results" / "jobs"),
+        "dataset_dir": "",
+        "phantom": {"folder": str(folder / "phantom"), "patients": 15, "image_size": 32, "slices": 4, **kind},
+        "cache_dir": str(folder / "cache"),
+        "image_size_pixels": 32,
+        "folds": [0],
+        "seeds": [0, 1],
+        **SMALLER[name],
+    }
+
+
+def run_jobs(content: dict[str, Any]) -> None:
+    """Runs every job of a study in a fork of this process, which spares it the imports; then collects and reports."""
+    plan = plan_study(open_study(content))
+    waiting = list(plan.jobs)
+    while waiting:
+        ready = [job for job in waiting if all(file.exists() for file in job.reads)]
+        assert ready, [job.name("/") for job in waiting]
+        for job in ready:
+            run_forked(job.shell.split(" > ")[0], job.log)
+            waiting.remove(job)
+
+
+def run_forked(line: str, log: Path) -> None:
+    """Runs `... -m module arguments` in a fork.
+
+    Raises:
+        AssertionError: it failed; the message is what it wrote.
+    """
+    words = shlex.split(line)
+    module = words.index("-m") + 1
+    log.parent.mkdir(parents=True, exist_ok=True)
+    child = os.fork()
+    if not child:
+        with open(log, "w", encoding="utf-8") as stream:
+            os.dup2(stream.fileno(), 1)
+            os.dup2(stream.fileno(), 2)
+            sys.stdout = sys.stderr = stream
+            sys.argv = [words[module], *words[module + 1 :]]
+            code = 0
+            try:
+                runpy.run_module(words[module], run_name="__main__", alter_sys=True)
+            except SystemExit as end:
+                code = int(bool(end.code))
+            except BaseException:
+                traceback.print_exc()
+                code = 1
+            stream.flush()
+        os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert status == 0, log.read_text(encoding="utf-8")[-3000:]
