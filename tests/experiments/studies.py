@@ -52,7 +52,7 @@ def write_detection(folder: Path, found: Mapping[str, int], *, lesions: int = 3,
     """A slice for each patient: lesions of rising size, of which the first ones are found, and false positives."""
     slices = []
     for number, (patient, hits) in enumerate(found.items()):
-        true = [[20 * n, 0, 20 * n + 5 + n, 10 + number] for n in range(lesions)]
+        true = [[20 * n, 0, 20 * n + 5 + 4 * n, 10 + number] for n in range(lesions)]
         boxes = [*true[:hits], *([0, 80, 9, 89 + n] for n in range(strays))]
         scores = [0.9 - 0.01 * n for n in range(hits)] + [0.5 - 0.01 * n for n in range(strays)]
         given = {"boxes": boxes, "scores": scores, "classes": [0] * len(boxes), "true_boxes": true}
