@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from scripts.metrics.box_detection import (
     Froc,
@@ -13,9 +14,19 @@ from scripts.metrics.box_detection import (
     sensitivity,
 )
 from scripts.metrics.box_matching import Matches, join_matches
-from scripts.metrics.comparison import compare, estimate
+from scripts.metrics.classification import ClassScores, auc
+from scripts.metrics.comparison import (
+    Noise,
+    compare,
+    compare_trainings,
+    estimate,
+    p_value,
+    smallest_p,
+    subtract,
+    training_noise,
+)
 from scripts.metrics.detection import precision_recall_with_interval
-from scripts.metrics.measure import Measure, average
+from scripts.metrics.measure import Measure, average, mean_of_patients
 from scripts.metrics.statistics import bootstrap_interval, sign_flip_test
 
 
@@ -134,3 +145,100 @@ def test_intervals_of_the_papers_test_set_take_seconds() -> None:
     for measure in (mean_average_precision(matches), sensitivity(matches), Froc(matches).sensitivity(4)):
         assert estimate(measure).patients >= 35
     assert time.perf_counter() - start < 10  # about one on an idle core
+
+
+def test_noise_between_trainings_by_hand() -> None:
+    arms = [[mean_of_patients([value]) for value in arm] for arm in ((0.1, 0.3), (0.2, 0.2))]
+    noise = training_noise(arms)  # the variances .02 and 0, the mean .01
+    assert (noise.error, noise.freedom) == (pytest.approx(np.sqrt(2 * 0.01 / 2)), 2)
+    assert noise.half_width(0.95) == pytest.approx(stats.t.ppf(0.975, 2) * 0.1)
+    alone = training_noise([trainings[:1] for trainings in arms])
+    assert np.isnan(alone.error)
+    assert alone.half_width(0.95) == 0
+
+
+def test_noise_widens_both_halves_in_squares() -> None:
+    own = np.random.default_rng(0).gamma(2, 1, 20)
+    noise = Noise(0.4, 4)
+    found = compare_trainings(mean_of_patients(own), noise, tests=5)
+    for level, ends in ((0.95, (found.low, found.high)), (0.99, (found.adjusted_low, found.adjusted_high))):
+        low, high = bootstrap_interval(own, level=level)
+        half = stats.t.ppf((1 + level) / 2, 4) * 0.4
+        expected = own.mean() - np.hypot(own.mean() - low, half), own.mean() + np.hypot(high - own.mean(), half)
+        assert ends == pytest.approx(expected)
+
+
+def test_unknown_noise_leaves_the_interval_of_the_patients() -> None:
+    own = np.random.default_rng(0).normal(size=9)
+    found = compare_trainings(mean_of_patients(own), Noise(float("nan"), 0))
+    assert (found.low, found.high) == pytest.approx(bootstrap_interval(own))
+    assert np.isnan(found.detectable)
+
+
+def test_five_patients_have_no_interval() -> None:
+    found = compare_trainings(mean_of_patients([1, 2, 3, 4, 5]), Noise(0.1, 4))
+    assert np.isnan(found[:6]).all()
+    assert found.patients == 5
+
+
+def test_smallest_p_is_that_of_patients_who_agree() -> None:
+    for patients in (6, 10, 16, 40):
+        assert smallest_p(patients, 1) == pytest.approx(sign_flip_test(np.arange(1, patients + 1)), rel=1e-9)
+    assert smallest_p(6, 7) == 7 / 32
+    assert smallest_p(6, 70) == 1
+
+
+def simulate(rng: np.random.Generator, gain: float) -> list[list[Measure]]:
+    """Four arms of three trainings on 20 patients; the first one gains. Patients differ by .05, trainings by .03."""
+    arms = []
+    for number in range(4):
+        patients = rng.normal(0, 0.05, 20) + (gain if number == 0 else 0)
+        arms.append([mean_of_patients(patients + rng.normal(0, 0.03)) for _ in range(3)])
+    return arms
+
+
+def test_widened_interval_covers_where_trainings_differ() -> None:
+    rng = np.random.default_rng(1)
+    widened = patients_alone = 0
+    for _ in range(300):
+        arms = simulate(rng, 0.0)
+        difference = subtract(average(arms[0]), average(arms[1]))
+        found = compare_trainings(difference, training_noise(arms), resamples=500)
+        widened += found.low <= 0 <= found.high
+        alone = compare(average(arms[0]), average(arms[1]), resamples=500)
+        patients_alone += alone.low <= 0 <= alone.high
+    assert patients_alone / 300 < 0.86
+    assert 0.93 < widened / 300 <= 1
+
+
+def test_detectable_difference_is_found_in_four_of_five_studies() -> None:
+    rng = np.random.default_rng(2)
+    detectable, found = [], 0
+    for gain in (0.0, 1.0):
+        for _ in range(150):
+            arms = simulate(rng, gain * float(np.mean(detectable or 0)))
+            difference = subtract(average(arms[0]), average(arms[1]))
+            told = compare_trainings(difference, training_noise(arms), tests=5, resamples=500)
+            if gain:
+                found += 5 * p_value(difference) < 0.05 and told.low > 0
+            else:
+                detectable.append(told.detectable)
+    assert 0.7 < found / 150 < 0.9
+
+
+def test_measures_of_six_trainings_are_compared_in_a_second() -> None:
+    """Three seeds of two arms, 50 patients, 3000 slices."""
+    detectors = [random_matches(n, patients=50, truths=3000, strays=27_000, skill=0.8) for n in range(6)]
+    rng = np.random.default_rng(0)
+    owners = np.arange(3000) % 50
+    second = rng.uniform(0, 1, (6, 3000))
+    names = [f"{owner:02}" for owner in owners]
+    graders = [
+        ClassScores(["a", "b"], [str(n) for n in range(3000)], names, owners % 2, np.stack([1 - p, p], axis=1))
+        for p in second
+    ]
+    for trainings in ([mean_average_precision(each) for each in detectors], [auc(each) for each in graders]):
+        start = time.perf_counter()
+        found = compare_trainings(subtract(average(trainings[:3]), average(trainings[3:])), Noise(0.1, 4))
+        assert found.patients == 50
+        assert time.perf_counter() - start < 5  # under .8 on an idle core
