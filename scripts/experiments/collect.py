@@ -18,7 +18,7 @@ from scripts.data.features import FeatureSet
 from scripts.data.splits import select_items
 from scripts.experiments import record
 from scripts.experiments.cells import Cell
-from scripts.experiments.compare import compare_task
+from scripts.experiments.compare import compare_arms, score_arms, trace_froc
 from scripts.experiments.downstream import TASKS
 from scripts.experiments.jobs import closure
 from scripts.experiments.pictures import draw_pictures
@@ -26,6 +26,7 @@ from scripts.experiments.planning import Evaluation, StudyPlan, plan_study
 from scripts.experiments.study import Study, find_systems, open_study, read_study
 from scripts.experiments.tasks import detection, grading, segmentation
 from scripts.experiments.tasks.task import TaskScores
+from scripts.experiments.verdict import Extent, give_verdict
 from scripts.scores.evidence import Annotations, Choice, ClassCount, Nearest, Placement, Presence, Quality, Selection
 from scripts.scores.json_files import read_dataclass
 from scripts.scores.results import ALL, Arm, Curve, DataSummary, Evidence, Results, Run, Score, write_results
@@ -52,25 +53,18 @@ def collect(*files: str) -> None:
     study = open_study(read_study(files))
     plan = plan_study(study)
     command = f"snakemake -s scripts/experiments/study.smk --configfile {shlex.join(files)} --cores 2"
+    extent = Extent(command, study.seeds, study.folds, _all_folds(study))
     tasks, arms, scores, differences, verdicts, froc = [], [], [], [], [], []
-    for task in study.tasks:
-        mine = _describe_arms(study, plan, task)
-        found = {fraction: _read(plan, task, fraction) for fraction in study.fractions}
-        compared = compare_task(
-            found,
-            mine,
-            baseline=study.baseline,
-            command=command,
-            seeds=study.seeds,
-            folds=study.folds,
-            all_folds=_all_folds(study),
-        )
+    for name in study.tasks:
+        mine = _describe_arms(study, plan, name)
+        found = {fraction: _read(plan, name, fraction) for fraction in study.fractions}
+        task, tested = found[study.fractions[-1]].task, compare_arms(found, mine)
+        tasks.append(task)
         arms += mine
-        tasks.append(compared.task)
-        scores += compared.scores
-        differences += compared.differences
-        verdicts.append(compared.verdict)
-        froc += compared.froc
+        scores += score_arms(found, mine)
+        differences += tested
+        verdicts.append(give_verdict(task, tested, mine, extent))
+        froc += trace_froc(found)
     results = Results(
         title=study.title,
         dataset=_describe_data(study),
