@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from scipy import ndimage
 
 from scripts.data.contract import without_nan, write_json
+from scripts.handlers.compared_images import ComparedImages
 from scripts.metrics.false_rims import rim_share
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.statistics import mean_by_patient
 
 BACKGROUND = -0.95  # channels below it are dark
 SQUARE = np.ones((3, 3), dtype=bool)
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 
-class AnnotationValidity:
+class AnnotationValidity(ComparedImages[Row]):
     """Attached to an evaluator that runs through `ComparedSlices`; looks at their label maps and images alone.
 
     Elements hold, beside `label` (1, X, Y), the image (C, X, Y) in [-1, 1] as `original`. Written as
@@ -43,30 +44,24 @@ class AnnotationValidity:
     """
 
     def __init__(self, labels: Sequence[str], file: str | Path) -> None:
+        super().__init__()
         self.labels = list(labels)
         self.file = Path(file)
-        self.rows: dict[str, list[dict[str, Any]]] = {}
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
-        self.rows = {}
-
-    def _add(self, engine: Any) -> None:
+    def measure(self, engine: Any) -> Iterator[tuple[str, Row]]:
         for element in engine.state.batch:
             image, label = (np.asarray(element[key].cpu()) for key in ("original", "label"))
-            row = {
-                **describe_annotation(image, label[0], len(self.labels)),
-                "unit": element["source_patient"],
-                "member": int(element["member"]),
-                "thumbnail": make_thumbnail(image),
-            }
-            self.rows.setdefault(element["part"], []).append(row)
+            yield (
+                element["part"],
+                {
+                    **describe_annotation(image, label[0], len(self.labels)),
+                    "unit": element["source_patient"],
+                    "member": int(element["member"]),
+                    "thumbnail": make_thumbnail(image),
+                },
+            )
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         training = np.stack([row["thumbnail"] for row in self.rows["training"]])
         references = np.concatenate([training, training[:, :, ::-1]])  # x is the axis from right to left
         for part, rows in self.rows.items():
@@ -75,7 +70,7 @@ class AnnotationValidity:
                 for row, distance in zip(rows, distances, strict=True):
                     row["nearest"] = float(distance)
         parts = {part: self._summarise(rows) for part, rows in self.rows.items()}
-        by_member: dict[int, list[dict[str, Any]]] = {}
+        by_member: dict[int, list[Row]] = {}
         for row in (row for rows in self.rows.values() for row in rows if row["member"] >= 0):
             by_member.setdefault(row["member"], []).append(row)
         members = [{"member": member, **self._summarise(by_member[member])} for member in sorted(by_member)]

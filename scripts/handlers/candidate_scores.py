@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from torch import nn
 
 from scripts.data.atomic import replacing
 from scripts.data.candidates import PARTS
 from scripts.data.contract import Dataset, DatasetError, Item, image_files, without_nan, write_dataset, write_json
 from scripts.data.synthesis import ComparedSlices
+from scripts.handlers.compared_images import ComparedImages, stack_images
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.selection import CRITERIA, Judgement, Rules, choose_candidate, judge_images, rank_candidates
@@ -28,12 +29,13 @@ from scripts.networks.wrapping import freeze
 from scripts.pictures.grids import image_pictures, label_picture, picture_titles, write_grid
 
 REAL = ("training", "held_out")
+Row = dict[str, Any]
 MEASURES = {"laplacian": "laplacian_variance", "fourier": "fourier_mean"}  # of sharpness, and their columns
 SHOWN = 6  # images of each group in the picture
 MOST_REFERENCES = 2000  # training images that others are compared with; of more, evenly spread ones
 
 
-class CandidateScores:
+class CandidateScores(ComparedImages[Row]):
     """Attached to an evaluator that runs the scoring segmenter over real slices and every candidate's images.
 
     Scores each image by the segmenter's Dice with the asked mask (FCN score), by its sharpness, and by the probability
@@ -76,9 +78,11 @@ class CandidateScores:
     ) -> None:
         if blurriness not in MEASURES:
             raise ValueError(f"blurriness is {blurriness!r}, expected one of {', '.join(MEASURES)}.")
+        super().__init__()
         self.dataset = dataset
         self.description = description
         self.candidates = dict(candidates)
+        self.known_parts = (*REAL, *self.candidates)
         self.classifiers = [freeze(classifier) for classifier in classifiers]
         self.parts = dict(parts or {})
         self.rules = rules
@@ -91,7 +95,6 @@ class CandidateScores:
         self.trained_on = sorted(self.patients.union(*(judge.trained_on for judge in judges)))
         if (self.folder / "dataset.json").exists() and not (self.folder / "selection.json").exists():
             raise DatasetError(f"{self.folder} holds another data set. Name another --output_dir.")
-        self.rows: dict[str, list[dict[str, Any]]] = {}
 
     def _check_classifiers(self, weights: Sequence[Weights]) -> None:
         if len(weights) not in (0, PARTS):
@@ -107,17 +110,8 @@ class CandidateScores:
                     "classifiers of --part 0 and --part 1 in this order, trained on this fold and fraction."
                 )
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
-        self.rows = {name: [] for name in (*REAL, *self.candidates)}
-
-    @torch.no_grad()
-    def _add(self, engine: Any) -> None:
-        images = torch.stack([element["image"] for element in engine.state.batch]).to(engine.state.device)
+    def measure(self, engine: Any) -> Iterator[tuple[str, Row]]:
+        images = stack_images(engine)
         realness = [classifier(images).float().sigmoid()[:, 0].cpu().numpy() for classifier in self.classifiers]
         for n, (element, output) in enumerate(zip(engine.state.batch, engine.state.output, strict=True)):
             overlap = PatientOverlap(self.description.foreground_count)
@@ -134,14 +128,14 @@ class CandidateScores:
                 "thumbnail": make_thumbnail(image),
             }
             row["sharpness"] = row[MEASURES[self.blurriness]]
-            self.rows[element["part"]].append(row)
+            yield element["part"], row
 
     def _realness(self, values: Sequence[float], patient: str) -> float:
         if not values:
             return math.nan
         return float(values[self.parts[patient]] if patient in self.parts else np.mean(values))
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         scores = {name: self._mean_scores(self.rows[name]) for name in self.candidates}
         chosen = choose_candidate(scores)
         rows = self.rows[chosen]
@@ -156,7 +150,7 @@ class CandidateScores:
             )
         self._write_set(chosen, rows, judgement)
 
-    def _mean_scores(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    def _mean_scores(self, rows: Sequence[Row]) -> dict[str, float]:
         """What candidates are ranked by: FCN score by patient, sharpness, and the share of images called real."""
         known = self._fcn_scores(rows)
         real = [row["realness"] >= self.rules.realness for row in rows if not math.isnan(row["realness"])]
@@ -200,7 +194,7 @@ class CandidateScores:
             },
         }
 
-    def _summary(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def _summary(self, rows: Sequence[Row]) -> dict[str, Any]:
         known = self._fcn_scores(rows)
         low, high = bootstrap_interval(known) if len(known) else (math.nan, math.nan)
         realness = self._mean_scores(rows)["realness"]
@@ -217,12 +211,12 @@ class CandidateScores:
             "nearest_training": self._nearest_training(rows),
         }
 
-    def _fcn_scores(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    def _fcn_scores(self, rows: Sequence[Row]) -> np.ndarray:
         """Each source patient's mean FCN score, where it is defined."""
         _, dice = average_by_patient([row["patient"] for row in rows], [row["fcn_score"] for row in rows])
         return dice[~np.isnan(dice)]
 
-    def _nearest_training(self, rows: Sequence[Mapping[str, Any]]) -> float:
+    def _nearest_training(self, rows: Sequence[Row]) -> float:
         training = self.rows["training"]
         training = training[:: math.ceil(len(training) / MOST_REFERENCES)]
         owners = [[row["patient"] for row in part] for part in (rows, training)]
@@ -231,7 +225,7 @@ class CandidateScores:
         distances = nearest_distances(images[0], images[1], owners=(owners[0], owners[1]) if is_real else None)
         return float(np.nanmean(distances)) if not np.isnan(distances).all() else math.nan
 
-    def _write_set(self, chosen: str, rows: Sequence[Mapping[str, Any]], judgement: Judgement) -> None:
+    def _write_set(self, chosen: str, rows: Sequence[Row], judgement: Judgement) -> None:
         by_file = {image_files(item)[0]: item for item in self.candidates[chosen]}
         items = []
         for row, kept in zip(rows, judgement.kept, strict=True):

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
 from scripts.data.atomic import replacing
+from scripts.handlers.compared_images import ComparedImages, encode_images
 from scripts.metrics.embedding import embed_tsne
 from scripts.metrics.nearest import THUMBNAIL_SIZE, make_thumbnail
+from scripts.metrics.statistics import standardise
 from scripts.networks.wrapping import freeze
 from scripts.pictures.grids import LABEL_COLOURS
 from scripts.scores.csv_tables import write_table
@@ -29,9 +30,10 @@ STYLES = {  # part -> marker, colour and name
 }
 CLASS_COLOURS = [*(tuple(value / 255 for value in colour) for colour in LABEL_COLOURS), (0.0, 0.45, 0.7), (0, 0, 0)]
 NO_CLASS = (0.6, 0.6, 0.6)
+Row = dict[str, Any]
 
 
-class EmbeddingPicture:
+class EmbeddingPicture(ComparedImages[Row]):
     """Attached to an evaluator that runs through `ComparedSlices` of real and synthetic images.
 
     Writes `tsne_<space>.csv` and `tsne_<space>.png` of thumbnails and, with a network, `tsne_features.csv` and `.png`
@@ -65,6 +67,7 @@ class EmbeddingPicture:
     ) -> None:
         if most_images is not None and most_images < 1:
             raise ValueError(f"most_images is {most_images}, expected 1 or more, or None for all.")
+        super().__init__()
         self.folder = Path(folder)
         self.classes = list(classes)
         self.network: Any = None if network is None else freeze(network)
@@ -72,42 +75,31 @@ class EmbeddingPicture:
         self.seed = seed
         self.space = space
         self.thumbnail_size = thumbnail_size
-        self.rows: list[dict[str, Any]] = []
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
-        self.rows = []
-
-    @torch.no_grad()
-    def _add(self, engine: Any) -> None:
+    def measure(self, engine: Any) -> Iterator[tuple[str, Row]]:
         features: Any = [None] * len(engine.state.batch)
         if self.network is not None:
-            images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
-            features = self.network.encode(images.to(engine.state.device)).float().cpu().numpy()  # (B, F)
+            features = encode_images(engine, self.network)  # (B, F)
         for element, feature in zip(engine.state.batch, features, strict=True):
             index = int(element["class_index"])
-            self.rows.append(
+            yield (
+                element["part"],
                 {
                     "name": element["source"],
                     "part": element["part"],
                     "class": self.classes[index] if self.classes and index >= 0 else "",
                     "thumbnail": make_thumbnail(np.asarray(element["image"].cpu()), self.thumbnail_size),
                     "features": feature,
-                }
+                },
             )
 
-    def _finish(self, engine: Engine) -> None:
-        rows = _spread(self.rows, self.most_images)
+    def finish(self, engine: Engine) -> None:
+        rows = [row for part in STYLES for row in _spread(self.rows.get(part, []), self.most_images)]
         spaces = {self.space: np.stack([row["thumbnail"] for row in rows])}
         if self.network is not None:
             features = np.stack([row["features"] for row in rows])
             training = features[[row["part"] == "training" for row in rows]]
-            deviation = training.std(axis=0)
-            spaces["features"] = (features - training.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+            (spaces["features"],) = standardise(training, features)
         for space, samples in spaces.items():
             places = embed_tsne(samples, seed=self.seed)
             table = [
@@ -167,11 +159,7 @@ def _draw_classes(axes: Axes, rows: Sequence[dict[str, Any]], places: np.ndarray
                 label = None  # a class stands once in the legend
 
 
-def _spread(rows: Sequence[dict[str, Any]], most: int | None) -> list[dict[str, Any]]:
-    """At most so many rows of each part, evenly spread."""
-    kept = []
-    for part in STYLES:
-        own = [row for row in rows if row["part"] == part]
-        count = len(own) if most is None else min(most, len(own))
-        kept += [own[n * len(own) // count] for n in range(count)]
-    return kept
+def _spread(rows: Sequence[Row], most: int | None) -> list[Row]:
+    """At most so many rows, evenly spread."""
+    count = len(rows) if most is None else min(most, len(rows))
+    return [rows[n * len(rows) // count] for n in range(count)]

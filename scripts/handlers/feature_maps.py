@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
+from scripts.handlers.compared_images import ComparedImages
 from scripts.pictures.grids import write_grid
 
 CELL = 250  # pixels of a feature
 
 
-class FeatureMapPicture:
+class FeatureMapPicture(ComparedImages[tuple[int, np.ndarray]]):
     """Attached to an evaluator that runs through `ComparedFeatures`: draws the first maps of a feature of each class.
 
     A column for each class, a row of real training features and one of synthetic ones. A map keeps one scale in all of
@@ -28,36 +29,29 @@ class FeatureMapPicture:
     """
 
     def __init__(self, file: str | Path, classes: Sequence[str], *, most_maps: int = 25) -> None:
+        super().__init__()
         self.file = Path(file)
         self.classes = list(classes)
         self.most_maps = most_maps
-        self.shown: dict[tuple[str, int], np.ndarray] = {}
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
-        self.shown = {}
-
-    def _add(self, engine: Any) -> None:
+    def measure(self, engine: Any) -> Iterator[tuple[str, tuple[int, np.ndarray]]]:
         for element in engine.state.batch:
-            key = (element["part"], int(element["class_index"]))
-            if key not in self.shown:
-                self.shown[key] = np.asarray(element["image"][: self.most_maps].cpu())
+            part, index = element["part"], int(element["class_index"])
+            if index not in dict(self.rows.get(part, [])):
+                yield part, (index, np.asarray(element["image"][: self.most_maps].cpu()))
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
+        shown = {(part, index): maps for part, rows in self.rows.items() for index, maps in rows}
         rows = {"training": "real", "synthetic": "synthetic"}
-        known = [n for n in range(len(self.classes)) if all((part, n) in self.shown for part in rows)]
+        known = [n for n in range(len(self.classes)) if all((part, n) in shown for part in rows)]
         if not known:
             return
-        stacked = np.stack([self.shown[part, n] for n in known for part in rows])  # (N, maps, H, W)
+        stacked = np.stack([shown[part, n] for n in known for part in rows])  # (N, maps, H, W)
         least, greatest = stacked.min(axis=(0, 2, 3)), stacked.max(axis=(0, 2, 3))
         span = np.where(greatest > least, greatest - least, 1)[:, None, None]
         grey = {
             key: ((maps - least[:, None, None]) / span * 255).round().astype(np.uint8)
-            for key, maps in self.shown.items()
+            for key, maps in shown.items()
             if key[1] in known and key[0] in rows
         }
         columns = [[_tile(grey[part, n]) for part in rows] for n in known]

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from scripts.data.contract import without_nan, write_json
+from scripts.handlers.compared_images import ComparedImages, encode_images
 from scripts.metrics.class_specificity import class_specificity
 from scripts.metrics.frechet import frechet_with_floor
 from scripts.metrics.kernel_distance import kernel_with_floor
 from scripts.metrics.overlap import PatientOverlap
-from scripts.metrics.statistics import mean_by_patient
+from scripts.metrics.statistics import mean_by_patient, standardise
 from scripts.networks.wrapping import freeze
 
 REAL = ("training", "held_out")
+Row = dict[str, Any]
 
 
-class ImageQuality:
+class ImageQuality(ComparedImages[Row]):
     """Attached to an evaluator that runs the segmenter over real training, real held-out and synthetic slices.
 
     Synthetic ones are the part "synthetic", or several parts with other names (candidates of a choice).
@@ -46,6 +48,8 @@ class ImageQuality:
             with the cube of it.
     """
 
+    known_parts = REAL
+
     def __init__(
         self,
         segmenter: Any,
@@ -57,53 +61,46 @@ class ImageQuality:
         use_class: bool = True,
         most_images: int | None = None,
     ) -> None:
+        super().__init__()
         self.segmenter: Any = freeze(segmenter)  # MONAI's evaluator leaves networks in training mode
         self.foreground_count = foreground_count
         self.classes = list(classes) if use_class else []
         self.most_images = most_images
         self.file = Path(file)
         self.system = system
-        self.rows: dict[str, dict[str, list[Any]]] = {}
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
-        self.rows = {part: _no_rows() for part in REAL}
-
-    @torch.no_grad()
-    def _add(self, engine: Any) -> None:
-        images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
-        features = self.segmenter.encode(images.to(engine.state.device)).float().cpu().numpy()  # (B, F)
+    def measure(self, engine: Any) -> Iterator[tuple[str, Row]]:
+        features = encode_images(engine, self.segmenter)  # (B, F)
         for element, output, feature in zip(engine.state.batch, engine.state.output, features, strict=True):
-            rows = self.rows.setdefault(element["part"], _no_rows())
-            rows["features"].append(feature)
-            rows["looks"].append(intensity_statistics(element["image"].cpu().numpy()))
-            rows["patient"].append(element["source_patient"])
-            rows["class"].append(int(element["class_index"]))
             overlap = PatientOverlap(self.foreground_count)
             overlap.add(torch.as_tensor(output["pred"])[0], torch.as_tensor(output["label"])[0])
-            rows["overlap"].append(overlap.mean_dice())
+            yield (
+                element["part"],
+                {
+                    "features": feature,
+                    "looks": intensity_statistics(element["image"].cpu().numpy()),
+                    "patient": element["source_patient"],
+                    "class": int(element["class_index"]),
+                    "overlap": overlap.mean_dice(),
+                },
+            )
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         made = {part: rows for part, rows in self.rows.items() if part not in REAL}
         names = {part: self.system if part == "synthetic" else f"{self.system} {part}" for part in made}
         write_json(self.file, {names[part]: without_nan(self._compare(rows)) for part, rows in made.items()})
 
-    def _compare(self, synthetic: dict[str, list[Any]]) -> dict[str, Any]:
-        parts = (*(self.rows[part] for part in REAL), synthetic)
-        training, held_out, _ = parts
+    def _compare(self, synthetic: Sequence[Row]) -> dict[str, Any]:
+        parts = [_columns(rows) for rows in (*(self.rows[part] for part in REAL), synthetic)]
+        training, held_out, made = parts
         quality: dict[str, Any] = {
-            "mask_dice": mean_by_patient(synthetic["patient"], synthetic["overlap"]),
+            "mask_dice": mean_by_patient(made["patient"], made["overlap"]),
             "mask_dice_held_out_real": mean_by_patient(held_out["patient"], held_out["overlap"]),
         }
         if min(len(part["features"]) for part in parts) > 1:  # one image has no covariance
             steps = [-(-len(part["features"]) // (self.most_images or len(part["features"]))) for part in parts]
             samples = [np.stack(part["features"][::step]) for part, step in zip(parts, steps, strict=True)]
-            center, spread = samples[0].mean(0), samples[0].std(0)
-            samples = [(sample - center) / np.where(spread > 0, spread, 1) for sample in samples]
+            samples = standardise(samples[0], *samples)
             owners = [part["patient"][::step] for part, step in zip(parts, steps, strict=True)]
             patients = (owners[0], owners[1], owners[2])
             quality["frechet"] = frechet_with_floor(*samples, patients=patients)
@@ -115,8 +112,8 @@ class ImageQuality:
         return quality
 
 
-def _no_rows() -> dict[str, list[Any]]:
-    return {key: [] for key in ("features", "looks", "patient", "class", "overlap")}
+def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {key: [row[key] for row in rows] for key in ("features", "looks", "patient", "class", "overlap")}
 
 
 def intensity_statistics(image: np.ndarray) -> np.ndarray:

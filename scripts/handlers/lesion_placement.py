@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from torch import nn
 
 from scripts.data.boxes import BoxedSlices
 from scripts.data.contract import Dataset, DatasetError, source_patient, without_nan, write_json
 from scripts.data.synthesis import ComparedSlices
+from scripts.handlers.compared_images import ComparedImages, stack_images, true_boxes
 from scripts.metrics.placement import area_inside, lesion_shares, pair_with_others
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.weights import Weights
@@ -28,7 +28,7 @@ SHUFFLED = "synthetic_shuffled"
 Row = dict[str, Any]
 
 
-class LesionPlacement:
+class LesionPlacement(ComparedImages[Row]):
     """Attached to an evaluator that runs through `ComparedSlices` of boxed slices, real and synthetic.
 
     Pixels that the segmenter gives to any label are lesion. A box has a lesion where lesion covers a given share of it.
@@ -60,6 +60,8 @@ class LesionPlacement:
         DatasetError: a channel that the images have not.
     """
 
+    known_parts = ("training", "held_out", "synthetic", SHUFFLED)
+
     def __init__(
         self,
         *,
@@ -81,6 +83,7 @@ class LesionPlacement:
                 f"shown_channel is {shown_channel}, expected 0..{description.channel_count - 1} "
                 f"({', '.join(description.modality)}). Pass --shown_channel with one of these."
             )
+        super().__init__()
         self.segmenter = freeze(segmenter)
         self.segmenter_name = weights.file.name
         self.folder = Path(output_dir)
@@ -90,37 +93,25 @@ class LesionPlacement:
         self.others = _boxes_of_others(dataset, seed)
         count = min(SHOWN, len(self.others))
         self.shown = set(np.random.default_rng(seed).choice(len(self.others), count, replace=False).tolist())
-        self.rows: dict[str, list[Row]] = {}
         self.columns: list[list[np.ndarray]] = []
         self.titles: list[str] = []
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
-        self.rows = {part: [] for part in ("training", "held_out", "synthetic", SHUFFLED)}
+    def start(self, engine: Engine) -> None:
+        super().start(engine)
         self.columns, self.titles = [], []
 
-    @torch.no_grad()
-    def _add(self, engine: Any) -> None:
-        images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
-        logits = self.segmenter(images.to(engine.state.device))  # (B, K, S, S)
+    def measure(self, engine: Any) -> Iterator[tuple[str, Row]]:
+        logits = self.segmenter(stack_images(engine))  # (B, K, S, S)
         for element, each in zip(engine.state.batch, logits, strict=True):
             lesion = to_label_map(each)[0].cpu().numpy() > 0  # (S, S)
-            boxes = np.asarray(element["boxes"].cpu())[np.asarray(element["box_classes"].cpu()) >= 0]  # (n, 4)
+            boxes = true_boxes(element)  # (n, 4)
             place = len(self.rows["synthetic"])
-            self._measure(element["part"], element["source_patient"], lesion, boxes)
+            yield element["part"], _compare(element["source_patient"], lesion, boxes)
             if element["part"] == "synthetic":
                 if place in self.shown:
                     self._draw(np.asarray(element["image"].cpu()), lesion, boxes)
                 if len(self.others) > 1:
-                    self._measure(SHUFFLED, element["source_patient"], lesion, self.others[place])
-
-    def _measure(self, part: str, patient: str, lesion: np.ndarray, boxes: np.ndarray) -> None:
-        shares = lesion_shares(lesion, boxes)
-        self.rows[part].append({"patient": patient, "shares": shares, "area_inside": area_inside(lesion, boxes)})
+                    yield SHUFFLED, _compare(element["source_patient"], lesion, self.others[place])
 
     def _draw(self, image: np.ndarray, lesion: np.ndarray, boxes: np.ndarray) -> None:
         pictures = image_pictures(image, self.modality)
@@ -130,7 +121,7 @@ class LesionPlacement:
         inside = f"{100 * area_inside(lesion, boxes):.0f}% inside" if lesion.any() else "no lesion"
         self.titles.append(f"{found} of {len(boxes)} boxes, {inside}")
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         titles = {"row_titles": ["made", "with boxes"], "column_titles": self.titles}
         write_grid(self.columns, self.folder / "placement.png", **titles, cell_size=SIDE)
         said = {
@@ -149,6 +140,10 @@ class LesionPlacement:
             "with_lesion": mean_by_patient(owners, with_lesion),
             "area_inside": mean_by_patient([row["patient"] for row in rows], [row["area_inside"] for row in rows]),
         }
+
+
+def _compare(patient: str, lesion: np.ndarray, boxes: np.ndarray) -> Row:
+    return {"patient": patient, "shares": lesion_shares(lesion, boxes), "area_inside": area_inside(lesion, boxes)}
 
 
 def _boxes_of_others(dataset: ComparedSlices, seed: int) -> list[np.ndarray]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from PIL import Image, ImageDraw
 from torch import nn
 
@@ -24,6 +24,7 @@ from scripts.data.contract import (
     write_json,
 )
 from scripts.data.synthesis import ComparedSlices
+from scripts.handlers.compared_images import ComparedImages, stack_images, true_boxes
 from scripts.metrics.box_matching import compute_iou
 from scripts.metrics.presence import find_direction, measure_contrast, mirror_boxes
 from scripts.metrics.statistics import mean_by_patient
@@ -38,7 +39,7 @@ MIRRORED = "training_mirrored"
 Row = dict[str, Any]
 
 
-class LesionPresence:
+class LesionPresence(ComparedImages[Row]):
     """Attached to an evaluator that runs through `ComparedSlices` of boxed slices, real and synthetic.
 
     "Use both success/failure cases for DA without post-processing, unless the synthetic images clearly lack disease
@@ -76,6 +77,8 @@ class LesionPresence:
             detector that knows more than the training patients.
     """
 
+    known_parts = ("training", "held_out", "synthetic", MIRRORED)
+
     def __init__(
         self,
         *,
@@ -94,6 +97,7 @@ class LesionPresence:
         for name, value in (("score", minimum_score), ("iou", minimum_iou)):
             if not 0 < value <= 1:
                 raise ValueError(f"minimum_detection_{name} is {value}, expected a number above 0 and up to 1.")
+        super().__init__()
         self.synthetic = read_dataset(synthetic_dir)
         self.folder = Path(output_dir).absolute()
         self.quantile = minimum_contrast_quantile
@@ -104,7 +108,6 @@ class LesionPresence:
         self.inferer = inferer
         self.dataset = dataset
         self._check(dataset)
-        self.rows: dict[str, list[Row]] = {}
 
     def _check(self, dataset: ComparedSlices) -> None:
         compared = sum(part == "synthetic" for part, _ in dataset.places)
@@ -118,37 +121,27 @@ class LesionPresence:
         if foreign or kept == self.synthetic.root:
             raise DatasetError(f"{kept} holds another data set. Name another --output_dir.")
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
-        self.rows = {part: [] for part in ("training", "held_out", "synthetic", MIRRORED)}
-
-    @torch.no_grad()
-    def _add(self, engine: Any) -> None:
+    def measure(self, engine: Any) -> Iterator[tuple[str, Row]]:
         found: Sequence[Any] = [None] * len(engine.state.batch)
         if self.detector is not None and self.inferer is not None:
-            images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
-            found = self.inferer(images.to(engine.state.device), self.detector)
+            found = self.inferer(stack_images(engine), self.detector)
         for element, detections in zip(engine.state.batch, found, strict=True):
             image = np.asarray(element["image"].cpu())
-            boxes = np.asarray(element["boxes"].cpu())[np.asarray(element["box_classes"].cpu()) >= 0]  # (n, 4)
-            self._measure(element["part"], element, image, boxes, detections)
+            boxes = true_boxes(element)  # (n, 4)
+            yield element["part"], self._judge(element, image, boxes, detections)
             if element["part"] == "training":
-                self._measure(MIRRORED, element, image, mirror_boxes(boxes, image.shape[1]), detections)
+                yield MIRRORED, self._judge(element, image, mirror_boxes(boxes, image.shape[1]), detections)
 
-    def _measure(self, part: str, element: Row, image: np.ndarray, boxes: np.ndarray, detections: Any) -> None:
+    def _judge(self, element: Row, image: np.ndarray, boxes: np.ndarray, detections: Any) -> Row:
         detected = np.full(len(boxes), np.nan)
         if detections is not None:
             overlaps = compute_iou(boxes, detections["pred_boxes"].cpu().numpy()) >= self.minimum_iou  # (n, m)
             scores = np.where(overlaps, detections["pred_scores"].cpu().numpy(), 0)
             detected = scores.max(axis=1, initial=0)
         row = {"file": element["file"], "patient": element["source_patient"], "detection": detected}
-        self.rows[part].append({**row, "contrasts": measure_contrast(image, boxes)})
+        return {**row, "contrasts": measure_contrast(image, boxes)}
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         direction = find_direction(np.concatenate([row["contrasts"] for row in self.rows["training"]]))
         for row in (row for rows in self.rows.values() for row in rows):
             row["contrast"] = row["contrasts"] @ direction  # (n,)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from scripts.data.contract import DatasetError, without_nan, write_json
 from scripts.data.synthesis import ComparedSlices, member_of
+from scripts.handlers.compared_images import ComparedImages, encode_images
 from scripts.metrics.coverage import covered, order_members
+from scripts.metrics.statistics import standardise
 from scripts.networks.wrapping import freeze
 
 NEIGHBOURS = 5  # as published; fewer where there are fewer real images
 
 
-class MemberChoice:
+class MemberChoice(ComparedImages[tuple[np.ndarray, int]]):
     """Attached to an evaluator that runs a segmenter over `ComparedSlices` with an ensemble's images.
 
     Features are the segmenter's bottleneck, averaged over the image, in standard deviations of the training images.
@@ -40,6 +42,8 @@ class MemberChoice:
         DatasetError: synthetic images without member, a member without image, or fewer than two held-out images.
     """
 
+    known_parts = ("training", "held_out", "synthetic")
+
     def __init__(
         self,
         segmenter: Any,
@@ -48,6 +52,7 @@ class MemberChoice:
         file: str | Path,
         real: str = "validation",
     ) -> None:
+        super().__init__()
         self.segmenter: Any = freeze(segmenter)
         self.file = Path(file)
         self.real = real
@@ -55,34 +60,17 @@ class MemberChoice:
         held_out = sum(part == "held_out" for part, _ in dataset.places)
         if held_out < 2:
             raise DatasetError(f"The {real} split has {held_out} slice to cover, expected 2 or more. Loosen the rule.")
-        self.features: dict[str, list[np.ndarray]] = {}
-        self.members: list[int] = []
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
+    def measure(self, engine: Any) -> Iterator[tuple[str, tuple[np.ndarray, int]]]:
+        for element, feature in zip(engine.state.batch, encode_images(engine, self.segmenter), strict=True):
+            yield element["part"], (feature, int(element["member"]))
 
-    def _start(self, engine: Engine) -> None:
-        self.features = {"training": [], "held_out": [], "synthetic": []}
-        self.members = []
-
-    @torch.no_grad()
-    def _add(self, engine: Any) -> None:
-        images = torch.stack([element["image"] for element in engine.state.batch])  # (B, C, S, S)
-        features = self.segmenter.encode(images.to(engine.state.device)).float().cpu().numpy()  # (B, F)
-        for element, feature in zip(engine.state.batch, features, strict=True):
-            self.features[element["part"]].append(feature)
-            if element["part"] == "synthetic":
-                self.members.append(int(element["member"]))
-
-    def _finish(self, engine: Engine) -> None:
-        training, held_out, synthetic = (np.stack(rows) for rows in self.features.values())
-        spread = training.std(0)
-        center, spread = training.mean(0), np.where(spread > 0, spread, 1)
-        training, held_out, synthetic = ((x - center) / spread for x in (training, held_out, synthetic))
+    def finish(self, engine: Engine) -> None:
+        features = [np.stack([feature for feature, _ in self.rows[part]]) for part in self.known_parts]
+        training, held_out, synthetic = standardise(features[0], *features)
+        members = [member for _, member in self.rows["synthetic"]]
         k = min(NEIGHBOURS, len(held_out) - 1)
-        chosen = order_members(held_out, synthetic, self.members, k=k)
+        chosen = order_members(held_out, synthetic, members, k=k)
         counts = [chosen.images_per_member * n for n in range(1, len(chosen.order) + 1)]
         content = {
             "order": chosen.order,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from scripts.data.contract import write_json
+from scripts.handlers.compared_images import ComparedImages
 from scripts.metrics.nearest import THUMBNAIL_SIZE, make_thumbnail, mean_pairwise_distance, nearest_distances
 
 NAMED = 10  # images of each part, the nearest ones
 
 
-class NearestImages:
+class NearestImages(ComparedImages[tuple[str, np.ndarray]]):
     """Attached to an evaluator that runs through `ComparedSlices`.
 
     Written as `nearest.json`, an entry for each part but training: `images`, `median` and `least` distance from the
@@ -32,25 +34,17 @@ class NearestImages:
     """
 
     def __init__(self, file: str | Path, *, thumbnail_size: int = THUMBNAIL_SIZE, flips: bool = True) -> None:
+        super().__init__()
         self.file = Path(file)
         self.thumbnail_size = thumbnail_size
         self.directions = (1, -1) if flips else (1,)
-        self.rows: dict[str, list[tuple[str, np.ndarray]]] = {}
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
-        self.rows = {}
-
-    def _add(self, engine: Any) -> None:
+    def measure(self, engine: Any) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
         for element in engine.state.batch:
-            row = (element["source"], make_thumbnail(np.asarray(element["image"].cpu()), self.thumbnail_size))
-            self.rows.setdefault(element["part"], []).append(row)
+            thumbnail = make_thumbnail(np.asarray(element["image"].cpu()), self.thumbnail_size)
+            yield element["part"], (element["source"], thumbnail)
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         training = np.stack([thumbnail for _, thumbnail in self.rows["training"]])  # (n, C, 32, 32)
         flipped = [training[:, :, ::x, ::y] for x in self.directions for y in self.directions]
         references = np.concatenate(flipped)

@@ -207,6 +207,12 @@ def mean_by_patient(patients: Iterable[str], values: ArrayLike) -> dict[str, flo
     return {"value": float(known.mean()) if len(known) else float("nan"), "low": low, "high": high, "n": len(known)}
 
 
+def standardise(reference: np.ndarray, *samples: np.ndarray) -> list[np.ndarray]:
+    """Samples (n, F) in standard deviations of a reference (m, F) from its mean; what is constant there is centred."""
+    center, spread = reference.mean(axis=0), reference.std(axis=0)
+    return [(sample - center) / np.where(spread > 0, spread, 1) for sample in samples]
+
+
 def half_sample_error(
     distance: Callable[[Floats, Floats], float],
     a: Floats,

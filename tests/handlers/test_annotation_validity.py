@@ -36,10 +36,10 @@ def element(part: str, unit: str, label: np.ndarray, image: np.ndarray = HEAD, m
 
 def run(folder: Path, *elements: dict[str, Any]) -> dict[str, Any]:
     handler = AnnotationValidity(["core", "rim"], folder / "annotations.json")
-    handler._start(None)  # type: ignore[arg-type]
+    handler.start(None)  # type: ignore[arg-type]
     for one in elements:
-        handler._add(SimpleNamespace(state=SimpleNamespace(batch=[one])))
-    handler._finish(None)  # type: ignore[arg-type]
+        handler.add(SimpleNamespace(state=SimpleNamespace(batch=[one])))
+    handler.finish(None)  # type: ignore[arg-type]
     return json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
 
 

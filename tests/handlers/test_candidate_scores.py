@@ -75,7 +75,7 @@ def run(folder: Path, shown: list[tuple[dict, dict]], **options: Any) -> dict[st
     )
     batch, output = zip(*shown, strict=True)
     engine = SimpleNamespace(state=SimpleNamespace(batch=batch, output=output, device=torch.device("cpu")))
-    for step in (handler._start, handler._add, handler._finish):
+    for step in (handler.start, handler.add, handler.finish):
         step(engine)
     return json.loads((folder / "out" / "selection.json").read_text())
 

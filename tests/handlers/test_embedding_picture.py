@@ -36,9 +36,9 @@ def elements(counts: dict[str, int]) -> list[dict[str, Any]]:
 
 def run(folder: Path, batch: list[dict[str, Any]], **options: Any) -> None:
     handler = EmbeddingPicture(folder, **options)
-    handler._start(None)  # type: ignore[arg-type]
-    handler._add(SimpleNamespace(state=SimpleNamespace(batch=batch, device=torch.device("cpu"))))
-    handler._finish(None)  # type: ignore[arg-type]
+    handler.start(None)  # type: ignore[arg-type]
+    handler.add(SimpleNamespace(state=SimpleNamespace(batch=batch, device=torch.device("cpu"))))
+    handler.finish(None)  # type: ignore[arg-type]
 
 
 def read(file: Path) -> list[dict[str, str]]:

@@ -38,7 +38,7 @@ def run(tmp_path, synthetic_looks: str) -> dict:
     handler = ImageQuality(segmenter.train(), foreground_count=1, classes=["A", "B"], file=file, system="redgan")
     assert not segmenter.training  # features must not depend on the batch
     engine = SimpleNamespace(state=state)
-    for step in (handler._start, handler._add, handler._finish):
+    for step in (handler.start, handler.add, handler.finish):
         step(engine)
     return json.loads(file.read_text())["redgan"]
 

@@ -68,11 +68,11 @@ def place(folder: Path, dataset: ComparedSlices, **options: Any) -> LesionPlacem
 
 def run(folder: Path, dataset: ComparedSlices, **options: Any) -> dict[str, Any]:
     handler = place(folder, dataset, **options)
-    handler._start(None)  # type: ignore[arg-type]
+    handler.start(None)  # type: ignore[arg-type]
     for start in range(0, len(dataset), 2):
         batch = [dataset[n] for n in range(start, min(start + 2, len(dataset)))]
-        handler._add(SimpleNamespace(state=SimpleNamespace(batch=batch, device=torch.device("cpu"))))
-    handler._finish(None)  # type: ignore[arg-type]
+        handler.add(SimpleNamespace(state=SimpleNamespace(batch=batch, device=torch.device("cpu"))))
+    handler.finish(None)  # type: ignore[arg-type]
     return json.loads((folder / "out" / "placement.json").read_text(encoding="utf-8"))
 
 

@@ -64,10 +64,10 @@ def compare(folder: Path, *contrasts: list[float], most_images: int | None = Non
 def run(folder: Path, dataset: ComparedSlices, **options: Any) -> dict[str, Any]:
     options = {"synthetic_dir": folder / "made", "output_dir": folder / "out", **options}
     handler = LesionPresence(dataset=dataset, **options)
-    handler._start(None)  # type: ignore[arg-type]
+    handler.start(None)  # type: ignore[arg-type]
     batch = [dataset[n] for n in range(len(dataset))]
-    handler._add(SimpleNamespace(state=SimpleNamespace(batch=batch, device=torch.device("cpu"))))
-    handler._finish(None)  # type: ignore[arg-type]
+    handler.add(SimpleNamespace(state=SimpleNamespace(batch=batch, device=torch.device("cpu"))))
+    handler.finish(None)  # type: ignore[arg-type]
     return json.loads((folder / "out" / "presence.json").read_text(encoding="utf-8"))
 
 

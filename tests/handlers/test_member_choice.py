@@ -56,10 +56,10 @@ def build(folder: Path, dataset: ComparedSlices) -> MemberChoice:
 
 def choose(folder: Path, dataset: ComparedSlices) -> dict[str, Any]:
     handler = build(folder, dataset)
-    handler._start(None)  # type: ignore[arg-type]
+    handler.start(None)  # type: ignore[arg-type]
     batch = [dataset[n] for n in range(len(dataset))]
-    handler._add(SimpleNamespace(state=SimpleNamespace(batch=batch, device=torch.device("cpu"))))
-    handler._finish(None)  # type: ignore[arg-type]
+    handler.add(SimpleNamespace(state=SimpleNamespace(batch=batch, device=torch.device("cpu"))))
+    handler.finish(None)  # type: ignore[arg-type]
     return json.loads((folder / "choice.json").read_text(encoding="utf-8"))
 
 

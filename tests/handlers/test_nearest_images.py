@@ -19,12 +19,12 @@ def element(part: str, name: str, image: np.ndarray):
 def test_copies_flipped_either_way_give_themselves_away(tmp_path):
     trained, other = IMAGES
     handler = NearestImages(tmp_path / "nearest.json")
-    handler._start(None)  # type: ignore[arg-type]
+    handler.start(None)  # type: ignore[arg-type]
     flips = [trained, trained[:, ::-1], trained[:, :, ::-1], trained[:, ::-1, ::-1], trained + 0.25]
     made = [element("synthetic", f"s{n}", image) for n, image in enumerate(flips)]
     batch = [element("training", "t", trained), element("held_out", "h", other), *made]
-    handler._add(SimpleNamespace(state=SimpleNamespace(batch=batch)))
-    handler._finish(None)  # type: ignore[arg-type]
+    handler.add(SimpleNamespace(state=SimpleNamespace(batch=batch)))
+    handler.finish(None)  # type: ignore[arg-type]
     said = json.loads((tmp_path / "nearest.json").read_text(encoding="utf-8"))
     assert set(said) == {"held_out", "synthetic"}
     assert (said["synthetic"]["images"], said["synthetic"]["median"], said["synthetic"]["least"]) == (5, 0, 0)

@@ -16,6 +16,7 @@ from scripts.metrics.statistics import (
     holm,
     mean_by_patient,
     sign_flip_test,
+    standardise,
 )
 
 
@@ -190,3 +191,10 @@ def test_intervals_cover_the_expected_distance() -> None:
 def test_floor_refuses_patients_of_another_length() -> None:
     with pytest.raises(ValueError, match="3 patients for 4 rows"):
         distance_with_floor(frechet_distance, *[np.eye(4)] * 3, patients=(list("abcd"), list("abc"), list("abcd")))
+
+
+def test_samples_are_standardised_by_the_reference_alone() -> None:
+    reference = np.array([[0.0, 5.0], [4.0, 5.0]])  # mean 2 and 5, deviation 2 and 0
+    (own, other) = standardise(reference, reference, np.array([[6.0, 8.0]]))
+    np.testing.assert_array_equal(own, [[-1, 0], [1, 0]])
+    np.testing.assert_array_equal(other, [[2, 3]])

@@ -1,0 +1,64 @@
+"""The base of handlers that compare images of several parts: real training, real held-out and synthetic ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+
+Row = TypeVar("Row")  # what is kept of an image
+
+
+class ComparedImages(Generic[Row]):
+    """Attached to an evaluator that runs through `ComparedSlices`: keeps a row of each image, compares them at the end.
+
+    Subclasses implement `measure` and `finish`.
+
+    Attributes:
+        known_parts: that have an entry in `rows`, in this order, even where no image comes.
+        rows: part -> rows of its images, in the evaluator's order.
+    """
+
+    known_parts: Sequence[str] = ()
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Row]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.add)
+        engine.add_event_handler(Events.COMPLETED, self.finish)
+
+    def start(self, engine: Engine) -> None:
+        self.rows = {part: [] for part in self.known_parts}
+
+    @torch.no_grad()
+    def add(self, engine: Any) -> None:
+        for part, row in self.measure(engine):
+            self.rows.setdefault(part, []).append(row)
+
+    def measure(self, engine: Any) -> Iterable[tuple[str, Row]]:
+        """Part and row of each image of the batch; a row is in `rows` before the next one is asked for."""
+        raise NotImplementedError
+
+    def finish(self, engine: Any) -> None:
+        """Compares the rows, and writes what that tells."""
+        raise NotImplementedError
+
+
+def stack_images(engine: Any) -> torch.Tensor:
+    """The batch's images (B, C, S, S) on the engine's device."""
+    return torch.stack([element["image"] for element in engine.state.batch]).to(engine.state.device)
+
+
+def encode_images(engine: Any, network: Any) -> np.ndarray:
+    """What the `encode` of a network, frozen, gives for the batch's images: (B, F)."""
+    return network.encode(stack_images(engine)).float().cpu().numpy()
+
+
+def true_boxes(element: dict[str, Any]) -> np.ndarray:
+    """An element's boxes (n, 4), without those of class -1, which only fill up."""
+    return np.asarray(element["boxes"].cpu())[np.asarray(element["box_classes"].cpu()) >= 0]
