@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from monai.data.box_utils import box_iou
 
-from scripts.metrics.box_matching import check_slice, compute_iou, match_boxes, match_slices
+from scripts.metrics.box_matching import check_slice, compute_iou, join_folds, match_boxes, match_slices
 
 
 def test_iou_by_hand() -> None:
@@ -116,3 +116,24 @@ def test_slices_are_joined_with_the_score_at_which_each_truth_is_found() -> None
     assert matches.true_owners.tolist() == [0, 0, 1]
     assert matches.found_at.tolist() == [0.4, -np.inf, 0.9]
     assert matches.areas.tolist() == [100, 100, 100]
+
+
+def test_folds_joined_are_all_slices_matched_together() -> None:
+    rng = np.random.default_rng(0)
+    slices = []
+    for number in range(8):
+        true = [[20 * n, 0, 20 * n + 8, 9] for n in range(int(rng.integers(1, 4)))]
+        boxes = [*true[: int(rng.integers(0, 3))], [70, 70, 80, 80]]
+        given = {"boxes": boxes, "scores": rng.uniform(0, 1, len(boxes)), "classes": [0] * len(boxes)}
+        name = f"p{number // 2}"
+        slices.append(
+            check_slice(name, str(number), class_count=1, true_boxes=true, true_classes=[0] * len(true), **given)
+        )
+    together = match_slices(slices, 1, iou_threshold=0.5)
+    folds = [match_slices(part, 1, iou_threshold=0.5) for part in (slices[:4], slices[4:])]
+    joined = join_folds(folds)
+    assert joined.patients == together.patients
+    for key in ("slices", "scores", "owners", "truths", "true_owners", "areas", "found_at"):
+        assert (getattr(joined, key) == getattr(together, key)).all()
+    with pytest.raises(ValueError, match=r"the patients \['p0', 'p1'\] in several"):
+        join_folds([folds[0], folds[0]])

@@ -62,11 +62,19 @@ def read_arms(runs: Runs) -> TaskScores:
     if undefined.all():
         raise ResultsError(f"{runs[first][seeds[0]][0]}: no row has a Dice in every arm; check the reference masks.")
 
-    measures = {arm: _measure(array, labels) for arm, array in values.items()}
+    # Each metric is measured as the mean over labels and, where there are several, of each.
+    columns: dict[Key, tuple[int, list[int]]] = {}
+    for number, each in enumerate(METRICS):
+        columns[each.metric.name, ALL] = number, list(range(len(labels)))
+        columns |= {(each.metric.name, label): (number, [n]) for n, label in enumerate(labels) if len(labels) > 1}
+    chosen = {key: {arm: values[arm][m][..., places] for arm in runs} for key, (m, places) in columns.items()}
+    measures = {arm: {key: _measure(of_arms[arm]) for key, of_arms in chosen.items()} for arm in runs}
+    paired = {key: partial(_pair, of_arms) for key, of_arms in chosen.items()}
     with_lesions = _has_lesions(runs)
     if with_lesions:
         for arm, trainings in runs.items():
             measures[arm] |= _measure_lesions([trainings[seed] for seed in seeds], patients, labels)
+
     groups = sorted(set(classes.values()) - {""})
     task = Task(
         "segmentation",
@@ -76,8 +84,18 @@ def read_arms(runs: Runs) -> TaskScores:
         {"patients": len(patients)},
         METHOD + (LESION_METHOD if with_lesions else ""),
     )
-    paired = {key: partial(_pair, values, labels, key) for key in measures[first] if key[0] in COLUMNS}
     return TaskScores(task, patients, classes, seeds, measures, paired)
+
+
+def _measure(values: Floats) -> Trainings:
+    """Of (S, P, L) values of a metric, one measure of the patients' means over labels for each seed."""
+    return [mean_of_patients(mean_known(of_seed.T)) for of_seed in values]
+
+
+def _pair(of_arms: Mapping[str, Floats], arm: str, other: str) -> tuple[Trainings, Trainings]:
+    """Both arms over the rows where both are defined: an HD95 needs a prediction."""
+    known: NDArray[np.bool_] = ~(np.isnan(of_arms[arm]) | np.isnan(of_arms[other]))
+    return _measure(np.where(known, of_arms[arm], np.nan)), _measure(np.where(known, of_arms[other], np.nan))
 
 
 def _read_folds(folders: Sequence[Path], classes: dict[str, str]) -> dict[Row, list[float]]:
@@ -113,32 +131,6 @@ def _to_array(tables: Sequence[Mapping[Row, list[float]]], patients: list[str], 
         for (patient, label), numbers in table.items():
             array[:, seed, place[patient], labels.index(label)] = numbers
     return array
-
-
-def _measure(array: Floats, labels: list[str]) -> dict[Key, Trainings]:
-    """Each metric as the mean over labels and, where there are several, of each."""
-    measures = {}
-    for number, each in enumerate(METRICS):
-        for label in [ALL, *(labels if len(labels) > 1 else [])]:
-            measures[each.metric.name, label] = _average_patients(array[number], labels, label)
-    return measures
-
-
-def _average_patients(values: Floats, labels: list[str], label: str) -> Trainings:
-    """Of (S, P, L) values of a metric, one measure for each seed."""
-    chosen = values if label == ALL else values[:, :, [labels.index(label)]]
-    return [mean_of_patients(mean_known(of_seed.T)) for of_seed in chosen]
-
-
-def _pair(
-    values: Mapping[str, Floats], labels: list[str], key: Key, arm: str, other: str
-) -> tuple[Trainings, Trainings]:
-    """Both arms over the rows where both are defined: an HD95 needs a prediction."""
-    number = COLUMNS.index(key[0]) - (len(COLUMNS) - len(METRICS))
-    first, second = values[arm][number], values[other][number]
-    known: NDArray[np.bool_] = ~(np.isnan(first) | np.isnan(second))
-    first, second = (np.where(known, each, np.nan) for each in (first, second))
-    return _average_patients(first, labels, key[1]), _average_patients(second, labels, key[1])
 
 
 def _has_lesions(runs: Runs) -> bool:
