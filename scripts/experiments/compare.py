@@ -22,7 +22,6 @@ from scripts.metrics.comparison import (
 )
 from scripts.metrics.measure import Measure, average, mean_known
 from scripts.metrics.statistics import MINIMUM_PATIENTS, holm
-from scripts.scores.json_files import ResultsError
 from scripts.scores.results import ALL, Arm, Difference, Estimate, FrocCurve, Metric, Score, Task
 
 SIGNIFICANT = 0.05
@@ -114,16 +113,7 @@ def compare_arms(by_fraction: ByFraction, arms: Sequence[Arm]) -> list[Differenc
     Args:
         by_fraction: of one task.
         arms: of that task, one of them the baseline.
-
-    Raises:
-        ResultsError: the fractions were tested on other patients.
     """
-    first = next(iter(by_fraction.values())).patients
-    if odd := [fraction for fraction, scores in by_fraction.items() if scores.patients != first]:
-        raise ResultsError(
-            f"The fractions {odd} were tested on other patients than {next(iter(by_fraction))}; expected one test set, "
-            "for a curve over other patients says nothing. Run the evaluations again."
-        )
     families = list_tests(by_fraction, arms)
     return [each for family, tests in families.items() for each in _compare_family(family, tests, by_fraction)]
 

@@ -15,7 +15,7 @@ from scripts.data.contract import Dataset, Item, image_files, read_dataset
 from scripts.experiments.planning import StudyPlan
 from scripts.experiments.study import Study
 from scripts.pictures.grids import LABEL_COLOURS, image_pictures, label_picture, picture_titles, write_grid
-from scripts.pictures.slices import load_slice
+from scripts.pictures.single_slices import load_slice
 from scripts.scores.results import Picture
 from scripts.transforms.loading import LoadItemd
 

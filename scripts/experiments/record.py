@@ -15,7 +15,7 @@ import torch
 from scripts.data.contract import Item
 from scripts.experiments.jobs import Job
 from scripts.networks.precision import choose_precision
-from scripts.scores.tables import write_table
+from scripts.scores.csv_tables import write_table
 
 
 def versions() -> dict[str, str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from scripts.experiments.tasks.task import TaskScores
 from scripts.handlers.box_tables import IOUS, write_box_tables
 from scripts.handlers.class_tables import write_scores
+
+from scripts.experiments.tasks.task import TaskScores
 from scripts.metrics.box_matching import check_slice, match_slices
 from scripts.metrics.classification import ClassScores
 from scripts.metrics.measure import mean_of_patients

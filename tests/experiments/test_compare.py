@@ -9,7 +9,6 @@ import pytest
 from scripts.experiments.compare import compare_arms, list_tests, score_arms, trace_froc
 from scripts.metrics.measure import mean_of_patients
 from scripts.metrics.statistics import sign_flip_test
-from scripts.scores.json_files import ResultsError
 from scripts.scores.results import ALL, Arm, Difference, FrocCurve, Metric
 from tests.experiments.studies import ARMS, make_scores
 
@@ -41,11 +40,6 @@ def test_a_fraction_tests_what_it_ran() -> None:
         (1.0, "classical", "real"),
     ]
     assert len(tests) == 6
-
-
-def test_fractions_on_other_patients_are_refused() -> None:
-    with pytest.raises(ResultsError, match=r"fractions \[1\.0\] were tested on other patients than 0\.1"):
-        compare_arms({0.1: make_scores(GAINS), 1.0: make_scores(GAINS, patients=11)}, ARMS)
 
 
 def test_differences_are_of_means_over_seeds_with_holm_by_hand() -> None:
