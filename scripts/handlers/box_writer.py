@@ -16,7 +16,7 @@ from scripts.data.boxes import find_boxes, restore_boxes
 from scripts.data.contract import Dataset, DatasetError, Item, image_files
 from scripts.inferers.detection import Detections
 from scripts.pictures.box_overlays import write_overlay
-from scripts.pictures.grids import image_pictures
+from scripts.pictures.grids import channel_picture, check_shown_channel
 from scripts.pictures.single_slices import load_slice
 from scripts.transforms.boxes import clip_boxes
 
@@ -71,11 +71,7 @@ class BoxWriter:
         most_pictures: int = 16,
         minimum_pixels: int = 1,
     ) -> None:
-        if not 0 <= shown_channel < description.channel_count:
-            raise DatasetError(
-                f"shown_channel is {shown_channel}, expected 0..{description.channel_count - 1} "
-                f"({', '.join(description.modality)}). Pass --shown_channel with one of these."
-            )
+        check_shown_channel(shown_channel, description)
         if not 0 <= shown_threshold <= 1:
             raise DatasetError(f"shown_threshold is {shown_threshold}, expected a score in [0, 1].")
         self.data = data
@@ -154,9 +150,8 @@ class BoxWriter:
         image, true = read_truth(
             self.items[tuple(image_files(item))], self.description, z=z, minimum_pixels=self.minimum_pixels
         )
-        pictures = image_pictures(image, self.description.modality)
         write_overlay(
-            pictures[self.shown_channel if len(pictures) > 1 else 0],
+            channel_picture(image, self.description.modality, self.shown_channel),
             self.file.parent / "pictures" / f"{item['name']}.png",
             found=(boxes[shown], scores[shown], numbers[shown]),
             true=true if true is None or len(self.classes) > 1 else (true[0], np.zeros_like(true[1])),
