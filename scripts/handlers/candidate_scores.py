@@ -18,7 +18,7 @@ from scripts.data.atomic import replacing
 from scripts.data.candidates import PARTS
 from scripts.data.contract import Dataset, DatasetError, Item, image_files, without_nan, write_json
 from scripts.data.synthesis import ComparedSlices, write_synthetic_set
-from scripts.handlers.compared_images import ComparedImages, stack_images
+from scripts.handlers.compared_images import REAL, ComparedImages, stack_images
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.selection import CRITERIA, Judgement, Rules, choose_candidate, judge_images, rank_candidates
@@ -28,7 +28,6 @@ from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
 from scripts.pictures.grids import image_pictures, label_picture, picture_titles, write_grid
 
-REAL = ("training", "held_out")
 Row = dict[str, Any]
 MEASURES = {"laplacian": "laplacian_variance", "fourier": "fourier_mean"}  # of sharpness, and their columns
 SHOWN = 6  # images of each group in the picture

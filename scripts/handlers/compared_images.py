@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
+REAL = ("training", "held_out")  # parts of real images
 Row = TypeVar("Row")  # what is kept of an image
 
 

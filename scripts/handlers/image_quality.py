@@ -11,7 +11,7 @@ import torch
 from ignite.engine import Engine
 
 from scripts.data.contract import without_nan, write_json
-from scripts.handlers.compared_images import ComparedImages, encode_images
+from scripts.handlers.compared_images import REAL, ComparedImages, encode_images
 from scripts.metrics.class_specificity import class_specificity
 from scripts.metrics.frechet import frechet_with_floor
 from scripts.metrics.kernel_distance import kernel_distance
@@ -19,7 +19,6 @@ from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.statistics import distance_with_floor, mean_by_patient, standardise
 from scripts.networks.wrapping import freeze
 
-REAL = ("training", "held_out")
 Row = dict[str, Any]
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from scripts.data.boxes import BoxedSlices
 from scripts.data.contract import Dataset, source_patient, without_nan, write_json
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.compared_images import ComparedImages, stack_images, true_boxes
+from scripts.handlers.compared_images import REAL, ComparedImages, stack_images, true_boxes
 from scripts.metrics.placement import area_inside, lesion_shares, pair_with_others
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.weights import Weights
@@ -60,7 +60,7 @@ class LesionPlacement(ComparedImages[Row]):
         DatasetError: a channel that the images have not.
     """
 
-    known_parts = ("training", "held_out", "synthetic", SHUFFLED)
+    known_parts = (*REAL, "synthetic", SHUFFLED)
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from scripts.data.contract import (
     write_json,
 )
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.compared_images import ComparedImages, stack_images, true_boxes
+from scripts.handlers.compared_images import REAL, ComparedImages, stack_images, true_boxes
 from scripts.metrics.box_matching import compute_iou
 from scripts.metrics.presence import find_direction, measure_contrast, mirror_boxes
 from scripts.metrics.statistics import mean_by_patient
@@ -76,7 +76,7 @@ class LesionPresence(ComparedImages[Row]):
             detector that knows more than the training patients.
     """
 
-    known_parts = ("training", "held_out", "synthetic", MIRRORED)
+    known_parts = (*REAL, "synthetic", MIRRORED)
 
     def __init__(
         self,
