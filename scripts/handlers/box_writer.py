@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from monai.data import decollate_batch
 
 from scripts.data.boxes import find_boxes, restore_boxes
 from scripts.data.contract import Dataset, DatasetError, Item, image_files
+from scripts.handlers.collector import Collector
 from scripts.inferers.detection import Detections
 from scripts.pictures.box_overlays import write_overlay
 from scripts.pictures.grids import channel_picture, check_shown_channel
@@ -27,7 +28,7 @@ COORDINATES = (
 DECIMALS = 3  # of a box, in pixels
 
 
-class BoxWriter:
+class BoxWriter(Collector):
     """Attached to an evaluator: writes `boxes.json` and `pictures/<name>.png` of images with their boxes.
 
     `engine.state.batch` holds `image`, (B, C, S, S[, Z]) as `FitInPlaned` made it, with its trace, and
@@ -90,12 +91,7 @@ class BoxWriter:
     def temporary(self) -> Path:
         return self.file.with_name(f".{self.file.name}.tmp")
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
+    def start(self, engine: Engine) -> None:
         self.done = 0
         head = {"coordinates": COORDINATES, "score_threshold": self.score_threshold, "classes": self.classes}
         try:
@@ -106,7 +102,7 @@ class BoxWriter:
                 f"Cannot write {self.file}: {error.strerror}. Name a writable folder with free space by --output_dir."
             ) from error
 
-    def _add(self, engine: Any) -> None:
+    def add(self, engine: Any) -> None:
         images = [element["image"] for element in decollate_batch(engine.state.batch)]
         found = engine.state.output["pred"]
         slices = len(found) // len(images)
@@ -137,7 +133,7 @@ class BoxWriter:
             self._draw(item, own, is_volume=image.ndim == 4)
         self.done += 1
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         with open(self.temporary, "a", encoding="utf-8") as stream:
             stream.write("\n]}\n")
         self.temporary.replace(self.file)
