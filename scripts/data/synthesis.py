@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from scripts.data.contract import DatasetError, Item, image_files, source_patient
+from scripts.data.contract import Dataset as Description
+from scripts.data.contract import DatasetError, Item, image_files, source_patient, write_dataset
 from scripts.data.slices import SliceDataset
 
 
@@ -144,6 +145,26 @@ class ComparedSlices(Dataset):
         part, n = self.places[position]
         slices = self.parts[part]
         return slices.data[slices.index[n][0]]
+
+
+def write_synthetic_set(
+    folder: Path, description: Description, items: Sequence[Item], trained_on: Sequence[str]
+) -> None:
+    """Writes the `dataset.json` of a synthetic set, with the names of the real data set that is described.
+
+    Args:
+        folder: of the set, absolute.
+        description: of the real data set.
+        items: the synthetic images, all for training.
+        trained_on: patients whom the networks behind the images know.
+    """
+    real = description
+    splits = {"training": list(items)}
+    name = f"{real.name}, synthetic"
+    write_dataset(
+        folder,
+        Description(folder, name, real.modality, real.labels, real.classes, splits=splits, trained_on=list(trained_on)),
+    )
 
 
 def member_of(item: Item) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -15,10 +16,11 @@ from scripts.networks.precision import autocast
 PARTS = ("box_loss", "objectness_loss", "class_loss")
 
 
+@dataclass(eq=False)
 class DetectionStep:
     """One supervised update of a detector: forward, loss, backward, optimiser.
 
-    Args:
+    Attributes:
         network: images (B, C, S, S) in [-1, 1] to raw maps, see `YOLOv3`.
         optimizer: of the network's parameters.
         loss: (raw maps, boxes (B, M, 4), box classes (B, M)) to its parts, see `YOLOLoss.parts`.
@@ -26,20 +28,12 @@ class DetectionStep:
         precision: of the forward pass, see `choose_precision`.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        loss: Callable[[list[torch.Tensor], torch.Tensor, torch.Tensor], YOLOLossParts],
-        *,
-        gradient_norm: float = 10.0,
-        precision: torch.dtype = torch.float32,
-    ) -> None:
-        self.network = network
-        self.optimizer = optimizer
-        self.loss = loss
-        self.gradient_norm = gradient_norm
-        self.precision = precision
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    loss: Callable[[list[torch.Tensor], torch.Tensor, torch.Tensor], YOLOLossParts]
+    _: KW_ONLY
+    gradient_norm: float = 10.0
+    precision: torch.dtype = torch.float32
 
     def __call__(self, engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
         device = engine.state.device

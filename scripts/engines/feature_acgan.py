@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from scripts.losses.acgan import class_loss, fooling_loss, source_loss
+from scripts.losses.acgan import class_loss
+from scripts.losses.adversarial import discriminator_bce, generator_bce
 from scripts.losses.wgan_gp import gradient_penalty, wasserstein_discriminator, wasserstein_generator
 from scripts.networks.latents import sample_latents
 from scripts.networks.precision import autocast
@@ -31,6 +32,9 @@ class FeatureACGANStep:
     The discriminator sees real and generated features in one batch, in both updates. In batches of their own, as in the
     implementation that the paper follows, its batch norm takes away the very levels and spreads in which they differ:
     on TCGA-LGG the generated ones then lay 26 times as far from real ones as held-out ones did, now 5 times.
+
+    The generator minimises the non-saturating form of its loss of the source, as in the implementation that the paper
+    follows. The paper has it minimise L_S itself, whose gradient vanishes where the discriminator is right.
 
     The accuracies of the output are the discriminator's on this batch before its update, in training mode.
 
@@ -109,7 +113,7 @@ class FeatureACGANStep:
         with autocast(device, self.precision):
             sources, logits = unwrap(self.discriminator)(torch.cat([real, fake]))
         fake_source, fake_logits = sources.chunk(2)[1], logits.chunk(2)[1]  # (B,), (B, K)
-        fooling = fooling_loss(fake_source) if self.adversarial == "bce" else wasserstein_generator(fake_source)
+        fooling = generator_bce(fake_source) if self.adversarial == "bce" else wasserstein_generator(fake_source)
         asked = class_loss(fake_logits, fake_classes)
         total = fooling + self.class_weight * asked
         if engine.state.iteration % self.discriminator_updates == 0:
@@ -140,7 +144,7 @@ class FeatureACGANStep:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The discriminator's loss of the source, and the gradient penalty, 0 with "bce"."""
         if self.adversarial == "bce":
-            return source_loss(real_source, fake_source), real_source.new_zeros((), dtype=torch.float32)
+            return discriminator_bce(real_source, fake_source), real_source.new_zeros((), dtype=torch.float32)
         with autocast(real.device, self.precision):
             critic = unwrap(self.discriminator)
             penalty = gradient_penalty(lambda x: critic(x)[0], real, fake, mixing=mixing)

@@ -6,6 +6,7 @@ SPIE Medical Imaging 2020, section 3.1.
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -18,12 +19,13 @@ from scripts.networks.precision import autocast
 from scripts.networks.wrapping import unwrap
 
 
+@dataclass(eq=False)
 class LcGANStep:
     """One iteration: the discriminator is updated on a real and a generated image, then the generator on its verdict.
 
     The generator runs once; its image serves both updates. Dropout is its only noise.
 
-    Args:
+    Attributes:
         generator: one-hot mask (B, M, S, S) to images (B, C, S, S) in [-1, 1].
         discriminator: mask and image (B, M + C, S, S) to a logit per patch.
         generator_optimizer: Adam 2e-4, betas (.5, .999) as published.
@@ -33,24 +35,14 @@ class LcGANStep:
         precision: of the forward passes, see `choose_precision`.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        generator_optimizer: torch.optim.Optimizer,
-        discriminator_optimizer: torch.optim.Optimizer,
-        *,
-        mask_channels: int,
-        l1_weight: float = 100.0,
-        precision: torch.dtype = torch.float32,
-    ) -> None:
-        self.generator = generator
-        self.discriminator = discriminator
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        self.mask_channels = mask_channels
-        self.l1_weight = l1_weight
-        self.precision = precision
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
+    _: KW_ONLY
+    mask_channels: int
+    l1_weight: float = 100.0
+    precision: torch.dtype = torch.float32
 
     def __call__(self, engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
         device = engine.state.device

@@ -5,6 +5,7 @@ Qasim et al., Red-GAN: Attacking class imbalance via conditioned generation, MID
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from scripts.networks.precision import autocast
 from scripts.networks.wrapping import freeze, unwrap
 
 
+@dataclass(eq=False)
 class RedGANStep:
     """One iteration: the generator is updated on the discriminator's verdict, then the discriminator.
 
@@ -25,7 +27,7 @@ class RedGANStep:
     once per iteration (the published code runs it twice, with the same weights), the segmenter once on the real and
     once on the fake images. The frozen segmenter passes gradients on to the generator.
 
-    Args:
+    Attributes:
         generator: (mask, class) to images (B, C, S, S).
         discriminator: list of feature maps per scale of (B, M + C + K, S, S).
         generator_optimizer: Adam 1e-4, betas (0, 0.9) as published.
@@ -39,30 +41,21 @@ class RedGANStep:
         precision: of the forward passes, see `choose_precision`.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        generator_optimizer: torch.optim.Optimizer,
-        discriminator_optimizer: torch.optim.Optimizer,
-        *,
-        mask_channels: int,
-        segmenter: nn.Module | None = None,
-        feature_matching_weight: float = 10.0,
-        clamp_segmenter_input: bool = False,
-        use_class: bool = True,
-        precision: torch.dtype = torch.float32,
-    ) -> None:
-        self.generator = generator
-        self.discriminator = discriminator
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        self.mask_channels = mask_channels
-        self.segmenter = None if segmenter is None else freeze(segmenter)
-        self.feature_matching_weight = feature_matching_weight
-        self.clamp_segmenter_input = clamp_segmenter_input
-        self.use_class = use_class
-        self.precision = precision
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
+    _: KW_ONLY
+    mask_channels: int
+    segmenter: nn.Module | None = None
+    feature_matching_weight: float = 10.0
+    clamp_segmenter_input: bool = False
+    use_class: bool = True
+    precision: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        if self.segmenter is not None:
+            freeze(self.segmenter)
 
     def __call__(self, engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
         device = engine.state.device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import torch
@@ -12,10 +13,11 @@ from torch import nn
 from scripts.networks.precision import autocast
 
 
+@dataclass(eq=False)
 class SupervisedStep:
     """One supervised update: forward, loss, backward, optimiser.
 
-    Args:
+    Attributes:
         network: images (B, C, S, S) in [-1, 1] to logits.
         optimizer: of the network's parameters.
         loss: (logits, the batch's `label`) to a scalar; for segmenters the label is a map (B, 1, S, S), for the
@@ -24,20 +26,12 @@ class SupervisedStep:
         precision: of the forward pass, see `choose_precision`.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-        *,
-        inferer: Inferer | None = None,
-        precision: torch.dtype = torch.float32,
-    ) -> None:
-        self.network = network
-        self.optimizer = optimizer
-        self.loss = loss
-        self.inferer = inferer or SimpleInferer()
-        self.precision = precision
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    _: KW_ONLY
+    inferer: Inferer = field(default_factory=SimpleInferer)
+    precision: torch.dtype = torch.float32
 
     def __call__(self, engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
         device = engine.state.device

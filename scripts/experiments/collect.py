@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import shutil
 from collections import Counter, defaultdict
@@ -32,6 +33,7 @@ from scripts.scores.json_files import read_dataclass
 from scripts.scores.results import ALL, Arm, Curve, DataSummary, Evidence, Results, Run, Score, write_results
 
 READERS: dict[str, ModuleType] = {"segmentation": segmentation, "detection": detection, "grading": grading}
+WORKFLOW = "scripts/experiments/study.smk"
 KINDS: dict[str, Any] = {
     "quality": dict[str, Quality],
     "nearest": dict[str, Nearest],
@@ -44,15 +46,16 @@ KINDS: dict[str, Any] = {
 }
 
 
-def collect(*files: str) -> None:
+def collect(*files: str, command: str = "") -> None:
     """Writes `results.json`, curves and pictures into the study's results folder.
 
     Args:
         files: of the study (JSON), later ones win.
+        command: that was run, for the page.
     """
     study = open_study(read_study(files))
     plan = plan_study(study)
-    command = f"snakemake -s scripts/experiments/study.smk --configfile {shlex.join(files)} --cores 2"
+    command = _without_private_paths(command or f"snakemake -s {WORKFLOW} --configfile {shlex.join(files)} --cores 2")
     extent = Extent(command, study.seeds, study.folds, _all_folds(study))
     tasks, arms, scores, differences, verdicts, froc = [], [], [], [], [], []
     for name in study.tasks:
@@ -85,6 +88,15 @@ def collect(*files: str) -> None:
         curves=_copy_curves(study, plan),
     )
     write_results(study.results, results)
+
+
+def _without_private_paths(command: str) -> str:
+    """A command with paths from the current folder, and of others the name alone."""
+    words = []
+    for word in shlex.split(command):
+        inside = Path(word).is_absolute() and Path(word).is_relative_to(Path.cwd())
+        words.append(os.path.relpath(word) if inside else Path(word).name if Path(word).is_absolute() else word)
+    return shlex.join(words)
 
 
 def _choose_cases(study: Study, arms: Sequence[Arm], scores: Sequence[Score]) -> dict[str, dict[str, float]]:

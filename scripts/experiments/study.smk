@@ -5,6 +5,7 @@
 # It resumes where it stopped (after a kill with --rerun-incomplete: trainings continue from their checkpoints), shows
 # its plan with -n, and runs the same on a Slurm cluster (--executor slurm). Every job has a log beside its output.
 
+import shlex
 import sys
 
 sys.path.insert(0, os.getcwd())
@@ -24,8 +25,10 @@ rule page:
         PLAN.targets,
     output:
         config["results_dir"] + "/report.html",
+    params:
+        command=shlex.join(["snakemake", *sys.argv[1:]]),
     shell:
-        f"{sys.executable} -W ignore -m scripts.experiments.collect {{workflow.configfiles}}"
+        f"{sys.executable} -W ignore -m scripts.experiments.collect {{workflow.configfiles}} --command {{params.command:q}}"
         f" && {sys.executable} -W ignore -m scripts report {config['results_dir']}"
 
 

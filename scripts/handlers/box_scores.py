@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from scripts.data.contract import without_nan, write_json
+from scripts.handlers.collector import Collector
 from scripts.metrics.box_detection import (
     DETECTION_THRESHOLD,
     FROC_RATES,
@@ -29,7 +30,7 @@ from scripts.scores.box_tables import IOUS, write_box_tables
 CURVE_RATES = np.geomspace(FROC_RATES[0], FROC_RATES[-1], 49)
 
 
-class BoxScores:
+class BoxScores(Collector):
     """Attached to an evaluator: mAP, sensitivity and false positives per slice at IoU .5 and .25 (CPGGAN, Table 1).
 
     The elements of `engine.state.output`, one slice each, hold `pred_boxes` (n, 4), `pred_scores` (n,), `pred_classes`
@@ -70,15 +71,10 @@ class BoxScores:
         self.seen = dict(seen or {})
         self.slices: list[SliceBoxes] = []
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
+    def start(self, engine: Engine) -> None:
         self.slices = []
 
-    def _add(self, engine: Any) -> None:
+    def add(self, engine: Any) -> None:
         for element, output in zip(engine.state.batch, engine.state.output, strict=True):
             source = str(element.get("source", len(self.slices)))
             true_classes = _array(output["box_classes"]).reshape(-1)
@@ -96,7 +92,7 @@ class BoxScores:
                 )
             )
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         slices = sorted(self.slices, key=lambda each: (each.patient, each.source))
         matches = {iou: match_slices(slices, len(self.classes), iou_threshold=iou) for iou in IOUS}
         for iou, found in matches.items():

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from monai.data import decollate_batch
 
 from scripts.data.boxes import find_boxes, restore_boxes
 from scripts.data.contract import Dataset, DatasetError, Item, image_files
+from scripts.handlers.collector import Collector
 from scripts.inferers.detection import Detections
 from scripts.pictures.box_overlays import write_overlay
-from scripts.pictures.grids import image_pictures
+from scripts.pictures.grids import channel_picture, check_shown_channel
 from scripts.pictures.single_slices import load_slice
 from scripts.transforms.boxes import clip_boxes
 
@@ -27,7 +28,7 @@ COORDINATES = (
 DECIMALS = 3  # of a box, in pixels
 
 
-class BoxWriter:
+class BoxWriter(Collector):
     """Attached to an evaluator: writes `boxes.json` and `pictures/<name>.png` of images with their boxes.
 
     `engine.state.batch` holds `image`, (B, C, S, S[, Z]) as `FitInPlaned` made it, with its trace, and
@@ -71,11 +72,7 @@ class BoxWriter:
         most_pictures: int = 16,
         minimum_pixels: int = 1,
     ) -> None:
-        if not 0 <= shown_channel < description.channel_count:
-            raise DatasetError(
-                f"shown_channel is {shown_channel}, expected 0..{description.channel_count - 1} "
-                f"({', '.join(description.modality)}). Pass --shown_channel with one of these."
-            )
+        check_shown_channel(shown_channel, description)
         if not 0 <= shown_threshold <= 1:
             raise DatasetError(f"shown_threshold is {shown_threshold}, expected a score in [0, 1].")
         self.data = data
@@ -94,12 +91,7 @@ class BoxWriter:
     def temporary(self) -> Path:
         return self.file.with_name(f".{self.file.name}.tmp")
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
+    def start(self, engine: Engine) -> None:
         self.done = 0
         head = {"coordinates": COORDINATES, "score_threshold": self.score_threshold, "classes": self.classes}
         try:
@@ -110,7 +102,7 @@ class BoxWriter:
                 f"Cannot write {self.file}: {error.strerror}. Name a writable folder with free space by --output_dir."
             ) from error
 
-    def _add(self, engine: Any) -> None:
+    def add(self, engine: Any) -> None:
         images = [element["image"] for element in decollate_batch(engine.state.batch)]
         found = engine.state.output["pred"]
         slices = len(found) // len(images)
@@ -141,7 +133,7 @@ class BoxWriter:
             self._draw(item, own, is_volume=image.ndim == 4)
         self.done += 1
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         with open(self.temporary, "a", encoding="utf-8") as stream:
             stream.write("\n]}\n")
         self.temporary.replace(self.file)
@@ -154,9 +146,8 @@ class BoxWriter:
         image, true = read_truth(
             self.items[tuple(image_files(item))], self.description, z=z, minimum_pixels=self.minimum_pixels
         )
-        pictures = image_pictures(image, self.description.modality)
         write_overlay(
-            pictures[self.shown_channel if len(pictures) > 1 else 0],
+            channel_picture(image, self.description.modality, self.shown_channel),
             self.file.parent / "pictures" / f"{item['name']}.png",
             found=(boxes[shown], scores[shown], numbers[shown]),
             true=true if true is None or len(self.classes) > 1 else (true[0], np.zeros_like(true[1])),

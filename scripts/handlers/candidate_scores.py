@@ -16,9 +16,9 @@ from torch import nn
 
 from scripts.data.atomic import replacing
 from scripts.data.candidates import PARTS
-from scripts.data.contract import Dataset, DatasetError, Item, image_files, without_nan, write_dataset, write_json
-from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.compared_images import ComparedImages, stack_images
+from scripts.data.contract import Dataset, DatasetError, Item, image_files, without_nan, write_json
+from scripts.data.synthesis import ComparedSlices, write_synthetic_set
+from scripts.handlers.compared_images import REAL, ComparedImages, stack_images
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.selection import CRITERIA, Judgement, Rules, choose_candidate, judge_images, rank_candidates
@@ -28,7 +28,6 @@ from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
 from scripts.pictures.grids import image_pictures, label_picture, picture_titles, write_grid
 
-REAL = ("training", "held_out")
 Row = dict[str, Any]
 MEASURES = {"laplacian": "laplacian_variance", "fourier": "fourier_mean"}  # of sharpness, and their columns
 SHOWN = 6  # images of each group in the picture
@@ -238,17 +237,7 @@ class CandidateScores(ComparedImages[Row]):
                 }
                 provenance = {**item["synthetic"], "candidate": chosen, "scores": scores}
                 items.append({**item, **files, "synthetic": provenance})
-        real = self.description
-        kept_set = Dataset(
-            self.folder,
-            f"{real.name}, synthetic",
-            real.modality,
-            real.labels,
-            real.classes,
-            splits={"training": items},
-            trained_on=self.trained_on,
-        )
-        write_dataset(self.folder, kept_set)
+        write_synthetic_set(self.folder, self.description, items, self.trained_on)
 
     def _draw(self, chosen: str, judgement: Judgement) -> None:
         """Columns of images with their masks: the kept ones, then those that each filter rejected."""

@@ -8,16 +8,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from scripts.data.contract import without_nan, write_json
+<<<<<<< HEAD
+=======
+from scripts.handlers.collector import Collector
+from scripts.metrics.box_detection import Measure
+from scripts.metrics.box_intervals import RESAMPLES, estimate
+>>>>>>> layers
 from scripts.metrics.classification import MEASURES, ClassScores, check_vote, class_accuracy, vote
 from scripts.metrics.comparison import RESAMPLES, estimate
 from scripts.metrics.measure import Measure
 from scripts.scores.class_tables import PATIENTS, SLICES, SUMMARY, write_patients, write_scores
 
 
-class ClassificationScores:
+class ClassificationScores(Collector):
     """Attached to an evaluator: accuracy, balanced accuracy, AUC and MCC per slice and per patient.
 
     The elements of `engine.state.output`, one slice each, hold `pred`, probabilities (K,), and `label`, a class index;
@@ -52,20 +58,15 @@ class ClassificationScores:
         self.about = dict(about or {})
         self.rows: list[tuple[str, str, int, np.ndarray]] = []
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
+    def start(self, engine: Engine) -> None:
         self.rows = []
 
-    def _add(self, engine: Any) -> None:
+    def add(self, engine: Any) -> None:
         for element, output in zip(engine.state.batch, engine.state.output, strict=True):
             probabilities = torch.as_tensor(output["pred"]).detach().cpu().double().numpy()  # (K,)
             self.rows.append((element["patient"], element["source"], int(output["label"]), probabilities))
 
-    def _finish(self, engine: Any) -> None:
+    def finish(self, engine: Any) -> None:
         rows = sorted(self.rows, key=lambda row: row[:2])
         slices = ClassScores(
             self.classes,

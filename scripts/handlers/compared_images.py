@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -9,10 +10,13 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
+from scripts.handlers.collector import Collector
+
+REAL = ("training", "held_out")  # parts of real images
 Row = TypeVar("Row")  # what is kept of an image
 
 
-class ComparedImages(Generic[Row]):
+class ComparedImages(Collector, Generic[Row]):
     """Attached to an evaluator that runs through `ComparedSlices`: keeps a row of each image, compares them at the end.
 
     Subclasses implement `measure` and `finish`.
@@ -22,15 +26,11 @@ class ComparedImages(Generic[Row]):
         rows: part -> rows of its images, in the evaluator's order.
     """
 
+    begin, end = Events.STARTED, Events.COMPLETED
     known_parts: Sequence[str] = ()
 
     def __init__(self) -> None:
         self.rows: dict[str, list[Row]] = {}
-
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self.start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.add)
-        engine.add_event_handler(Events.COMPLETED, self.finish)
 
     def start(self, engine: Engine) -> None:
         self.rows = {part: [] for part in self.known_parts}
@@ -40,13 +40,9 @@ class ComparedImages(Generic[Row]):
         for part, row in self.measure(engine):
             self.rows.setdefault(part, []).append(row)
 
+    @abstractmethod
     def measure(self, engine: Any) -> Iterable[tuple[str, Row]]:
         """Part and row of each image of the batch; a row is in `rows` before the next one is asked for."""
-        raise NotImplementedError
-
-    def finish(self, engine: Any) -> None:
-        """Compares the rows, and writes what that tells."""
-        raise NotImplementedError
 
 
 def stack_images(engine: Any) -> torch.Tensor:

@@ -13,12 +13,13 @@ from ignite.engine import Engine, Events
 from ignite.handlers.tqdm_logger import ProgressBar
 from monai.handlers import StatsHandler, TensorBoardStatsHandler
 
+from scripts.handlers.collector import Collector
 from scripts.scores.csv_tables import write_table
 
 logger = logging.getLogger(__name__)
 
 
-class EpochAverages:
+class EpochAverages(Collector):
     """Puts each scalar's mean over the epoch into `engine.state.metrics`, and all epochs into a CSV file.
 
     The file is rewritten atomically each epoch; a resumed run drops rows after the epoch it resumes from.
@@ -32,20 +33,15 @@ class EpochAverages:
         self.sums: dict[str, float] = {}
         self.count = 0
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
-
-    def _start(self, engine: Any) -> None:
+    def start(self, engine: Any) -> None:
         self.sums, self.count = {}, 0
 
-    def _add(self, engine: Any) -> None:
+    def add(self, engine: Any) -> None:
         for name, value in scalars(engine.state.output).items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
 
-    def _finish(self, engine: Any) -> None:
+    def finish(self, engine: Any) -> None:
         means = {name: total / self.count for name, total in self.sums.items()}
         engine.state.metrics.update(means)
         if self.file is None or bool(getattr(engine.state, "rank", 0)):

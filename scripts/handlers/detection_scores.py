@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from scripts.data.contract import stem
+from scripts.handlers.collector import Collector
 from scripts.metrics.detection import classify_detections, precision_recall
 from scripts.scores.csv_tables import write_table
 
 COLUMNS = ("patient", "image", "label", "outcome", "dice", "predicted_pixels", "reference_pixels")
 
 
-class DetectionScores:
+class DetectionScores(Collector):
     """Attached to an evaluator: the outcome of each label in each image, see `classify_detections`.
 
     `engine.state.metrics["precision"]` and `["recall"]` are over all labels and images. The elements of
@@ -45,15 +46,10 @@ class DetectionScores:
         self.rows: list[tuple[Any, ...]] = []
         self.seen = 0
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
+    def start(self, engine: Engine) -> None:
         self.rows, self.seen = [], 0
 
-    def _add(self, engine: Any) -> None:
+    def add(self, engine: Any) -> None:
         for element, output in zip(engine.state.batch, engine.state.output, strict=True):
             name = _image_name(element, self.seen)
             patient = str(element.get("patient", name))
@@ -72,7 +68,7 @@ class DetectionScores:
             counts = (f"{found.dice:.6g}", found.predicted, found.reference)
             self.rows.append((patient, name, named, found.outcome, *counts))
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         precision, recall = precision_recall(row[COLUMNS.index("outcome")] for row in self.rows)
         engine.state.metrics |= {"precision": precision, "recall": recall}
         if self.file is not None and not getattr(engine.state, "rank", 0):

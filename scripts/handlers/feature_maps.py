@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from ignite.engine import Engine
 
 from scripts.handlers.compared_images import ComparedImages
-from scripts.pictures.grids import write_grid
+from scripts.pictures.grids import tile_maps, write_grid
 
 CELL = 250  # pixels of a feature
 
@@ -54,18 +53,6 @@ class FeatureMapPicture(ComparedImages[tuple[int, np.ndarray]]):
             for key, maps in shown.items()
             if key[1] in known and key[0] in rows
         }
-        columns = [[_tile(grey[part, n]) for part in rows] for n in known]
+        columns = [[tile_maps(grey[part, n], CELL) for part in rows] for n in known]
         titles = [self.classes[n] for n in known]
         write_grid(columns, self.file, row_titles=list(rows.values()), column_titles=titles, cell_size=CELL)
-
-
-def _tile(maps: np.ndarray) -> np.ndarray:
-    """Maps (N, H, W) as a square of pictures with rows = y, white lines between them, at least CELL pixels wide."""
-    side = math.ceil(math.sqrt(len(maps)))
-    scale = max(1, CELL // (side * (maps.shape[1] + 1)))
-    height, width = (scale * maps.shape[axis] + 1 for axis in (2, 1))
-    tiled = np.full((side * height - 1, side * width - 1), 255, np.uint8)
-    for n, values in enumerate(maps):
-        y, x = (n // side) * height, (n % side) * width
-        tiled[y : y + height - 1, x : x + width - 1] = np.kron(values.T, np.ones((scale, scale), np.uint8))
-    return tiled

@@ -11,15 +11,14 @@ import torch
 from ignite.engine import Engine
 
 from scripts.data.contract import without_nan, write_json
-from scripts.handlers.compared_images import ComparedImages, encode_images
+from scripts.handlers.compared_images import REAL, ComparedImages, encode_images
 from scripts.metrics.class_specificity import class_specificity
 from scripts.metrics.frechet import frechet_with_floor
-from scripts.metrics.kernel_distance import kernel_with_floor
+from scripts.metrics.kernel_distance import kernel_distance
 from scripts.metrics.overlap import PatientOverlap
-from scripts.metrics.statistics import mean_by_patient, standardise
+from scripts.metrics.statistics import distance_with_floor, mean_by_patient, standardise
 from scripts.networks.wrapping import freeze
 
-REAL = ("training", "held_out")
 Row = dict[str, Any]
 
 
@@ -104,7 +103,7 @@ class ImageQuality(ComparedImages[Row]):
             owners = [part["patient"][::step] for part, step in zip(parts, steps, strict=True)]
             patients = (owners[0], owners[1], owners[2])
             quality["frechet"] = frechet_with_floor(*samples, patients=patients)
-            quality["kernel"] = kernel_with_floor(*samples, patients=patients)
+            quality["kernel"] = distance_with_floor(kernel_distance, *samples, patients=patients)
         if len(set(training["class"])) > 1 and self.classes:
             looks = [np.stack(part["looks"]) for part in parts]
             names = [[self.classes[c] for c in part["class"]] for part in parts]

@@ -11,15 +11,15 @@ from ignite.engine import Engine
 from torch import nn
 
 from scripts.data.boxes import BoxedSlices
-from scripts.data.contract import Dataset, DatasetError, source_patient, without_nan, write_json
+from scripts.data.contract import Dataset, source_patient, without_nan, write_json
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.compared_images import ComparedImages, stack_images, true_boxes
+from scripts.handlers.compared_images import REAL, ComparedImages, stack_images, true_boxes
 from scripts.metrics.placement import area_inside, lesion_shares, pair_with_others
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
 from scripts.pictures.box_overlays import outline_lesion
-from scripts.pictures.grids import image_pictures, write_grid
+from scripts.pictures.grids import channel_picture, check_shown_channel, write_grid
 from scripts.transforms.prediction import to_label_map
 
 SHOWN = 12  # synthetic images in the picture
@@ -60,7 +60,7 @@ class LesionPlacement(ComparedImages[Row]):
         DatasetError: a channel that the images have not.
     """
 
-    known_parts = ("training", "held_out", "synthetic", SHUFFLED)
+    known_parts = (*REAL, "synthetic", SHUFFLED)
 
     def __init__(
         self,
@@ -78,11 +78,7 @@ class LesionPlacement(ComparedImages[Row]):
             raise ValueError(
                 f"minimum_lesion_share is {minimum_lesion_share}, expected a share of the box above 0 and up to 1."
             )
-        if not 0 <= shown_channel < description.channel_count:
-            raise DatasetError(
-                f"shown_channel is {shown_channel}, expected 0..{description.channel_count - 1} "
-                f"({', '.join(description.modality)}). Pass --shown_channel with one of these."
-            )
+        check_shown_channel(shown_channel, description)
         super().__init__()
         self.segmenter = freeze(segmenter)
         self.segmenter_name = weights.file.name
@@ -114,8 +110,7 @@ class LesionPlacement(ComparedImages[Row]):
                     yield SHUFFLED, _compare(element["source_patient"], lesion, self.others[place])
 
     def _draw(self, image: np.ndarray, lesion: np.ndarray, boxes: np.ndarray) -> None:
-        pictures = image_pictures(image, self.modality)
-        picture = pictures[self.shown_channel if len(pictures) > 1 else 0]
+        picture = channel_picture(image, self.modality, self.shown_channel)
         self.columns.append([picture, outline_lesion(picture, boxes, lesion.T, side=SIDE)])
         found = int((lesion_shares(lesion, boxes) >= self.minimum_share).sum())
         inside = f"{100 * area_inside(lesion, boxes):.0f}% inside" if lesion.any() else "no lesion"

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine
-from PIL import Image, ImageDraw
 from torch import nn
 
 from scripts.data.contract import (
@@ -24,17 +23,17 @@ from scripts.data.contract import (
     write_json,
 )
 from scripts.data.synthesis import ComparedSlices
-from scripts.handlers.compared_images import ComparedImages, stack_images, true_boxes
+from scripts.handlers.compared_images import REAL, ComparedImages, stack_images, true_boxes
 from scripts.metrics.box_matching import compute_iou
 from scripts.metrics.presence import find_direction, measure_contrast, mirror_boxes
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.wrapping import freeze
-from scripts.pictures.grids import LABEL_COLOURS, image_pictures, picture_titles, write_grid
+from scripts.pictures.box_overlays import frame_boxes
+from scripts.pictures.grids import image_pictures, picture_titles, write_grid
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SHOWN = 8  # dropped and kept images in the picture
 SIDE = 160  # of each, in pixels
-ABSENT, PRESENT = LABEL_COLOURS[:2]
 MIRRORED = "training_mirrored"
 Row = dict[str, Any]
 
@@ -77,7 +76,7 @@ class LesionPresence(ComparedImages[Row]):
             detector that knows more than the training patients.
     """
 
-    known_parts = ("training", "held_out", "synthetic", MIRRORED)
+    known_parts = (*REAL, "synthetic", MIRRORED)
 
     def __init__(
         self,
@@ -206,21 +205,10 @@ class LesionPresence(ComparedImages[Row]):
             element = slices[n]
             boxes = np.asarray(element["boxes"])[: len(rows[n]["present"])]
             pictures = image_pictures(np.asarray(element["image"]), self.synthetic.modality)
-            columns.append([frame_boxes(picture, boxes, rows[n]["present"]) for picture in pictures])
+            columns.append([frame_boxes(picture, boxes, rows[n]["present"], side=SIDE) for picture in pictures])
             titles.append(f"{'kept' if kept[n] else 'dropped'}, {key} {best[n]:.2f}")
         row_titles = picture_titles(self.synthetic.modality, "made")
         write_grid(columns, self.folder / "dropped.png", row_titles=row_titles, column_titles=titles, cell_size=SIDE)
-
-
-def frame_boxes(picture: np.ndarray, boxes: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """A picture (Y, X[, 3]) enlarged to (160, 160, 3), its boxes (n, 4) framed by whether they show a lesion (n,)."""
-    image = Image.fromarray(picture).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(image)
-    scale = np.tile([SIDE / picture.shape[1], SIDE / picture.shape[0]], 2)
-    for box, shows in zip(boxes, present, strict=True):
-        x0, y0, x1, y1 = np.round(box * scale).astype(int).tolist()
-        draw.rectangle((x0 - 1, y0 - 1, x1, y1), outline=PRESENT if shows else ABSENT)
-    return np.asarray(image)
 
 
 def _scores(row: Mapping[str, Any]) -> dict[str, Any]:

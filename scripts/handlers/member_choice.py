@@ -11,7 +11,7 @@ from ignite.engine import Engine
 
 from scripts.data.contract import DatasetError, without_nan, write_json
 from scripts.data.synthesis import ComparedSlices, member_of
-from scripts.handlers.compared_images import ComparedImages, encode_images
+from scripts.handlers.compared_images import REAL, ComparedImages, encode_images
 from scripts.metrics.coverage import covered, order_members
 from scripts.metrics.statistics import standardise
 from scripts.networks.wrapping import freeze
@@ -42,7 +42,7 @@ class MemberChoice(ComparedImages[tuple[np.ndarray, int]]):
         DatasetError: synthetic images without member, a member without image, or fewer than two held-out images.
     """
 
-    known_parts = ("training", "held_out", "synthetic")
+    known_parts = (*REAL, "synthetic")
 
     def __init__(
         self,

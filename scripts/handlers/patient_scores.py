@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
+from scripts.handlers.collector import Collector
 from scripts.metrics.overlap import PatientOverlap
 from scripts.scores.csv_tables import write_table
 from scripts.scores.segmentation_metrics import METRICS
@@ -18,7 +19,7 @@ from scripts.scores.segmentation_metrics import METRICS
 COLUMNS = ("patient", "class", "label", *(each.metric.name for each in METRICS), "seen_in")
 
 
-class PatientScores:
+class PatientScores(Collector):
     """Attached to an evaluator: the metrics of `scripts.scores.segmentation_metrics` of every patient and label.
 
     `engine.state.metrics["mean_dice"]` is the mean over patients of their mean Dice over labels; `dice_<label>` and
@@ -41,15 +42,10 @@ class PatientScores:
         self.patients: dict[str, PatientOverlap] = {}
         self.classes: dict[str, str] = {}
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
-
-    def _start(self, engine: Engine) -> None:
+    def start(self, engine: Engine) -> None:
         self.patients, self.classes = {}, {}
 
-    def _add(self, engine: Any) -> None:
+    def add(self, engine: Any) -> None:
         for element, output in zip(engine.state.batch, engine.state.output, strict=True):
             patient = str(element.get("patient", len(self.patients)))
             label, prediction = output["label"], output["pred"]
@@ -62,7 +58,7 @@ class PatientScores:
             )
             self.classes[patient] = str(element.get("class") or "")
 
-    def _finish(self, engine: Engine) -> None:
+    def finish(self, engine: Engine) -> None:
         engine.state.metrics["mean_dice"] = _mean([overlap.mean_dice() for overlap in self.patients.values()])
         for k, name in enumerate(self.labels):
             engine.state.metrics[f"dice_{name}"] = _mean([overlap.dice(k) for overlap in self.patients.values()])

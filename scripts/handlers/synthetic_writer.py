@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
@@ -16,10 +15,11 @@ from ignite.engine import Engine, Events
 
 from scripts.data.atomic import replacing
 from scripts.data.conditions import PlannedBoxes
-from scripts.data.contract import Dataset, DatasetError, Item, write_dataset, write_json
+from scripts.data.contract import Dataset, DatasetError, Item, write_json
+from scripts.data.feature_format import hash_file
 from scripts.data.latents import PlannedLatents
 from scripts.data.planes import padding_before
-from scripts.data.synthesis import PlannedMasks, synthetic_files
+from scripts.data.synthesis import PlannedMasks, synthetic_files, write_synthetic_set
 from scripts.networks.weights import Weights
 
 logger = logging.getLogger(__name__)
@@ -68,11 +68,7 @@ class SyntheticSetWriter:
         self.files = [member.file for member in members]
         self.provenance = {"system": system, "seed": seed}
         self.generators = [
-            {
-                "generator": member.file.name,
-                "generator_sha256": hashlib.sha256(member.file.read_bytes()).hexdigest(),
-            }
-            for member in members
+            {"generator": member.file.name, "generator_sha256": hash_file(member.file)} for member in members
         ]
 
     def attach(self, engine: Engine) -> None:
@@ -158,17 +154,7 @@ class SyntheticSetWriter:
                     },
                 }
             )
-        real = self.description
-        synthetic = Dataset(
-            self.folder,
-            f"{real.name}, synthetic",
-            real.modality,
-            real.labels,
-            real.classes,
-            splits={"training": items},
-            trained_on=self.trained_on,
-        )
-        write_dataset(self.folder, synthetic)
+        write_synthetic_set(self.folder, self.description, items, self.trained_on)
 
 
 def _refuse_constant(images: Sequence[Any], files: Sequence[Path]) -> None:

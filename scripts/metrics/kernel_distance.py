@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from scripts.metrics.frechet import checked_features
-from scripts.metrics.statistics import Floats, distance_with_floor
+from scripts.metrics.statistics import Floats
 
 
 def kernel_distance(features_a: ArrayLike, features_b: ArrayLike) -> float:
@@ -37,21 +35,3 @@ def _kernel(a: Floats, b: Floats) -> Floats:
 def _mean_off_diagonal(matrix: Floats) -> float:
     n = len(matrix)
     return float((matrix.sum() - np.trace(matrix)) / (n * (n - 1)))
-
-
-def kernel_with_floor(
-    real_a: ArrayLike,
-    real_b: ArrayLike,
-    synthetic: ArrayLike,
-    *,
-    patients: tuple[Sequence[str], Sequence[str], Sequence[str]] | None = None,
-    resamples: int = 100,
-    seed: int = 0,
-) -> dict[str, float]:
-    """Kernel distance of synthetic and of other real images from `real_a` at the same n, each with a 95% interval.
-
-    Args, returns: as in `scripts.metrics.statistics.distance_with_floor`.
-    """
-    return distance_with_floor(
-        kernel_distance, real_a, real_b, synthetic, patients=patients, resamples=resamples, seed=seed
-    )

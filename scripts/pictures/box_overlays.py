@@ -16,6 +16,7 @@ from scripts.pictures.grids import LABEL_COLOURS
 LEAST_SIDE, MOST_SIDE = 384, 1024  # of the drawn image, in pixels
 LINE, DASH, GAP = 2, 6, 5
 FONT_SIZE, ROW = 13, 18
+ABSENT, PRESENT = LABEL_COLOURS[:2]
 
 
 def write_overlay(
@@ -79,6 +80,17 @@ def outline_lesion(picture: np.ndarray, boxes: np.ndarray, lesion: np.ndarray, *
     marked = np.array(drawn)
     marked[inside & ~ndimage.binary_erosion(inside, iterations=LINE)] = LABEL_COLOURS[0]
     return marked
+
+
+def frame_boxes(picture: np.ndarray, boxes: np.ndarray, present: np.ndarray, *, side: int) -> np.ndarray:
+    """A picture (Y, X[, 3]) enlarged to (side, side, 3), its boxes (n, 4) framed by whether they show a lesion (n,)."""
+    image = Image.fromarray(picture).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(image)
+    scale = np.tile([side / picture.shape[1], side / picture.shape[0]], 2)
+    for box, shows in zip(boxes, present, strict=True):
+        x0, y0, x1, y1 = np.round(box * scale).astype(int).tolist()
+        draw.rectangle((x0 - 1, y0 - 1, x1, y1), outline=PRESENT if shows else ABSENT)
+    return np.asarray(image)
 
 
 def _draw_marks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from scripts.data.atomic import replacing
+from scripts.data.contract import Dataset, DatasetError
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; label n takes colour n-1.
 LABEL_COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
@@ -50,6 +52,21 @@ def image_pictures(image: np.ndarray, modality: Sequence[str]) -> list[np.ndarra
     return [channel.T for channel in scaled]
 
 
+def check_shown_channel(channel: int, description: Dataset) -> None:
+    """Raises a DatasetError for a channel that the images of a data set have not."""
+    if not 0 <= channel < description.channel_count:
+        raise DatasetError(
+            f"shown_channel is {channel}, expected 0..{description.channel_count - 1} "
+            f"({', '.join(description.modality)}). Pass --shown_channel with one of these."
+        )
+
+
+def channel_picture(image: np.ndarray, modality: Sequence[str], channel: int) -> np.ndarray:
+    """One of `image_pictures`: of a channel, or the one in colour."""
+    pictures = image_pictures(image, modality)
+    return pictures[channel if len(pictures) > 1 else 0]
+
+
 def label_picture(label: np.ndarray, foreground_count: int) -> np.ndarray:
     """A label map (X, Y) as a colour picture with rows = y; the outline class is grey."""
     picture = np.zeros((*label.T.shape, 3), np.uint8)
@@ -64,3 +81,15 @@ def picture_titles(modality: Sequence[str], prefix: str) -> list[str]:
     if tuple(name.lower() for name in modality) == RGB_NAMES:
         return [prefix]
     return [f"{prefix} {name}" for name in modality]
+
+
+def tile_maps(maps: np.ndarray, width: int) -> np.ndarray:
+    """Maps (N, H, W) as a square of pictures with rows = y, white lines between them, about `width` pixels wide."""
+    side = math.ceil(math.sqrt(len(maps)))
+    scale = max(1, width // (side * (maps.shape[1] + 1)))
+    height, length = (scale * maps.shape[axis] + 1 for axis in (2, 1))
+    tiled = np.full((side * height - 1, side * length - 1), 255, np.uint8)
+    for n, values in enumerate(maps):
+        y, x = (n // side) * height, (n % side) * length
+        tiled[y : y + height - 1, x : x + length - 1] = np.kron(values.T, np.ones((scale, scale), np.uint8))
+    return tiled

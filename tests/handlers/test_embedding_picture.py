@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from matplotlib.axes import Axes
 from PIL import Image
 from torch import nn
 
-from scripts.handlers.embedding_picture import CLASS_COLOURS, EmbeddingPicture, draw_embedding
+from scripts.handlers.embedding_picture import EmbeddingPicture
 
 
 class ColumnMeans(nn.Module):
@@ -84,19 +83,3 @@ def test_each_part_is_cut_to_evenly_spread_images(tmp_path):
 def test_no_image_at_all_is_refused(tmp_path):
     with pytest.raises(ValueError, match="most_images is 0, expected 1 or more"):
         EmbeddingPicture(tmp_path, most_images=0)
-
-
-def test_classes_beyond_the_palette_take_its_colours_again(tmp_path, monkeypatch):
-    used = {}
-    scatter = Axes.scatter
-
-    def note(axes, *places, **options):
-        used[options["label"]] = options["color"]
-        return scatter(axes, *places, **options)
-
-    monkeypatch.setattr(Axes, "scatter", note)
-    names = [f"class {n:02d}" for n in range(12)]
-    rows = [{"part": "training", "class": name} for name in names]
-    draw_embedding(rows, np.zeros((12, 2)), tmp_path / "a.png", title="")
-    assert [used[name] for name in names] == [*CLASS_COLOURS, *CLASS_COLOURS[:4]]
-    assert len(set(CLASS_COLOURS)) == 8

@@ -7,7 +7,7 @@ import torch
 from ignite.engine import Engine
 from PIL import Image
 
-from scripts.handlers.feature_maps import CELL, FeatureMapPicture, _tile
+from scripts.handlers.feature_maps import CELL, FeatureMapPicture
 
 
 def run(elements: list[dict], file: Path, classes: list[str], **choices: int) -> None:
@@ -19,19 +19,6 @@ def run(elements: list[dict], file: Path, classes: list[str], **choices: int) ->
 def element(part: str, class_index: int, value: float) -> dict:
     maps = torch.stack([torch.full((3, 3), value), torch.full((3, 3), 2 * value)])
     return {"part": part, "class_index": class_index, "image": maps}
-
-
-def test_a_square_has_every_map_with_rows_along_y() -> None:
-    maps = np.zeros((4, 2, 2), np.uint8)
-    maps[3, 0, 1] = 200  # x = 0, y = 1
-    tiled = _tile(maps)
-    scale = CELL // 6
-    assert tiled.shape == (4 * scale + 1, 4 * scale + 1)
-    assert (tiled[2 * scale] == 255).all()
-    assert (tiled[:, 2 * scale] == 255).all()
-    corner = tiled[2 * scale + 1 :, 2 * scale + 1 :]
-    assert (corner[scale:, :scale] == 200).all()
-    assert corner[:scale].max() == 0
 
 
 def test_one_scale_serves_real_and_synthetic(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The five published studies at the smallest sizes that run: each from its own file, with a second one that shrinks it."""
+"""The five published studies at the smallest sizes that run: each from its own file, which a second one shrinks."""
 
 from __future__ import annotations
 
@@ -81,7 +81,12 @@ SMALLER: dict[str, dict[str, Any]] = {
         "slices": {"bright_share": 0.0},
         "segmenters": {"nnunet": {**SHORT, "filters": [4, 8, 8]}},
         "systems": {
-            "pggan_ensemble": {"members": 2, "snapshots": 2, "image_count": 8, "generator": {**GROWN, "total_images": 72}}
+            "pggan_ensemble": {
+                "members": 2,
+                "snapshots": 2,
+                "image_count": 8,
+                "generator": {**GROWN, "total_images": 72},
+            }
         },
     },
     "cpggan_lgg": {

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from scripts.metrics.kernel_distance import kernel_distance, kernel_with_floor
+from scripts.metrics.kernel_distance import kernel_distance
+from scripts.metrics.statistics import distance_with_floor
 
 
 def test_by_hand() -> None:
@@ -40,7 +41,8 @@ def test_sees_a_difference_in_variance_only() -> None:
 
 def test_floor_lies_around_zero_and_shift_above_it() -> None:
     rng = np.random.default_rng(3)
-    result = kernel_with_floor(rng.normal(size=(80, 6)), rng.normal(size=(80, 6)), rng.normal(1, 1, (90, 6)))
+    samples = rng.normal(size=(80, 6)), rng.normal(size=(80, 6)), rng.normal(1, 1, (90, 6))
+    result = distance_with_floor(kernel_distance, *samples)
     assert result["floor_low"] < 0 < result["floor_high"]
     assert result["low"] > result["floor_high"]
     assert result["n"] == 80

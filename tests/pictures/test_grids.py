@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.pictures.grids import LABEL_COLOURS, image_pictures, label_picture, picture_titles, write_grid
+from scripts.pictures.grids import LABEL_COLOURS, image_pictures, label_picture, picture_titles, tile_maps, write_grid
 
 
 def test_pictures_have_rows_along_y():
@@ -53,3 +53,16 @@ def test_cells_lie_in_their_columns_and_rows(tmp_path, titles):
     centres = [[picture[top + 10 + 22 * y, left + 10 + 22 * x].tolist() for x in range(2)] for y in range(2)]
     assert centres == [[[200, 0, 0], [90, 90, 90]], [[0, 200, 0], [200, 0, 0]]]
     assert [f.name for f in file.parent.iterdir()] == ["grid.png"]
+
+
+def test_a_square_has_every_map_with_rows_along_y() -> None:
+    maps = np.zeros((4, 2, 2), np.uint8)
+    maps[3, 0, 1] = 200  # x = 0, y = 1
+    tiled = tile_maps(maps, 250)
+    scale = 250 // 6
+    assert tiled.shape == (4 * scale + 1, 4 * scale + 1)
+    assert (tiled[2 * scale] == 255).all()
+    assert (tiled[:, 2 * scale] == 255).all()
+    corner = tiled[2 * scale + 1 :, 2 * scale + 1 :]
+    assert (corner[scale:, :scale] == 200).all()
+    assert corner[:scale].max() == 0

@@ -1,0 +1,26 @@
+"""Features that were asked for, generated and accepted, by class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scripts.report.blocks import Group, Row, Section, Table, columns, text_cells
+from scripts.report.formats import format_percent
+from scripts.scores.results import Results
+
+ORDER = 140
+
+
+def build(results: Results, folder: Path) -> Section | None:
+    groups = []
+    for title, classes in results.evidence.counts.items():
+        rows = []
+        for name, count in classes.items():
+            numbers = [f"{number:,}" for number in (count.asked, count.generated, count.accepted, count.kept)]
+            rows.append(Row(name, text_cells(*numbers, format_percent(count.acceptance_rate))))
+        groups.append(Group(rows, title))
+    if not groups:
+        return None
+    caption = "Features asked for, generated until enough were accepted by the discriminator as their class, and kept."
+    heads = columns("Asked", "Generated", "Accepted", "Kept", "Acceptance")
+    return Section("counts", "Features generated", [Table("Class", heads, groups, caption)])
