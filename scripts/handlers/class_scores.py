@@ -11,12 +11,7 @@ import torch
 from ignite.engine import Engine
 
 from scripts.data.contract import without_nan, write_json
-<<<<<<< HEAD
-=======
 from scripts.handlers.collector import Collector
-from scripts.metrics.box_detection import Measure
-from scripts.metrics.box_intervals import RESAMPLES, estimate
->>>>>>> layers
 from scripts.metrics.classification import MEASURES, ClassScores, check_vote, class_accuracy, vote
 from scripts.metrics.comparison import RESAMPLES, estimate
 from scripts.metrics.measure import Measure

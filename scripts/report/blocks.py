@@ -179,9 +179,7 @@ def columns(*titles: str) -> list[Column]:
     return [Column(title) for title in titles]
 
 
-def draw_figure(
-    draw: Callable[[int, str], Markup], name: str, caption: str, legend: Sequence[Mark] = ()
-) -> Figure:
+def draw_figure(draw: Callable[[int, str], Markup], name: str, caption: str, legend: Sequence[Mark] = ()) -> Figure:
     """A figure drawn for desktop and for phone, by a function of width and name; the page's style shows one of them."""
     return Figure(draw(WIDE, f"{name}w"), caption, draw(NARROW, f"{name}n"), legend)
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from scripts.data.contract import Dataset, DatasetError, Item, image_files, read_dataset, source_patient, write_json
 from scripts.data.splits import check_synthetic_sources, check_trained_on, select_items
-from scripts.report import parts
+from scripts.report.html_files import template, write_page
 from scripts.report.turing_images import Candidate, check_channel, choose_candidates, draw_candidates
 from scripts.report.turing_scores import SYNTHETIC, score_readers
 
@@ -151,7 +151,7 @@ def write_turing_page(
         }
         for entry, (candidate, _) in zip(shown, images, strict=True)
     }
-    html = parts.template("turing.html.j2").render(
+    html = template("turing.html.j2").render(
         content={"page": page, "images": shown},
         title=title,
         channel=channel,
@@ -159,7 +159,7 @@ def write_turing_page(
         classes=len({candidate.class_name for candidate, _ in images}),
     )
     write_json(key_file(target), {"page": page, "data": title, **made, "images": truth})
-    parts.write_page(target, html)
+    write_page(target, html)
     return target
 
 

@@ -13,7 +13,8 @@ from scripts.scores.results import Results
 ORDER = 120
 PARTS = {"training": "Real, training", "held_out": "Real, held out", "synthetic": "Synthetic"}
 CAPTION = (
-    "annotations of synthetic images beside those of real ones; sizes, rims and lesions over images with lesion. A false "
+    "annotations of synthetic images beside those of real ones; sizes, rims and lesions over images with lesion. A "
+    "false "
     "rim is a thin line of a label between a lower and a higher one, which real annotations have too."
 )
 Measure = tuple[str, Callable[[AnnotationEntry], Cell]]

@@ -28,9 +28,12 @@ def _table(title: str, choice: Choice) -> Table:
         for member, together, ceiling in zip(choice.order, choice.coverage, training, strict=True)
     ]
     caption = (
-        f"{title}: members in the order of choice, each the one that adds most coverage: the share of {choice.real_images:,} "
-        f"real {choice.real} images with a synthetic one within the distance to their k-th nearest real one (k = {choice.k}), at "
-        f"{choice.images_per_member:,} images of each member. As many training images cover what is in the last column: "
+        f"{title}: members in the order of choice, each the one that adds most coverage: the share of "
+        f"{choice.real_images:,} "
+        f"real {choice.real} images with a synthetic one within the distance to their k-th nearest real one (k = "
+        f"{choice.k}), at "
+        f"{choice.images_per_member:,} images of each member. As many training images cover what is in the last "
+        "column: "
         "about what can be expected."
     )
     heads = columns("Covered alone", "Covered with those above", "By training images")

@@ -39,9 +39,7 @@ def _pairs(results: Results, task: Task) -> list[Block]:
     best = max(found, key=lambda d: sign * d.estimate.value)
     panels = {}
     for fraction in results.fractions:
-        first, second = (
-            results.score(task.name, fraction, name, task.primary.name) for name in (best.other, best.arm)
-        )
+        first, second = (results.score(task.name, fraction, name, task.primary.name) for name in (best.other, best.arm))
         if first and second:
             shared = [patient for patient in first.patients if patient in second.patients]
             pairs = [(first.patients[patient], second.patients[patient]) for patient in shared]
@@ -50,7 +48,9 @@ def _pairs(results: Results, task: Task) -> list[Block]:
     if not panels:
         return []
     arm, other = (results.arm(task.name, name) for name in (best.arm, best.other))
-    caption = f"{task.primary.title} of each patient, {arm.title} against {other.title}: above the line the arm is higher."
+    caption = (
+        f"{task.primary.title} of each patient, {arm.title} against {other.title}: above the line the arm is higher."
+    )
 
     def draw(width: int, name: str):  # type: ignore[no-untyped-def]
         return draw_pairs(panels, arm_mark(results, arm), other.title, width=width, name=name)

@@ -24,7 +24,8 @@ def build(results: Results, folder: Path) -> Section | None:
         ticks = {rate: format_plain(rate) for curve in mine for rate, _ in curve.points}
         at = fraction_title(results, fraction)
         caption = (
-            f"Highest sensitivity within so many false positives per slice, mean over trainings{f', at {at}' if at else ''}, "
+            "Highest sensitivity within so many false positives per slice, mean over "
+            f"trainings{f', at {at}' if at else ''}, "
             "with 95% intervals drawn side by side; large open marks: where the detection threshold puts the detector."
         )
 

@@ -30,4 +30,7 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
         caption = f"{metric_title(metric)} by label, over the patients in whom it is defined."
         blocks.append(score_table(results, task, places, caption, details=folded))
     tested = results.differences_of("labels", task.name)
-    return [*blocks, *difference_tables(results, task, tested, "Differences by label", details="All differences by label")]
+    return [
+        *blocks,
+        *difference_tables(results, task, tested, "Differences by label", details="All differences by label"),
+    ]

@@ -11,7 +11,8 @@ from scripts.scores.results import Results
 ORDER = 90
 CAPTION = (
     "Distance to the nearest training item. Synthetic ones that lie far nearer than held-out real ones repeat what the "
-    "generator was shown. Apart: their mean distance from each other; far below that of real ones the generator has collapsed."
+    "generator was shown. Apart: their mean distance from each other; far below that of real ones the generator has "
+    "collapsed."
 )
 
 

@@ -16,7 +16,8 @@ CRITERIA = {
     "detector": "a detector trained on real images finds one there with a score of {threshold} or more",
 }
 MIRRORED = (
-    "Training mirrored: boxes at the mirror place of real ones, where no lesion is annotated; how many of these pass says "
+    "Training mirrored: boxes at the mirror place of real ones, where no lesion is annotated; how many of these pass "
+    "says "
     "how far the criterion can be trusted."
 )
 
@@ -56,7 +57,8 @@ def _placement_table(title: str, placement: Placement) -> Table:
         rows.append(Row(plain_title(name), [*texts(f"{part.boxes:,}", str(part.with_lesion.n)), *shares]))
     least = format_percent(placement.minimum_lesion_share, 0)
     caption = (
-        f"{title}: what a segmenter trained on real images sees: share of boxes with a lesion (from {least} of the box on), "
+        f"{title}: what a segmenter trained on real images sees: share of boxes with a lesion (from {least} of the "
+        "box on), "
         "and share of the lesions' area inside the boxes; means over patients."
     )
     heads = columns("Boxes", "Patients", "With lesion [95%]", "Area inside [95%]")

@@ -34,7 +34,9 @@ def _tables(results: Results, task: Task) -> Sequence[Block]:
         for fraction in dict.fromkeys(row.fraction for row in rows):
             here = [row for row in rows if row.fraction == fraction]
             names = list(dict.fromkeys(row.arm_title or row.arm for row in here))
-            found = [_row(results, task, name, [r for r in here if (r.arm_title or r.arm) == name], labels) for name in names]
+            found = [
+                _row(results, task, name, [r for r in here if (r.arm_title or r.arm) == name], labels) for name in names
+            ]
             groups.append(Group(found, f"{format_share(fraction)} of the patients" if fraction != 1 else ""))
         known = next((each for each in task.metrics if each.name == metric), None)
         title = metric_title(known) if known else metric

@@ -25,16 +25,15 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
     arms = results.arms_of(task.name)
     tested = ", ".join(count(number, unit.removesuffix("s")) for unit, number in task.tested.items())
     caption = (
-        f"On real {tested} not trained on: the score, \u00b1 the standard deviation over {len(results.seeds)} trainings, "
+        f"On real {tested} not trained on: the score, \u00b1 the standard deviation over {len(results.seeds)} "
+        "trainings, "
         "and the 95% interval over patients."
     )
     further = [
         ("Synthetic items", {arm.name: _count_synthetic(arm) for arm in arms}),
         ("Hours", {arm.name: format_number(arm.hours, 2) for arm in arms}),
     ]
-    table = score_table(
-        results, task, [Place(metric_title(m), m) for m in whole], caption, further=further
-    )
+    table = score_table(results, task, [Place(metric_title(m), m) for m in whole], caption, further=further)
     fraction = results.fractions[-1]
     dots = [
         (arm_mark(results, arm), score.estimate)
@@ -45,7 +44,8 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
         return [table]
     at = fraction_title(results, fraction)
     caption = (
-        f"{metric_title(task.primary)} with 95% intervals{f', at {at}' if at else ''}. Intervals of two arms may overlap "
+        f"{metric_title(task.primary)} with 95% intervals{f', at {at}' if at else ''}. Intervals of two arms may "
+        "overlap "
         "although their paired difference, below, is clear."
     )
 

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.report.blocks import Block, Cell, Group, Paragraph, Row, Section, Table, columns, embed_pictures
-from scripts.report.blocks import interval_cell
+from scripts.report.blocks import (
+    Block,
+    Cell,
+    Group,
+    Paragraph,
+    Row,
+    Section,
+    Table,
+    columns,
+    embed_pictures,
+    interval_cell,
+)
 from scripts.report.formats import DASH, format_number, format_percent, plain_title
 from scripts.scores.evidence import CandidateEntry, Selection
 from scripts.scores.results import Results
@@ -31,7 +41,8 @@ def _blocks(title: str, selection: Selection) -> list[Block]:
     rows = [_row(entry.name, entry, "chosen" if entry.chosen else "") for entry in selection.candidates]
     rows += [_row(f"Real, {plain_title(name).lower()}", entry, "real") for name, entry in selection.real.items()]
     caption = (
-        f"{title}: candidates beside real images, chosen by {selection.criterion}. Dice of the FCN with the mask, variance "
+        f"{title}: candidates beside real images, chosen by {selection.criterion}. Dice of the FCN with the mask, "
+        "variance "
         "of the Laplacian and mean Fourier magnitude (higher is sharper), share that the classifier calls real, mean "
         "distance to the nearest training image, and mean rank (lower is better)."
     )
