@@ -164,7 +164,7 @@ def training_noise(arms: Sequence[Sequence[Measure]]) -> Noise:
     """The noise between trainings in a difference of two arms: sqrt(2 s^2 / S).
 
     s^2 is the variance of a training's value over S seeds, the mean over all arms given: two or three seeds of one arm
-    alone tell little of it.
+    alone tell little of it. Where seeds test other patients, their spread counts too, and the noise is overestimated.
 
     Args:
         arms: one measure for each seed of each arm.

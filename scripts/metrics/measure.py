@@ -85,7 +85,7 @@ def average(measures: Sequence[Measure]) -> Measure:
 
 
 def restrict(measure: Measure, members: NDArray[np.bool_]) -> Measure:
-    """The measure over a group of patients.
+    """The measure over a group of patients; what they bring keeps the scale that it has among all.
 
     Args:
         measure: of P patients.
