@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scripts.handlers.box_tables import IOUS, write_box_tables
-from scripts.handlers.class_tables import write_scores
 
 from scripts.experiments.tasks.task import TaskScores
 from scripts.metrics.box_matching import check_slice, match_slices
 from scripts.metrics.classification import ClassScores
 from scripts.metrics.measure import mean_of_patients
+from scripts.scores.box_tables import IOUS, write_box_tables
+from scripts.scores.class_tables import write_scores
 from scripts.scores.results import ALL, Arm, Metric, Task
 
 ARMS = [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,8 @@ from scripts.data.boxes import BoxedSlices
 from scripts.data.contract import Dataset, DatasetError, Item
 from scripts.data.synthesis import ComparedSlices
 from scripts.handlers.lesion_placement import SHOWN, SIDE, LesionPlacement
-from scripts.report.detectors import INTERVAL, KEYS, PARTS
+from scripts.scores.evidence import Placement
+from scripts.scores.json_files import read_dataclass
 from tests.known_weights import write_known
 
 Box = tuple[int, int, int, int]
@@ -119,9 +121,9 @@ def test_unknown_shares_are_null_and_the_report_can_read_them(tmp_path: Path) ->
     unknown = {"value": None, "low": None, "high": None, "n": 0}
     assert said["parts"]["synthetic"]["area_inside"] == unknown
     assert said["parts"]["synthetic_shuffled"] == {"boxes": 0, "with_lesion": unknown, "area_inside": unknown}
-    assert set(KEYS["placement"]) <= set(said)
-    for part in said["parts"].values():
-        assert all(set(part[share]) == set(INTERVAL) for share in PARTS["placement"])
+    read = read_dataclass(tmp_path / "placement.json", Placement)
+    assert read.parts["synthetic_shuffled"].boxes == 0
+    assert math.isnan(read.parts["synthetic"].area_inside.value)
 
 
 def test_the_picture_shows_some_images_without_and_with_what_was_found(tmp_path: Path) -> None:
