@@ -121,7 +121,7 @@ def test_unknown_shares_are_null_and_the_report_can_read_them(tmp_path: Path) ->
     unknown = {"value": None, "low": None, "high": None, "n": 0}
     assert said["parts"]["synthetic"]["area_inside"] == unknown
     assert said["parts"]["synthetic_shuffled"] == {"boxes": 0, "with_lesion": unknown, "area_inside": unknown}
-    read = read_dataclass(tmp_path / "placement.json", Placement)
+    read = read_dataclass(tmp_path / "out" / "placement.json", Placement)
     assert read.parts["synthetic_shuffled"].boxes == 0
     assert math.isnan(read.parts["synthetic"].area_inside.value)
 

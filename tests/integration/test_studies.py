@@ -62,7 +62,7 @@ def test_a_published_study_ends_in_a_page_of_sections(name: str, tmp_path: Path)
 def test_a_workflow_ends_in_the_page_and_has_nothing_left_to_do(tmp_path: Path) -> None:
     content = shrink("redgan_lgg", tmp_path)
     content["tasks"] = {"segmentation": {"network": "unet", "arms": ["real", "real+redgan"]}}
-    content |= {"title": "Tiny", "seeds": [0], "fractions": [0.5]}
+    content |= {"title": "Tiny", "seeds": [0], "fractions": [0.7]}
     file = tmp_path / "tiny.json"
     file.write_text(json.dumps(content))
     command = [sys.executable, "-m", "snakemake", "-s", "scripts/experiments/study.smk", "--configfile", str(file)]
@@ -75,7 +75,7 @@ def test_a_workflow_ends_in_the_page_and_has_nothing_left_to_do(tmp_path: Path) 
         assert said.replace("1 of 1", "(100%) done") in told
     results = read_results(tmp_path / "results")
     assert results.run.command.startswith("snakemake -s scripts/experiments/study.smk --configfile tiny.json")
-    view = read_dataset(tmp_path / "results" / "jobs" / "fraction_0.5" / "fold0" / "data")
+    view = read_dataset(tmp_path / "results" / "jobs" / "fraction_0.7" / "fold0" / "data")
     tested = {item["patient"] for item in view.splits["test"]}
     assert results.tasks[0].tested["patients"] == len(tested) > 3  # those who are left out of training among them
     assert results.verdicts[0].finding == "cannot tell"
