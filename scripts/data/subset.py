@@ -20,6 +20,8 @@ def subset(
 ) -> None:
     """Writes a dataset.json of the same files that has the fold's split as its own and fewer training patients.
 
+    Classes that none of these has are left out, since nothing can learn them; others who have them stay, without class.
+
     Args:
         dataset_dir: folder of the data set.
         output: folder of the view.
@@ -40,7 +42,9 @@ def subset(
     patients = {item["patient"] for item in kept}
     left_out = [item for item in splits["training"] if item["patient"] not in patients]
     splits = {**splits, "training": kept, "test": splits["test"] + (left_out if test_left_out else [])}
-    for items in splits.values():
-        for item in items:
-            item.pop("fold", None)
-    write_dataset(folder, replace(dataset, root=folder, splits=splits))
+    classes = [name for name in dataset.classes if any(item["class"] == name for item in kept)]
+    for item in (item for items in splits.values() for item in items):
+        item.pop("fold", None)
+        if item["class"] not in classes:
+            item["class"] = None
+    write_dataset(folder, replace(dataset, root=folder, classes=classes, splits=splits))

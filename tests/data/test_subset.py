@@ -44,8 +44,15 @@ def test_without_the_others_the_test_patients_are_the_folds(phantom: Path) -> No
 def test_files_names_and_classes_stay(phantom: Path) -> None:
     whole, made = read_dataset(phantom), view(phantom)
     files = {item["image"]: (item["label"], item["class"]) for item in whole.items}
-    assert all(files[item["image"]] == (item["label"], item["class"]) for item in made.items)
-    assert (made.labels, made.classes, made.modality) == (whole.labels, whole.classes, whole.modality)
+    assert all(files[item["image"]][0] == item["label"] for item in made.items)
+    assert all(files[item["image"]][1] == item["class"] for item in made.items if item["class"])
+    assert (made.labels, made.modality) == (whole.labels, whole.modality)
+
+
+def test_classes_that_no_training_patient_has_are_left_out(phantom: Path) -> None:
+    made = view(phantom)
+    assert set(made.classes) == {item["class"] for item in made.splits["training"]} < set(read_dataset(phantom).classes)
+    assert {item["class"] for item in made.splits["test"]} == {*made.classes, None}
 
 
 def test_the_data_set_itself_is_not_overwritten(phantom: Path) -> None:
