@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 # The arguments after `python -m scripts`, and what the line must say; NEW is a folder that doesn't exist.
 REFUSED = {
     "doctr NEW": "did you mean doctor?",
+    "subset NEW --output NEW --patient_fractoin 0.5": "did you mean --patient_fraction?",
     "doctor": "doctor needs folder",
     "doctor NEW --imagesize 64": "no option --imagesize of doctor; did you mean --image_size?",
     "doctor NEW --image-sizes=64": "did you mean --image_size?",

@@ -73,7 +73,7 @@ def test_script_commands_exist_with_their_options(text: str, words: list[str]) -
 def test_workflows_exist(text: str, words: list[str]) -> None:
     assert (ROOT / words[words.index("-s") + 1]).is_file(), text
     config = options(words)["configfile"]
-    assert config == "my_experiment.json" or (ROOT / config).is_file(), text
+    assert config == "my_study.json" or (ROOT / config).is_file(), text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
