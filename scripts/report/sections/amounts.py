@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from scripts.report.arms import arm_mark, arm_marks, by_task, line_mark, metric_title
 from scripts.report.blocks import Block, Section, draw_figure
 from scripts.report.charts import Horizontal, Line, draw_lines
@@ -46,7 +48,7 @@ def _over_fractions(results: Results, task: Task) -> list[Block]:
         "at one fraction, not fractions."
     )
 
-    def draw(width: int, name: str):  # type: ignore[no-untyped-def]
+    def draw(width: int, name: str) -> Markup:
         return draw_lines(panels, Horizontal("Training patients", ticks, log=True), width=width, name=name)
 
     return [draw_figure(draw, f"f-{task.name}", caption, arm_marks(results, task.name))] if panels else []
@@ -71,7 +73,7 @@ def _over_amounts(results: Results, task: Task) -> Sequence[Block]:
     baseline = results.score(task.name, fraction, results.baseline, metric.name)
     title = metric_title(metric)
 
-    def draw(width: int, name: str):  # type: ignore[no-untyped-def]
+    def draw(width: int, name: str) -> Markup:
         band = {title: baseline.estimate} if baseline else None
         horizontal = Horizontal("Amount, equal steps", ticks)
         return draw_lines({title: lines}, horizontal, baselines=band, width=width, name=name)

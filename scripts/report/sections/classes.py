@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from scripts.report.arms import arm_mark, by_task, metric_title
 from scripts.report.blocks import Block, Mark, Paragraph, Section, draw_figure
 from scripts.report.charts import draw_bars
@@ -31,7 +33,7 @@ def _images(results: Results) -> list[Block]:
         return []
     caption = "Training images per class, of all patients of the first fold" + (": real + synthetic." if plans else ".")
 
-    def draw(width: int, name: str):  # type: ignore[no-untyped-def]
+    def draw(width: int, name: str) -> Markup:
         return draw_bars(real, plans, width=width, name=name)
 
     return [draw_figure(draw, "c", caption, [Mark("Real", "baseline"), *(mark for mark, _ in plans)])]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from scripts.report.arms import arm_mark, by_task, fraction_title
 from scripts.report.blocks import Block, Section, draw_figure
 from scripts.report.charts import draw_pairs
@@ -52,7 +54,7 @@ def _pairs(results: Results, task: Task) -> list[Block]:
         f"{task.primary.title} of each patient, {arm.title} against {other.title}: above the line the arm is higher."
     )
 
-    def draw(width: int, name: str):  # type: ignore[no-untyped-def]
+    def draw(width: int, name: str) -> Markup:
         return draw_pairs(panels, arm_mark(results, arm), other.title, width=width, name=name)
 
     return [draw_figure(draw, f"p-{task.name}", caption)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+from markupsafe import Markup
 
 from scripts.report.arms import arm_mark, arm_marks, fraction_title
 from scripts.report.blocks import Block, Section, draw_figure
@@ -29,7 +32,9 @@ def build(results: Results, folder: Path) -> Section | None:
             "with 95% intervals drawn side by side; large open marks: where the detection threshold puts the detector."
         )
 
-        def draw(width: int, name: str, panels=panels, ticks=ticks):  # type: ignore[no-untyped-def]
+        def draw(
+            width: int, name: str, panels: Mapping[str, list[Line]] = panels, ticks: Mapping[float, str] = ticks
+        ) -> Markup:
             return draw_lines(panels, Horizontal("False positives per slice", ticks, log=True), width=width, name=name)
 
         blocks.append(draw_figure(draw, f"r-{task}", caption, arm_marks(results, task)))

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from scripts.report.arms import arm_mark, by_task, fraction_title, metric_title
 from scripts.report.blocks import Block, Section, draw_figure
 from scripts.report.charts import draw_dots
@@ -49,7 +51,7 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
         "although their paired difference, below, is clear."
     )
 
-    def draw(width: int, name: str):  # type: ignore[no-untyped-def]
+    def draw(width: int, name: str) -> Markup:
         return draw_dots({"": dots}, metric_title(task.primary), width=width, name=name)
 
     return [table, draw_figure(draw, f"s-{task.name}", caption)]
