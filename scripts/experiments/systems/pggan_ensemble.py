@@ -26,7 +26,7 @@ KEYS = {
     "network": str,  # the segmenter that judges the images
     "evaluation?": ("pggan_ensemble_evaluate",),
 }
-CHOICES = {"members": "members", "snapshots": "snapshots of one member", "greedy": "members chosen for coverage"}
+CHOICES = {"members": "member{}", "snapshots": "snapshot{} of one member", "greedy": "member{} chosen for coverage"}
 
 
 def check(study: Study, source: Source) -> None:
@@ -45,11 +45,11 @@ def check(study: Study, source: Source) -> None:
 
 
 def describe(source: Source) -> str:
-    return f"{TITLE}, {source.amount:g} {CHOICES[source.variant]}"
+    return f"{TITLE}, {source.amount:g} {CHOICES[source.variant].format('' if source.amount == 1 else 's')}"
 
 
 def family(source: Source) -> str:
-    return f"{TITLE}, {CHOICES[source.variant]}"
+    return f"{TITLE}, {CHOICES[source.variant].format('s')}"
 
 
 def make(plan: Plan, cell: Cell, source: Source) -> Job:
