@@ -166,7 +166,7 @@ def draw_pairs(
         axes.plot(*values.T, SHAPES[arm.symbol], color=STAND_INS[arm.colour], markersize=5.5, alpha=0.75)
         axes.set(xlim=ends, ylim=ends, aspect="equal")
         axes.set_title(title, loc="left", fontsize=12)
-        axes.locator_params(nbins=5)
+        axes.locator_params(nbins=4)
         axes.grid(linewidth=0.8)
         _finish(axes, "left", "bottom")
     room = 34 if across == 1 else 90
@@ -247,8 +247,9 @@ class IntervalAxis:
         return Markup(f'<svg class="interval" {size} aria-hidden="true">{content}</svg>')
 
     def draw_head(self) -> Markup:
-        """The ticks' values."""
-        texts = [f'<text x="{self.x(at)}" y="11">{format_plain(at)}</text>' for at in self.ticks]
+        """The values of the first tick, of 0 and of the last."""
+        shown = dict.fromkeys((self.ticks[0], 0.0, self.ticks[-1]))
+        texts = [f'<text x="{self.x(at)}" y="11">{format_plain(at)}</text>' for at in shown]
         return self._frame("".join(texts), 14)
 
     def draw(self, estimate: HasInterval, adjusted: tuple[float, float], colour: str) -> Markup:

@@ -27,9 +27,8 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
     arms = results.arms_of(task.name)
     tested = ", ".join(count(number, unit.removesuffix("s")) for unit, number in task.tested.items())
     caption = (
-        f"On real {tested} not trained on: the score, \u00b1 the standard deviation over {len(results.seeds)} "
-        "trainings, "
-        "and the 95% interval over patients."
+        f"Tested on {tested} that no arm was trained on: the score, \u00b1 the standard deviation over "
+        f"{len(results.seeds)} trainings, and the 95% interval over patients."
     )
     further = [
         ("Synthetic items", {arm.name: _count_synthetic(arm) for arm in arms}),
