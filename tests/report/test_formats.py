@@ -10,8 +10,9 @@ MINUS, DASH = "\u2212", "\u2013"
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, DASH), (math.nan, DASH), (-0.0001, "0.000"), (-0.5, f"{MINUS}0.500"), (1234.5, "1,234.500")]
-)  # fmt: skip
+    ("value", "text"),
+    [(None, DASH), (math.nan, DASH), (-0.0001, "0.000"), (-0.5, f"{MINUS}0.500"), (1234.5, "1,234.500")],
+)
 def test_numbers_have_true_minus_signs_and_no_negative_zero(value: float | None, text: str) -> None:
     assert formats.format_number(value) == text
 
