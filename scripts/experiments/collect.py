@@ -84,7 +84,7 @@ def collect(*files: str, command: str = "") -> None:
         run=Run(command, record.commit(), record.hardware(), record.versions(), _seconds(study, plan)),
         published=study.published_figures(),
         evidence=_read_evidence(plan, froc),
-        pictures=draw_pictures(study, plan, _choose_cases(study, arms, scores)),
+        pictures=draw_pictures(study, plan, _choose_cases(study, arms, scores), {arm.name: arm.title for arm in arms}),
         curves=_copy_curves(study, plan),
     )
     write_results(study.results, results)

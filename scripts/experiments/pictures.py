@@ -25,13 +25,16 @@ CELL = 240  # pixels of a picture with contours or boxes
 REFERENCE, PREDICTION = (255, 255, 255), LABEL_COLOURS[0]
 
 
-def draw_pictures(study: Study, plan: StudyPlan, scores: Mapping[str, Mapping[str, float]]) -> list[Picture]:
+def draw_pictures(
+    study: Study, plan: StudyPlan, scores: Mapping[str, Mapping[str, float]], titles: Mapping[str, str]
+) -> list[Picture]:
     """Writes every picture into `<results>/pictures` and says what they show.
 
     Args:
         study: what was run.
         plan: its jobs.
-        scores: of the segmentation's baseline and best GAN arm, by title: Dice by patient.
+        scores: of the segmentation's baseline and best GAN arm: Dice by patient.
+        titles: of the arms.
     """
     folder = study.results / "pictures"
     shutil.rmtree(folder, ignore_errors=True)
@@ -39,7 +42,7 @@ def draw_pictures(study: Study, plan: StudyPlan, scores: Mapping[str, Mapping[st
     dataset = read_dataset(study.data)
     pictures = [_draw_sources(dataset, title, made, study, folder) for title, made in _sets(plan)]
     pictures += _copy_pictures(plan, folder)
-    pictures += [_draw_cases(dataset, plan, scores, folder), _join_detections(plan, folder)]
+    pictures += [_draw_cases(dataset, plan, scores, titles, folder), _join_detections(plan, titles, folder)]
     return [picture for picture in pictures if picture is not None]
 
 
@@ -95,7 +98,11 @@ def _copy_pictures(plan: StudyPlan, folder: Path) -> list[Picture]:
 
 
 def _draw_cases(
-    dataset: Dataset, plan: StudyPlan, scores: Mapping[str, Mapping[str, float]], folder: Path
+    dataset: Dataset,
+    plan: StudyPlan,
+    scores: Mapping[str, Mapping[str, float]],
+    titles: Mapping[str, str],
+    folder: Path,
 ) -> Picture | None:
     """The baseline's best, median and worst patient, a row for each arm: reference white, prediction in colour."""
     if not scores:
@@ -111,7 +118,7 @@ def _draw_cases(
     if not ranked:
         return None
     items = {image_files(item)[0]: item for item in dataset.items}
-    columns, titles = [], []
+    columns, heads = [], []
     for words, place in CASES.items():
         patient = ranked[round(place * (len(ranked) - 1))]
         column = []
@@ -120,11 +127,13 @@ def _draw_cases(
             column.append(_contours(dataset, items.get(str(case["image"])), case))
             words += f"{' / ' if column[1:] else ' '}{scores[arm].get(patient, np.nan):.2f}"
         columns.append(column)
-        titles.append(words)
-    write_grid(columns, folder / "cases.png", row_titles=[], column_titles=titles, cell_size=CELL)
+        heads.append(words)
+    write_grid(columns, folder / "cases.png", row_titles=[], column_titles=heads, cell_size=CELL)
     caption = (
-        f"The patients with the best, median and worst Dice of {next(iter(scores))}, in whose slice with most lesion "
-        f"the reference is white and the prediction orange. Rows: {'; '.join(scores)}; the numbers are their Dice."
+        f"The patients with the best, median and worst Dice of {titles[next(iter(scores))]}, in whose slice with most "
+        "lesion "
+        f"the reference is white and the prediction orange. Rows: {'; '.join(titles[arm] for arm in scores)}; the "
+        "numbers are their Dice."
     )
     return Picture("pictures/cases.png", caption, "cases")
 
@@ -157,7 +166,7 @@ def _contours(dataset: Dataset, item: Item | None, case: Mapping[str, np.ndarray
     return drawn
 
 
-def _join_detections(plan: StudyPlan, folder: Path) -> Picture | None:
+def _join_detections(plan: StudyPlan, titles: Mapping[str, str], folder: Path) -> Picture | None:
     """The same test images with what several arms' detectors find, a row for each arm."""
     rows = {arm: found / "pictures" for arm, found in plan.detections.items()}
     shared: Sequence[str] = sorted(
@@ -167,5 +176,6 @@ def _join_detections(plan: StudyPlan, folder: Path) -> Picture | None:
         return None
     columns = [[np.asarray(Image.open(each / name)) for each in rows.values()] for name in shared]
     write_grid(columns, folder / "detections.png", row_titles=[], cell_size=CELL)
-    caption = f"Test images, true boxes dashed, with what one detector of each arm finds. Rows: {'; '.join(rows)}."
+    shown = "; ".join(titles[arm] for arm in rows)
+    caption = f"Test images, true boxes dashed, with what one detector of each arm finds. Rows: {shown}."
     return Picture("pictures/detections.png", caption, "cases")

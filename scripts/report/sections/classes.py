@@ -31,7 +31,9 @@ def _images(results: Results) -> list[Block]:
             plans.append((Mark(f"Synthetic, for {arm.title}", mark.colour), arm.synthetic))
     if not real:
         return []
-    caption = "Training images per class, of all patients of the first fold" + (": real + synthetic." if plans else ".")
+    caption = "Training images per class, of the first fold and the largest fraction" + (
+        ": real + synthetic." if plans else "."
+    )
 
     def draw(width: int, name: str) -> Markup:
         return draw_bars(real, plans, width=width, name=name)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from scripts.report.arms import arm_mark, by_task, fraction_title, metric_title
 from scripts.report.blocks import Block, Section, draw_figure
 from scripts.report.charts import draw_dots
-from scripts.report.formats import DASH, count, format_number
+from scripts.report.formats import DASH, count, format_seconds
 from scripts.report.score_table import Place, score_table
 from scripts.scores.results import ALL, Arm, Results, Task
 
@@ -32,7 +32,7 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
     )
     further = [
         ("Synthetic items", {arm.name: _count_synthetic(arm) for arm in arms}),
-        ("Hours", {arm.name: format_number(arm.hours, 2) for arm in arms}),
+        ("Training", {arm.name: _format_hours(arm.hours) for arm in arms}),
     ]
     table = score_table(results, task, [Place(metric_title(m), m) for m in whole], caption, further=further)
     fraction = results.fractions[-1]
@@ -54,6 +54,11 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
         return draw_dots({"": dots}, metric_title(task.primary), width=width, name=name)
 
     return [table, draw_figure(draw, f"s-{task.name}", caption)]
+
+
+def _format_hours(hours: float) -> str:
+    """The time of one training with its generators; a dash where it is not known."""
+    return format_seconds(3600 * hours) if hours == hours else DASH
 
 
 def _count_synthetic(arm: Arm) -> str:
