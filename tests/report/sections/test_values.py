@@ -13,7 +13,7 @@ from scripts.scores.results import Results
 
 SHOWN = {
     "verdict": ["It helps.", "Add seeds.", "run --seeds 5", "Detection", "Cannot tell."],
-    "scores": ["0.740 \u00b1 0.014", "[0.690, 0.790]", "HD95, mm", "42", "2.50"],
+    "scores": ["0.740 \u00b1 0.014", "[0.690, 0.790]", "HD95, mm", "42", "2 h 30 min"],
     "differences": ["+0.040 [0.010, 0.070]", "adjusted [0.005, 0.075]", "raised", "above 0 is better"],
     "labels": ["core", "oedema", "Dice by label"],
     "classes": ["Of 1 comparisons by class 1 could be tested: 1 raised, 0 lowered.", "50 + 30"],
