@@ -26,10 +26,9 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
     whole = [m for m in task.metrics if any(s.metric == m.name and s.label == ALL for s in results.scores)]
     arms = results.arms_of(task.name)
     tested = ", ".join(count(number, unit.removesuffix("s")) for unit, number in task.tested.items())
-    caption = (
-        f"Tested on {tested} that no arm was trained on: the score, \u00b1 the standard deviation over "
-        f"{len(results.seeds)} trainings, and the 95% interval over patients."
-    )
+    seeds = len(results.seeds)
+    noise = f", \u00b1 the standard deviation over {seeds} trainings," if seeds > 1 else " of one training,"
+    caption = f"Tested on {tested} that no arm was trained on: the score{noise} and the 95% interval over patients."
     further = [
         ("Synthetic items", {arm.name: _count_synthetic(arm) for arm in arms}),
         ("Training", {arm.name: _format_hours(arm.hours) for arm in arms}),
