@@ -131,8 +131,8 @@ class Plan:
         """Adds a plan of masks and classes to synthesise."""
         seen = {key: value for key, value in {**cell.seen, **cell.seeded}.items() if key != "dataset_dir"}
         options = {**options, **seen, "output": file}
-        command = f"plan {cell.dataset_dir}"
-        return self.add(Job(command, file.with_suffix(""), (file,), (*cell.reads, *reads), options, is_command=True))
+        place, reads = file.with_suffix(""), (*cell.reads, *reads)
+        return self.add(Job("plan", place, (file,), reads, options, arguments=(cell.dataset_dir,)))
 
     def subset(self, cell: Cell) -> None:
         """Adds the view of the data set that a fraction trains on."""
@@ -144,8 +144,8 @@ class Plan:
                 "seed": self.study.seeds[0],
                 "test_left_out": self.study.test_left_out,
             }
-            command = f"subset {self.study.data}"
-            self.add(Job(command, Path(cell.dataset_dir), cell.reads, options=options, is_command=True))
+            folder = Path(cell.dataset_dir)
+            self.add(Job("subset", folder, cell.reads, options=options, arguments=(self.study.data,)))
 
 
 def cells(study: Study) -> Iterator[Cell]:

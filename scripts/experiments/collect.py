@@ -207,11 +207,12 @@ def _read_evidence(plan: StudyPlan, froc: list[Any]) -> Evidence:
         for kind, title, file in shown.evidence:
             if file.exists():
                 content = read_dataclass(file, KINDS[kind])
-                # quality.json names its system, or each of several candidates.
-                several = kind == "quality" and len(content) > 1
-                found[kind] |= (
-                    content if several else {title: next(iter(content.values())) if kind == "quality" else content}
-                )
+                if kind == "quality":  # names its system, or each of several candidates
+                    several = len(content) > 1
+                    content = {f"{title}, {name}" if several else title: each for name, each in content.items()}
+                    found[kind] |= content
+                else:
+                    found[kind][title] = content
     return Evidence(froc=froc, **found)
 
 

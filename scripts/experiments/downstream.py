@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Network:
-    """A segmenter: its configs are `<config>_train.json` and `<config>_evaluate.json`.
+    """A segmenter.
 
     Attributes:
         train: name of the training config.

@@ -20,14 +20,14 @@ class Job:
     """A bundle run, or a command of `python -m scripts`, with a log beside its output.
 
     Attributes:
-        run: name of a config in `configs/`, or the words of a command where `is_command`.
+        run: name of a config in `configs/`, or of a command, which has arguments.
         folder: of what it writes, under the folder of jobs.
         writes: files that say that it is done.
         reads: files that other jobs write.
         options: of the config or command; None is left out, so that the default stays.
         threads: that the work runs with.
         priority: higher ones start first; generators do, since much waits for them.
-        is_command: whether `run` is a command.
+        arguments: of a command; a bundle run has none.
     """
 
     run: str
@@ -37,12 +37,12 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     threads: int = 1
     priority: int = 0
-    is_command: bool = False
+    arguments: tuple[str, ...] = ()
 
     def name(self, root: str | Path) -> str:
         """Of its rule: what runs, and where below a folder."""
         place = os.path.relpath(self.output.with_suffix(""), root)
-        return "_".join(re.findall(r"[A-Za-z0-9]+", f"{self.run.split()[0]} {place}"))
+        return "_".join(re.findall(r"[A-Za-z0-9]+", f"{self.run} {place}"))
 
     @property
     def output(self) -> Path:
@@ -58,19 +58,11 @@ class Job:
     def shell(self) -> str:
         """The command line, which shows the log's end where it fails."""
         python = [sys.executable, "-W", "ignore", "-m"]
-        words = [*python, "scripts", *self.run.split()]
-        if not self.is_command:
-            words = [
-                *python,
-                "monai.bundle",
-                "run",
-                "--logging_file",
-                LOGGING,
-                "--config_file",
-                f"configs/{self.run}.json",
-            ]
+        words = ["monai.bundle", "run", "--logging_file", LOGGING, "--config_file", f"configs/{self.run}.json"]
+        if self.arguments:
+            words = ["scripts", self.run, *self.arguments]
         log = shlex.quote(str(self.log))
-        line = f"OMP_NUM_THREADS={self.threads} {shlex.join(words)} {flags(self.options)}"
+        line = f"OMP_NUM_THREADS={self.threads} {shlex.join([*python, *words])} {flags(self.options)}"
         return f"{line} > {log} 2>&1 || (tail -n 30 {log}; false)"
 
 

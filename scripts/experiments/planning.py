@@ -36,11 +36,11 @@ class StudyPlan:
     """All jobs of a study, what they score, and what the page shows besides.
 
     Attributes:
-        jobs: by what they write.
+        jobs: each once.
         evaluations: of every task, fraction, arm, fold and seed.
         shown: by fraction and system, of the first fold and seed.
         detections: by arm, the folder of what a detector of the first fold and seed finds.
-        turing: the page of the visual Turing test, None without.
+        targets: files that the page waits for.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -104,5 +104,7 @@ def _turing(plan: Plan, study: Study, evaluations: list[Evaluation]) -> list[Job
         return []
     page = study.results / "turing.html"
     options = {"fold": made.cell.data["fold"], **study.turing, "output": page}
-    command = f"turing make {made.cell.dataset_dir} {made.made.output.parent}"
-    return [plan.add(Job(command, study.results / "turing", (page,), (made.made.output,), options, is_command=True))]
+    arguments = ("make", made.cell.dataset_dir, str(made.made.output.parent))
+    return [
+        plan.add(Job("turing", study.results / "turing", (page,), (made.made.output,), options, arguments=arguments))
+    ]

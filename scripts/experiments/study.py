@@ -136,14 +136,29 @@ def open_study(content: Mapping[str, Any]) -> Study:
     return study
 
 
-def open_workflow(content: Mapping[str, Any], files: Sequence[str]) -> Study:
-    """The study of a workflow's files, which ends with one line where it is wrong."""
+def open_workflow(content: dict[str, Any], files: Sequence[str]) -> Study:
+    """The study of a workflow's files, which ends with one line where it is wrong.
+
+    Args:
+        content: changed in place: Snakemake gives the numbers of a list behind `--config` as texts.
+        files: that it is from.
+    """
+    for key in ("folds", "seeds", "fractions"):
+        if isinstance(content.get(key), list):
+            content[key] = [_read_number(value) for value in content[key]]
     try:
         return open_study(content)
     except ValueError as error:
         message = f"error: {', '.join(map(str, files)) or 'no --configfile'}: {error}"
         print(" ".join(message.splitlines()), file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _read_number(value: Any) -> Any:
+    try:
+        return json.loads(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def read_study(files: Sequence[str | Path]) -> dict[str, Any]:

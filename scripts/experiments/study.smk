@@ -5,6 +5,7 @@
 # It resumes where it stopped (after a kill with --rerun-incomplete: trainings continue from their checkpoints), shows
 # its plan with -n, and runs the same on a Slurm cluster (--executor slurm). Every job has a log beside its output.
 
+import json
 import shlex
 import sys
 
@@ -27,9 +28,13 @@ rule page:
         config["results_dir"] + "/report.html",
     params:
         command=shlex.join(["snakemake", *sys.argv[1:]]),
+        content=json.dumps(config, indent=4),  # of all files, and what --config changed
+        folder=config["results_dir"],
+        python=sys.executable,
     shell:
-        f"{sys.executable} -W ignore -m scripts.experiments.collect {{workflow.configfiles}} --command {{params.command:q}}"
-        f" && {sys.executable} -W ignore -m scripts report {config['results_dir']}"
+        "printf '%s\\n' {params.content:q} > {params.folder:q}/study.json"
+        " && {params.python:q} -W ignore -m scripts.experiments.collect {params.folder:q}/study.json --command {params.command:q}"
+        " && {params.python:q} -W ignore -m scripts report {params.folder:q}"
 
 
 for job in PLAN.jobs:

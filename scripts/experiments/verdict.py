@@ -157,10 +157,10 @@ def _advise(closest: _Judged, extent: Extent) -> tuple[str, str]:
 
 
 def _more_seeds(seeds: Sequence[int]) -> list[int]:
-    """Twice as many, five at least, those that were run among them."""
+    """Twice as many, five at least; those that were run come first, for the first chooses a fraction's patients."""
     wanted = max(ENOUGH_SEEDS, 2 * len(seeds))
     new = [number for number in range(wanted + len(seeds)) if number not in seeds]
-    return sorted([*seeds, *new[: wanted - len(seeds)]])
+    return [*seeds, *new[: wanted - len(seeds)]]
 
 
 def _rank(difference: Difference) -> float:

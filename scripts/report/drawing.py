@@ -41,11 +41,6 @@ def blank_figure(width: int, height: int) -> Figure:
     return figure
 
 
-def shorten(text: str, width: int) -> str:
-    room = 14 if width < 500 else 28
-    return text if len(text) <= room else f"{text[: room - 1]}\u2026"
-
-
 def to_svg(figure: Figure, name: str, description: str) -> Markup:
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):

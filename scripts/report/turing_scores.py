@@ -13,7 +13,7 @@ from typing import Any
 
 from scripts.data.contract import write_json
 from scripts.metrics.reader_agreement import compute_cohen_kappa, compute_fleiss_kappa, compute_share
-from scripts.scores.results_files import ResultsError, read_json
+from scripts.scores.json_files import ResultsError, read_dataclass
 
 REAL, SYNTHETIC = "real", "synthetic"
 COLUMNS = ("page", "reader", "image", "class", "answer", "seconds")
@@ -49,7 +49,7 @@ def read_key(file: Path) -> dict[str, Any]:
     """The key of a page: `page`, and `images` by id with `truth` and `class`."""
     if not file.is_file():
         raise ResultsError(f"No key {file}. `python -m scripts turing make` writes it beside the page.")
-    key = read_json(file)
+    key = read_dataclass(file, dict[str, Any])
     images = key.get("images")
     entries = list(images.values()) if isinstance(images, dict) else []
     if not (isinstance(key.get("page"), str) and entries and all(map(_is_truth, entries))):

@@ -39,7 +39,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of a task; `better` is "higher" or "lower", `scale` what its values are multiplied by when shown."""
+    """A metric of a task; `better` is "higher" or "lower", `digits` how many are shown behind the point."""
 
     name: str
     title: str

@@ -27,7 +27,7 @@ def options(job: Job) -> dict[str, str]:
 
 
 def find(found: StudyPlan, run: str) -> list[Job]:
-    return [job for job in found.jobs if job.run.split()[0] == run]
+    return [job for job in found.jobs if job.run == run]
 
 
 def test_every_arm_is_trained_and_scored_in_every_fold_and_seed(content: Content) -> None:
@@ -61,7 +61,7 @@ def test_a_fraction_trains_on_a_view_of_the_data(content: Content) -> None:
 def test_a_job_waits_for_all_that_its_arm_is_made_of(content: Content) -> None:
     found = plan(content)
     (trained,) = [e.trained for e in found.evaluations if e.arm.name == "real+redgan" and e.cell.seed == 1]
-    runs = [job.run.split()[0] for job in closure(trained, found.jobs)]
+    runs = [job.run for job in closure(trained, found.jobs)]
     assert sorted(runs) == ["plan", "redgan_inference", "redgan_train", "train", "train"]
 
 

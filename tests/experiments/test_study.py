@@ -92,6 +92,13 @@ def test_a_workflow_ends_with_one_line(content: Content, capsys: pytest.CaptureF
     assert capsys.readouterr().err == "error: my.json: no key tittle; did you mean title?\n"
 
 
+def test_numbers_behind_config_come_as_texts(content: Content) -> None:
+    given = {**content, "seeds": ["0", "1"], "folds": ["2"], "fractions": ["0.5", "1.0"]}
+    study = open_workflow(given, [])
+    assert (study.seeds, study.folds, study.fractions) == ([0, 1], [2], [0.5, 1.0])
+    assert given["seeds"] == [0, 1]
+
+
 def test_a_later_file_changes_single_keys(tmp_path: Path) -> None:
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     first.write_text(json.dumps({"segmenters": {"unet": {"max_epochs": 9, "batch_size": 4}}, "seeds": [0, 1]}))

@@ -76,7 +76,7 @@ def test_no_gan_arm() -> None:
     ("options", "seeds", "why", "command"),
     [
         ({"seeds": {0: -0.2, 1: 0.2}}, [0, 1], "Why: the noise between trainings", "'seeds=[0,1,2,3,4]'"),
-        ({"seeds": {7: 0.0}}, [7], "Why: one training", "'seeds=[0,1,2,3,7]'"),
+        ({"seeds": {7: 0.0}}, [7], "Why: one training", "'seeds=[7,0,1,2,3]'"),
         ({"patients": 6}, [0, 1], "Why: too few patients for 5", "'folds=[0,1,2,3]'"),
         ({"patients": 5}, [0, 1], "Why: too few patients: 5", "'folds=[0,1,2,3]'"),
         ({"spread": 0.3}, [0, 1], "Why: the difference is smaller", "'folds=[0,1,2,3]'"),

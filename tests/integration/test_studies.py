@@ -62,18 +62,18 @@ def test_a_published_study_ends_in_a_page_of_sections(name: str, tmp_path: Path)
 def test_a_workflow_ends_in_the_page_and_has_nothing_left_to_do(tmp_path: Path) -> None:
     content = shrink("redgan_lgg", tmp_path)
     content["tasks"] = {"segmentation": {"network": "unet", "arms": ["real", "real+redgan"]}}
-    content |= {"title": "Tiny", "seeds": [0], "fractions": [0.7]}
+    content |= {"title": "Tiny", "seeds": [5], "fractions": [0.7]}
     file = tmp_path / "tiny.json"
     file.write_text(json.dumps(content))
     command = [sys.executable, "-m", "snakemake", "-s", "scripts/experiments/study.smk", "--configfile", str(file)]
+    command += ["--cores", "2", "--nolock", "--config", "seeds=[0]"]
     for said in ("1 of 1", "Nothing to be done"):
-        finished = subprocess.run(
-            [*command, "--cores", "2", "--nolock"], env={**os.environ}, capture_output=True, text=True, check=False
-        )
+        finished = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, check=False)
         told = finished.stdout + finished.stderr
         assert finished.returncode == 0, told
         assert said.replace("1 of 1", "(100%) done") in told
     results = read_results(tmp_path / "results")
+    assert results.seeds == [0]  # what --config changed is collected too
     assert results.run.command.startswith("snakemake -s scripts/experiments/study.smk --configfile tiny.json")
     view = read_dataset(tmp_path / "results" / "jobs" / "fraction_0.7" / "fold0" / "data")
     tested = {item["patient"] for item in view.splits["test"]}

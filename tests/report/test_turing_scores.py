@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from scripts.__main__ import main
 from scripts.report.turing_scores import Answers, compute_agreement, format_reader, read_answers, read_key, score_reader
-from scripts.scores.results_files import ResultsError
+from scripts.scores.json_files import ResultsError
 
 HEADER = "page,reader,image,class,answer,seconds\n"
 IMAGES = {f"i{n:03d}": {"truth": "real" if n % 2 else "synthetic", "class": "A" if n < 21 else "B"} for n in range(40)}
