@@ -149,19 +149,6 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
-def bonferroni(p_values: ArrayLike) -> Floats:
-    """Bonferroni adjusted p-values: min(1, m p).
-
-    Args:
-        p_values: (m,) in [0, 1].
-
-    Returns:
-        (m,) adjusted, in the order given.
-    """
-    p = _checked_p_values(p_values)
-    return np.minimum(1.0, p * p.size)
-
-
 def _checked_p_values(p_values: ArrayLike) -> Floats:
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():

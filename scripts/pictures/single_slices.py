@@ -69,9 +69,3 @@ def load_slice(dataset: Dataset, item: Any, z: int | None = None) -> Slice:
         image, label = (MetaTensor(array.as_tensor()[..., z]) for array in (image, label))
     boxes = None if item.get("boxes") is None else np.asarray(item["boxes"], dtype=float).reshape(-1, 4)
     return Slice(image, label, boxes)
-
-
-def read_slice(dataset: Dataset, item: Any, image_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The slice of an item with most lesion: image (C, S, S) in [-1, 1] and label (S, S)."""
-    fitted = load_slice(dataset, item).fit(image_size)
-    return np.asarray(fitted.image), np.asarray(fitted.label)[0]

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from scripts.data.contract import Dataset
-from scripts.pictures.single_slices import Slice, load_slice, read_slice
+from scripts.pictures.single_slices import Slice, load_slice
 
 
 def dataset(folder: Path, **options: Any) -> Dataset:
@@ -29,9 +29,9 @@ def test_of_a_volume_the_slice_with_most_lesion(tmp_path: Path) -> None:
     for name, array in (("image", image), ("label", label)):
         nib.save(nib.Nifti1Image(array, np.diag([-1, -1, 1, 1])), tmp_path / f"{name}.nii")
     item = {"image": str(tmp_path / "image.nii"), "label": str(tmp_path / "label.nii")}
-    picture, mask = read_slice(dataset(tmp_path), item, 8)
-    np.testing.assert_allclose(picture, np.zeros((1, 8, 8)), atol=1e-6)
-    np.testing.assert_array_equal(mask, label[..., 1])
+    shown = load_slice(dataset(tmp_path), item).fit(8)
+    np.testing.assert_allclose(shown.image, np.zeros((1, 8, 8)), atol=1e-6)
+    np.testing.assert_array_equal(shown.label[0], label[..., 1])
     assert load_slice(dataset(tmp_path), item, 2).label.sum() == 1  # the slice that is asked for
 
 
