@@ -16,6 +16,7 @@ from scripts.nearest_name import OptionError, suggest
 COMMANDS = {
     "prepare": ("scripts.data.prepare", "prepare", "writes dataset.json for a folder in a known layout"),
     "doctor": ("scripts.data.doctor", "doctor", "checks a data set before any training"),
+    "study": ("scripts.experiments.command", "study", "compares what helps on a data set, and writes the page"),
     "plan": ("scripts.data.plan", "plan", "decides how many images of which class to synthesise from which masks"),
     "subset": ("scripts.data.subset", "subset", "writes a view of a data set that trains on a share of its patients"),
     "phantom": ("scripts.data.phantom", "write_phantom", "writes an artificial data set to try things on"),

@@ -55,6 +55,11 @@ class Job:
         return self.folder.with_name(f"{self.folder.name}.log")
 
     @property
+    def benchmark(self) -> Path:
+        """Seconds and memory of its last run, as Snakemake measures them."""
+        return self.folder.with_name(f"{self.folder.name}.benchmark.tsv")
+
+    @property
     def shell(self) -> str:
         """The command line, which shows the log's end where it fails."""
         python = [sys.executable, "-W", "ignore", "-m"]

@@ -55,7 +55,7 @@ def count_slices(item: Item) -> int:
 
 
 def job_seconds(job: Job) -> float:
-    """Seconds of a training from its epochs (resumed runs count whole); 0 of what is no training."""
+    """Seconds of a training's epochs with validations (resumed runs count whole); 0 of what is no training."""
     file = job.folder / "run" / "curves.csv"
     if not file.exists():
         return 0.0
@@ -67,7 +67,7 @@ def copy_curve(source: Path, folder: Path, number: int) -> str:
     """Copies loss curves, without seconds, and without the total where there are its parts; gives the name."""
     with open(source, newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    left_out = {"seconds"} | ({"loss"} if len(rows[0]) > 3 else set())
+    left_out = {"seconds", "training_seconds"} | ({"loss"} if len(rows[0]) > 4 else set())
     columns = [column for column in rows[0] if column not in left_out]
     name = f"{number:02d}.csv"
     write_table(folder / name, columns, ([row[column] for column in columns] for row in rows))

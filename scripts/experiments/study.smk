@@ -27,7 +27,7 @@ rule page:
     output:
         config["results_dir"] + "/report.html",
     params:
-        command=shlex.join(["snakemake", *sys.argv[1:]]),
+        command=os.environ.get("STUDY_COMMAND") or shlex.join(["snakemake", *sys.argv[1:]]),
         content=json.dumps(config, indent=4),  # of all files, and what --config changed
         folder=config["results_dir"],
         python=sys.executable,
@@ -48,6 +48,8 @@ for job in PLAN.jobs:
             job.writes,
         log:
             job.log,
+        benchmark:
+            job.benchmark
         threads: job.threads
         priority: job.priority
         params:

@@ -6,6 +6,7 @@ import csv
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,22 @@ class EpochAverages(Collector):
     The file is rewritten atomically each epoch; a resumed run drops rows after the epoch it resumes from.
 
     Args:
-        file: the CSV (columns: epoch, seconds, then the scalars); None to keep no file.
+        file: the CSV (columns: epoch, `seconds` since the last epoch's end, with its validation and checkpoint,
+            `training_seconds` of the iterations alone, then the scalars); None to keep no file.
     """
 
     def __init__(self, file: str | Path | None = None) -> None:
         self.file = None if file is None else Path(file)
         self.sums: dict[str, float] = {}
         self.count = 0
+        self.since = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start_clock)
+        super().attach(engine)
+
+    def _start_clock(self) -> None:
+        self.since = time.perf_counter()
 
     def start(self, engine: Any) -> None:
         self.sums, self.count = {}, 0
@@ -44,10 +54,11 @@ class EpochAverages(Collector):
     def finish(self, engine: Any) -> None:
         means = {name: total / self.count for name, total in self.sums.items()}
         engine.state.metrics.update(means)
-        if self.file is None or bool(getattr(engine.state, "rank", 0)):
-            return
-        seconds = engine.state.times.get(Events.EPOCH_COMPLETED.name) or 0.0
-        _add_row(self.file, {"epoch": engine.state.epoch, "seconds": round(seconds, 3), **means})
+        spent, now = engine.state.times.get(Events.EPOCH_COMPLETED.name) or 0.0, time.perf_counter()
+        seconds = {"seconds": round(now - self.since, 3), "training_seconds": round(spent, 3)}
+        self.since = now
+        if self.file is not None and not getattr(engine.state, "rank", 0):
+            _add_row(self.file, {"epoch": engine.state.epoch, **seconds, **means})
 
 
 class TrainingLog:
@@ -106,7 +117,7 @@ class EpochScores:
 class Progress(ProgressBar):
     """A progress bar with the step's scalars on a terminal, one line per epoch in a log file.
 
-    Put it after `EpochAverages`, whose means the lines show.
+    The time left counts validations and checkpoints. Put it after `EpochAverages`, whose means the lines show.
     """
 
     def __init__(self) -> None:
@@ -116,14 +127,19 @@ class Progress(ProgressBar):
     def attach(self, engine: Engine) -> None:  # type: ignore[override]
         if self.on_terminal:
             super().attach(engine, output_transform=scalars)
+        engine.add_event_handler(Events.STARTED, self._start_clock)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._report)
+
+    def _start_clock(self) -> None:
+        self.since, self.epochs = time.perf_counter(), 0
 
     def _report(self, engine: Any) -> None:
         state = engine.state
         means = ", ".join(
             f"{name} {state.metrics[name]:.4f}" for name in scalars(state.output) if name in state.metrics
         )
-        left = (state.max_epochs - state.epoch) * (state.times.get(Events.EPOCH_COMPLETED.name) or 0.0)
+        self.epochs += 1
+        left = (state.max_epochs - state.epoch) * (time.perf_counter() - self.since) / self.epochs
         logger.info(f"Epoch {state.epoch}/{state.max_epochs}: {means}; about {left / 60:.1f} min left")
 
 

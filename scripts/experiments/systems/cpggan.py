@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from scripts.experiments.arms import Source
 from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import train_judge, train_judging_detector
 from scripts.experiments.jobs import Job
+from scripts.experiments.outline import Outline
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study
 from scripts.nearest_name import OptionError
@@ -39,6 +41,15 @@ def check(study: Study, source: Source) -> None:
     if study.systems["cpggan"]["filter"] not in FILTERS:
         found = study.systems["cpggan"]["filter"]
         raise OptionError(f"systems.cpggan.filter is {found!r}, expected one of {', '.join(FILTERS)}")
+
+
+def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
+    generator = {
+        **outline.growth(48_000),
+        "mismatch_weight": 0.5,
+        **outline.narrow(latent_dim=128, feature_base=512, feature_max=128),
+    }
+    return ["cpggan:1"], {"image_count": 600, "filter": "contrast", "generator": generator}
 
 
 def describe(source: Source) -> str:

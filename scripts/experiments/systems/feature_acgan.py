@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from scripts.experiments.arms import Source
 from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import extract, train_unet
 from scripts.experiments.jobs import Job
+from scripts.experiments.outline import Outline
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study
 from scripts.nearest_name import OptionError, suggest
@@ -33,6 +35,14 @@ def check(study: Study, source: Source) -> None:
         raise OptionError("feature_acgan needs the number of features to add, such as feature_acgan:1200")
     if f"{_space(source)}_generator" not in study.systems["feature_acgan"]:
         raise OptionError(f"no systems.feature_acgan.{_space(source)}_generator, which one of the arms needs. Add it")
+
+
+def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
+    generator = {
+        **outline.training(30),
+        **outline.narrow(width=256, generator_learning_rate=0.0002, discriminator_learning_rate=0.0002),
+    }
+    return [f"feature_acgan:{2 * outline.slices}"], {"features_generator": generator}
 
 
 def describe(source: Source) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from scripts.experiments.arms import Source
 from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import train_judge
 from scripts.experiments.jobs import Job
+from scripts.experiments.outline import Outline
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study
 from scripts.nearest_name import OptionError
@@ -30,6 +32,19 @@ MASKS = ("outline_class", "outline_threshold", "minimum_lesion_pixels")
 def check(study: Study, source: Source) -> None:
     if source.variant or source.has_amount:
         raise OptionError(f"no variant lcgan:{source.variant or source.amount}, expected lcgan alone")
+
+
+def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
+    last = outline.epochs(30)
+    return ["lcgan"], {
+        "candidate_epochs": sorted({max(1, last // 2), max(1, 3 * last // 4), last}),
+        "generator": {
+            "samples_per_epoch": outline.samples,
+            "batch_size": 8,
+            **outline.narrow(generator_width=32, discriminator_width=32),
+        },
+        "classifier": {**outline.training(6), **outline.narrow(classifier_width_multiplier=0.25)},
+    }
 
 
 def describe(source: Source) -> str:

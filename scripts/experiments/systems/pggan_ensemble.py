@@ -12,6 +12,7 @@ from scripts.experiments.arms import Source
 from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import train_judge
 from scripts.experiments.jobs import Job
+from scripts.experiments.outline import Outline
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study
 from scripts.nearest_name import OptionError, suggest
@@ -42,6 +43,11 @@ def check(study: Study, source: Source) -> None:
             f"pggan_ensemble:{source.variant}={source.amount:g} needs as many generators, but {key} is "
             f"{section.get(key, 0)}. Raise systems.pggan_ensemble.{key}, or leave the arm out"
         )
+
+
+def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
+    generator = {**outline.growth(48_000), **outline.narrow(feature_base=1024, feature_max=64)}
+    return ["pggan_ensemble:members=3"], {"members": 3, "image_count": 600, "network": "unet", "generator": generator}
 
 
 def describe(source: Source) -> str:

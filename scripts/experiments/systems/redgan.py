@@ -10,6 +10,7 @@ from scripts.experiments.arms import Source
 from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import train_judge
 from scripts.experiments.jobs import Job
+from scripts.experiments.outline import Outline
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study
 from scripts.nearest_name import OptionError, suggest
@@ -45,6 +46,17 @@ def check(study: Study, source: Source) -> None:
         raise OptionError(f"no variant redgan:{source.variant}{suggest(source.variant, VARIANTS)}")
     if VARIANTS[source.variant].targeted and "target_class" not in study.systems["redgan"]:
         raise OptionError(f"no systems.redgan.target_class, which redgan:{source.variant} needs. Add it")
+
+
+def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
+    generator = {
+        **outline.training(30),
+        "batch_size": 8,
+        "ema_decay": 0.99,
+        "checkpoint_interval_epochs": 2,
+        **outline.narrow(generator_width=16, embedding_dim=64, discriminator_width=32),
+    }
+    return ["redgan"], {"limit_per_class": 150, "generator": generator}
 
 
 def describe(source: Source) -> str:

@@ -1,0 +1,224 @@
+"""`study`: which of these helps on my data? Drafts the study of a folder that fits into the hours, and runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scripts.data.atomic import replacing
+from scripts.data.contract import Dataset, DatasetError, read_dataset
+from scripts.data.doctor import doctor
+from scripts.data.splits import select_items
+from scripts.experiments.costs import Cost, estimate, kind, measure, representatives
+from scripts.experiments.drafting import (
+    Choice,
+    Wishes,
+    applicable_tasks,
+    check_tasks,
+    draft_study,
+    list_choices,
+    useful_systems,
+)
+from scripts.experiments.fitting import Budget, fit_study, tell_power
+from scripts.experiments.outline import Outline, outline_dataset
+from scripts.experiments.planning import plan_study
+from scripts.experiments.running import run_workflow
+from scripts.experiments.study import Study, open_study, read_study
+from scripts.nearest_name import OptionError
+from scripts.scores.results import read_results
+
+CALIBRATION = 0.02  # scale of its trainings
+REPEATS = (5, 3, 2)  # seeds; one says nothing of the chance in a training
+LONG = 8.0  # hours from which on further tasks are compared unasked
+SHARED = "cache"
+
+
+def study(
+    source: str,
+    *,
+    systems: str = "",
+    tasks: str = "",
+    arms: str = "",
+    folds: str = "",
+    seeds: str = "",
+    fractions: str = "",
+    hours: float = 4.0,
+    image_size_pixels: int | None = None,
+    output: str = "",
+    plan: bool = False,
+    cores: int | None = None,
+    executor: str = "local",
+) -> None:
+    """Compares real data, the cheap alternatives and GAN-made items on a data set, and writes a page with the answer.
+
+    The same command goes on where it was stopped. Lists are written with commas, such as --seeds 0,1,2.
+
+    Args:
+        source: folder of dataset.json, for which a study is drafted that fits into the hours; or a study.json.
+        systems: that make synthetic items; by default all that suit the data, as far as there is time.
+        tasks: segmentation, detection, grading; by default the one that the data is made for, from eight hours all.
+        arms: that are compared in each task, see docs/study.md; by default chosen by the systems.
+        folds: of the cross-validation; by default as many as there is time for.
+        seeds: of trainings; by default 0,1 or as many as there is time for.
+        fractions: of the training patients, for learning curves; by default 1.
+        hours: that it may take on this machine.
+        image_size_pixels: side of what networks see; by default 64, with a GPU 128.
+        output: folder of the study; by default results/ and the source's name.
+        plan: whether to stop when study.json is written.
+        cores: that jobs share; by default all, with GPUs one job for each.
+        executor: of Snakemake: `slurm` runs the jobs on a cluster, `cores` of them at a time.
+    """
+    cores = cores or torch.cuda.device_count() or os.cpu_count() or 1
+    lists = {"folds": folds, "seeds": seeds, "fractions": fractions}
+    keys: dict[str, Any] = {name: _read_list(name, text) for name, text in lists.items() if text}
+    if image_size_pixels is not None:
+        keys["image_size_pixels"] = image_size_pixels
+    if source.endswith(".json"):
+        if given := [name for name, value in {"systems": systems, "tasks": tasks, "arms": arms}.items() if value]:
+            raise OptionError(f"--{given[0]} drafts the study of a folder. Edit {given[0]} in {source}")
+        _run(Path(source), keys, output, plan=plan, cores=cores, executor=executor)
+        return
+    folder = Path(output or f"results/{Path(source).resolve().name}")
+    wishes = Wishes(_split(systems), _split(tasks), _split(arms))
+    asked = {"source": source, "hours": hours, **asdict(wishes), **keys}
+    file = folder / "study.json"
+    if file.exists() and _read_draft(folder).get("asked") != json.loads(json.dumps(asked)):
+        raise OptionError(
+            f"{file} is there, of another command. Go on with it by python -m scripts study {file}, or name another "
+            "--output"
+        )
+    if not file.exists():
+        _draft(source, folder, wishes, keys, asked, hours=hours, cores=cores)
+    _run(file, {}, "", plan=plan, cores=cores, executor=executor)
+
+
+def _draft(
+    source: str, folder: Path, wishes: Wishes, keys: dict[str, Any], asked: dict[str, Any], *, hours: float, cores: int
+) -> None:
+    """Calibrates, fits, and writes study.json with draft.json: what was asked, and what jobs cost."""
+    began = time.time()
+    dataset, large = read_dataset(source), torch.cuda.is_available()
+    size = keys.pop("image_size_pixels", 128 if large else 64)
+    doctor(source, image_size=size)
+    all_folds = sorted({item["fold"] for item in dataset.items if item.get("fold") is not None}) or [None]
+    outline = outline_dataset(dataset, keys.get("folds", all_folds)[0], size, large=large)
+    check_tasks(outline, wishes, dataset)
+    able = list(wishes.tasks) or applicable_tasks(outline)
+    chosen = able if wishes.tasks or hours >= LONG else able[:1]
+    systems = useful_systems(outline, wishes, chosen)
+
+    def draft(choice: Choice, outline: Outline, folds: Sequence[Any], seeds: Sequence[int]) -> dict[str, Any]:
+        own = {"results_dir": str(folder), "folds": list(folds), "seeds": list(seeds), "cache_dir": SHARED, **keys}
+        return draft_study(source, dataset, outline, choice, own)
+
+    # Time every kind of job at its shortest, and keep the systems that cost least longest.
+    richest = list_choices(outline, wishes, chosen, systems)[0]
+    costs = _calibrate(
+        draft(richest, replace(outline, scale=CALIBRATION), all_folds[:1], [0]), folder / "calibration", cores
+    )
+    jobs = plan_study(open_study(draft(richest, outline, all_folds[:1], [0]))).jobs
+    seconds = estimate(jobs, costs)
+    hers = {name: sum(seconds[job.output] for job in jobs if name in job.folder.parts) for name in systems}
+    choices = list_choices(outline, wishes, chosen, sorted(systems, key=hers.__getitem__))
+    folds = [all_folds, all_folds, all_folds[:2], all_folds[:1], all_folds[:1]]
+    repeats = [(some, list(range(count))) for some, count in zip(folds, (5, 3, 3, 3, 2), strict=True)]
+    repeats = [(keys.get("folds", some), keys.get("seeds", seeds)) for some, seeds in repeats]
+    budget = Budget(3600 * hours - (time.time() - began), cores, costs)
+    fit = fit_study(draft, outline, choices, repeats, budget)
+    shutil.rmtree(folder / "calibration")
+    _write_json(folder / "draft.json", {"asked": asked, "costs": {name: asdict(cost) for name, cost in costs.items()}})
+    _write_json(folder / "study.json", fit.content)
+    left_out = [name for name in systems if name not in fit.content["systems"]]
+    left_out += [task for task in applicable_tasks(outline) if task not in fit.content["tasks"]]
+    if left_out:
+        print(f"Left out for want of time: {', '.join(left_out)}. --systems, --tasks or more --hours bring them in.")
+
+
+def _calibrate(content: dict[str, Any], folder: Path, cores: int) -> dict[str, Cost]:
+    jobs = representatives(plan_study(open_study({**content, "results_dir": str(folder)})).jobs)
+    print(f"Calibration: {len(jobs)} jobs at their shortest", flush=True)
+    _write_json(folder / "study.json", {**content, "results_dir": str(folder)})
+    run_workflow(folder / "study.json", jobs, command="", costs={}, cores=cores, targets=[job.output for job in jobs])
+    return measure(jobs)
+
+
+def _run(file: Path, keys: dict[str, Any], output: str, *, plan: bool, cores: int, executor: str) -> None:
+    """Runs the study of a file with some keys changed, and says what the page says."""
+    content = {**read_study([file]), **keys}
+    if output:
+        content["results_dir"] = output
+    checked = open_study(content)
+    folder, jobs = checked.results, plan_study(checked).jobs
+    known = _read_draft(folder).get("costs", {})
+    costs = {name: Cost(**cost) for name, cost in known.items()}
+    _print_plan(checked, costs, cores)
+    own = folder / "study.json"
+    _write_json(own, content)
+    if plan:
+        print(f"Planned: {own}. Run it by python -m scripts study {own}")
+        return
+    command = shlex.join(["python", "-m", "scripts", "study", str(own)])
+    run_workflow(own, jobs, command=command, costs=costs, cores=cores, executor=executor)
+    for verdict in read_results(folder).verdicts:
+        print(f"{verdict.task}: {verdict.sentence}")
+    print(f"Page: {folder / 'report.html'}")
+
+
+def _print_plan(checked: Study, costs: dict[str, Cost], cores: int) -> None:
+    jobs, dataset = plan_study(checked).jobs, read_dataset(checked.data)
+    for task in checked.tasks:
+        print(f"{task}: {', '.join(arm.name for arm in checked.arms(task))}")
+    print(f"folds {checked.folds}, seeds {checked.seeds}, fractions {checked.fractions}: {len(jobs)} jobs")
+    if costs:
+        seconds = estimate(jobs, costs)
+        total, names = Budget(0.0, cores, costs).spent(jobs), dict.fromkeys(map(kind, jobs))
+        for name in sorted(names, key=lambda name: -sum(seconds[job.output] for job in jobs if kind(job) == name)):
+            mine = [seconds[job.output] for job in jobs if kind(job) == name]
+            print(f"  {len(mine):4d} x {sum(mine) / len(mine):6.0f} s  {name}")
+        disk = sum(costs[kind(job)].disk for job in jobs if kind(job) in costs)
+        memory = max(cost.memory for cost in costs.values())
+        print(
+            f"takes about {total / 3600:.2f} h on {cores} cores, {disk:.0f} MiB of disk, a job {memory:.0f} MiB of memory"
+        )
+    print(tell_power(checked, _count_test_patients(checked, dataset)))
+
+
+def _count_test_patients(checked: Study, dataset: Dataset) -> int:
+    found: set[str] = set()
+    for fold in checked.folds:
+        try:
+            found |= {item["patient"] for item in select_items(dataset, "test", fold, boxed=True)}
+        except DatasetError:
+            continue  # no test items, which the doctor has told
+    return len(found)
+
+
+def _read_list(name: str, text: str) -> list[Any]:
+    try:
+        return list(json.loads(f"[{text}]"))
+    except json.JSONDecodeError:
+        raise OptionError(f"--{name} is {text}, expected numbers with commas between them, such as 0,1") from None
+
+
+def _split(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _read_draft(folder: Path) -> dict[str, Any]:
+    file = folder / "draft.json"
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return content
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
