@@ -57,6 +57,9 @@ def main(arguments: Sequence[str]) -> int:
     except OptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     except (ValueError, RuntimeError) as error:
         cause = _mendable(error)
         if cause is None:

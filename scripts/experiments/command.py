@@ -75,7 +75,7 @@ def study(
         output: folder of the study; by default results/ and the source's name.
         plan: whether to stop when study.json is written.
         cores: that jobs share; by default all, with GPUs one job for each.
-        executor: of Snakemake: `slurm` runs the jobs on a cluster, `cores` of them at a time.
+        executor: of Snakemake, with its options: `slurm` runs the jobs on a cluster, `cores` of them at a time.
     """
     cores = cores or torch.cuda.device_count() or os.cpu_count() or 1
     lists = {"folds": folds, "seeds": seeds, "fractions": fractions}
@@ -186,9 +186,7 @@ def _print_plan(checked: Study, costs: dict[str, Cost], cores: int) -> None:
             print(f"  {len(mine):4d} x {sum(mine) / len(mine):6.0f} s  {name}")
         disk = sum(costs[kind(job)].disk for job in jobs if kind(job) in costs)
         memory = max(cost.memory for cost in costs.values())
-        print(
-            f"takes about {total / 3600:.2f} h on {cores} cores, {disk:.0f} MiB of disk, a job {memory:.0f} MiB of memory"
-        )
+        print(f"takes about {total / 3600:.2f} h on {cores} cores, {disk:.0f} MiB of disk; a job {memory:.0f} MiB of memory")
     print(tell_power(checked, _count_test_patients(checked, dataset)))
 
 

@@ -120,7 +120,10 @@ def _systems_of(task: str, arms: Sequence[str]) -> list[str]:
 
 
 def _sources(system: str, outline: Outline) -> list[str]:
+    """What it makes here: what serves other tasks than detection needs label maps, grading two classes."""
     module = find_systems()[system]
+    if not set(module.TASKS).intersection(applicable_tasks(outline)) or (not outline.masks and len(module.TASKS) > 1):
+        return []
     return module.draft(outline)[0] if hasattr(module, "draft") else []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ MOST_DRIFT = 4.0  # what a job took over what it should have, at the most
 
 
 class WorkflowError(ValueError):
-    """A job of a study failed; the message ends with the end of the workflow's log."""
+    """A job of a study failed; what it said stands on stderr."""
 
 
 @dataclass
@@ -100,7 +101,7 @@ def run_workflow(
         command: that the page says was run.
         costs: by kind of job, for the time left.
         cores: that jobs share.
-        executor: of Snakemake, such as `slurm`.
+        executor: of Snakemake, such as `slurm`, with its options.
         targets: files to make in place of the page.
 
     Raises:
@@ -111,7 +112,7 @@ def run_workflow(
     words = [sys.executable, "-m", "snakemake", "-s", WORKFLOW, "--configfile", str(file), "--cores", str(cores)]
     words += ["--rerun-incomplete", "--nolock", "--quiet", "rules"]
     if executor != "local":
-        words += ["--executor", executor, "--jobs", str(cores)]
+        words += ["--jobs", str(cores), "--executor", *shlex.split(executor)]
     words += ["--", *map(str, targets)] if targets else []
     progress = Progress(jobs, costs, cores)
     before = len(progress.update())
@@ -136,8 +137,8 @@ def run_workflow(
             _end(process)
         _report(progress, log)
     if process.returncode:
-        end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:])
-        raise WorkflowError(f"A job of the study failed; the same command goes on from there. {log} ends:\n{end}")
+        print(*log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:], sep="\n", file=sys.stderr)
+        raise WorkflowError(f"a job failed, as {log} says above. Mend it: the same command goes on from there")
 
 
 def _report(progress: Progress, log: Path) -> None:
