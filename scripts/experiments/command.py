@@ -186,7 +186,7 @@ def _print_plan(checked: Study, costs: dict[str, Cost], cores: int) -> None:
             print(f"  {len(mine):4d} x {sum(mine) / len(mine):6.0f} s  {name}")
         disk = sum(costs[kind(job)].disk for job in jobs if kind(job) in costs)
         memory = max(cost.memory for cost in costs.values())
-        print(f"takes about {total / 3600:.2f} h on {cores} cores, {disk:.0f} MiB of disk; a job {memory:.0f} MiB of memory")
+        print(f"about {total / 3600:.2f} h on {cores} cores, {disk:.0f} MiB of disk, {memory:.0f} MiB of memory a job")
     print(tell_power(checked, _count_test_patients(checked, dataset)))
 
 

@@ -1,6 +1,6 @@
 """The documentation's commands, run page by page as a newcomer would paste them, on a tiny phantom with tiny networks.
 
-Left out are blocks with an experiment (`snakemake`, run by tests/integration at small sizes), `make` and `pip`, the
+Left out are blocks with a study (run by tests/integration at small sizes), `make` and `pip`, the
 pages of results, which record what was run on real data, and pages whose commands have tests of their own: the bundle
 through MONAI's functions (tests/configs/test_workflows.py), the Model Zoo's checks (tests/distribution), exports
 (tests/exports), MONAI Label (`make label-check`), the Turing test (tests/report).
@@ -49,7 +49,7 @@ def documented_blocks(page: str) -> list[str]:
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = []
     for block in re.findall(r"```(?:bash|console)\n(.*?)```", text, re.DOTALL):
-        if "snakemake" in block:
+        if "python -m scripts study" in block:
             continue
         joined = block.replace("\\\n", " ")
         if "\n$ " in f"\n{joined}":  # a console: what is typed, not what is answered
