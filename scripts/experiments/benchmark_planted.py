@@ -104,7 +104,7 @@ def write_planted(folder: Path, real: Dataset, items: Sequence[Item]) -> None:
     """Slices with lesion of some patients as a synthetic set."""
     slices = SliceDataset(
         items,
-        preprocessing=slice_preprocessing(real, SIZE),
+        preprocessing=slice_preprocessing(description=real, image_size=SIZE),
         cache_dir=folder.with_name("cache"),
         rule=LesionRule(minimum_pixels=1),
     )
@@ -119,7 +119,8 @@ def write_planted(folder: Path, real: Dataset, items: Sequence[Item]) -> None:
         nib.save(nib.Nifti1Image(label[0][..., None], np.eye(4)), label_file)  # type: ignore[attr-defined]
         origin = {"system": "planted", "source_patient": source, "source_split": "training"}
         files = {"image": str(image_file), "label": str(label_file)}
-        made.append({**files, "patient": f"synthetic-{n}", "class": slices.summary(n)["class"], "synthetic": origin})
+        centre = slices.data[slices.index[n][0]]["class"]
+        made.append({**files, "patient": f"synthetic-{n}", "class": centre, "synthetic": origin})
     write_synthetic_set(folder, real, made, [item["patient"] for item in real.splits["training"]])
 
 
