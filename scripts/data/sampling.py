@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
+from scripts.data.contract import DatasetError
 from scripts.data.slices import SliceDataset
 
 ALL = "all"  # a word, since the bundle runner ignores None on its command line
@@ -67,7 +68,36 @@ def class_weights(class_indices: np.ndarray) -> np.ndarray:
     return 1.0 / counts[inverse] / len(values)
 
 
-def source_weights(dataset: SliceDataset, ratio: float | str = 1.0) -> np.ndarray | None:
+def oversampling_weights(dataset: SliceDataset) -> np.ndarray:
+    """Weights (N,) under which rare slices are drawn as often as frequent ones; their sum is 1.
+
+    Where the slices have several global classes, all of these are drawn equally often. Else all labels are, or box
+    classes: a slice counts for the rarest label that it contains, which the fewest slices contain, and slices without
+    any keep their share.
+
+    Raises:
+        DatasetError: the slices are of one class and no label is rarer than another.
+    """
+    classes = dataset.class_indices
+    if len(np.unique(classes)) > 1:
+        return class_weights(classes)
+    labels = dataset.labels_inside
+    counts = np.bincount(np.concatenate(labels))
+    rarest = np.array([min(inside.tolist(), key=counts.__getitem__, default=0) for inside in labels])
+    if len(np.unique(rarest[rarest > 0])) < 2:
+        raise DatasetError(
+            "balance_classes is True, but the training slices are of one class and no lesion label is rarer than "
+            "another. Leave --balance_classes out, or give the items a 'class' in dataset.json."
+        )
+    weights = np.full(len(rarest), 1 / len(rarest))
+    lesion = rarest > 0
+    weights[lesion] = class_weights(rarest[lesion]) * lesion.mean()
+    return weights
+
+
+def source_weights(
+    dataset: SliceDataset, ratio: float | str = 1.0, *, balance_classes: bool = False
+) -> np.ndarray | None:
     """Weights (N,) under which synthetic slices are drawn `ratio` times as often as real ones.
 
     Larsson et al. 2022, section 3.2: "the real dataset and the synthetic dataset were sampled equally often"; Han et
@@ -76,24 +106,27 @@ def source_weights(dataset: SliceDataset, ratio: float | str = 1.0) -> np.ndarra
     Args:
         dataset: real and synthetic slices.
         ratio: synthetic slices drawn per real one; "all" draws every slice alike, whatever it is.
+        balance_classes: draws rare slices as often as frequent ones: the weights are multiplied by those of
+            `oversampling_weights` of all slices, and the ratio between the sources is kept.
 
     Returns:
         None where all slices are drawn alike, or are of one source.
 
     Raises:
-        ValueError: a ratio that isn't positive, or another word.
+        ValueError: a ratio that isn't positive, another word, or nothing rare to balance.
     """
-    if ratio == ALL:
-        return None
-    if isinstance(ratio, str) or not ratio > 0:
+    if ratio != ALL and (isinstance(ratio, str) or not ratio > 0):
         raise ValueError(
             f"synthetic_ratio is {ratio!r}, expected a positive number, such as 1, or {ALL!r} for as many as "
             "there are. Leave --synthetic_dir out to train on real images alone."
         )
-    synthetic = np.array([bool(dataset.data[volume].get("synthetic")) for volume, _ in dataset.index])
-    if not 0 < synthetic.sum() < len(synthetic):
-        return None
-    return class_weights(synthetic) * np.where(synthetic, ratio, 1.0)
+    weights = oversampling_weights(dataset) if balance_classes else np.ones(len(dataset.index))
+    synthetic = dataset.is_synthetic
+    if ratio == ALL or not 0 < synthetic.sum() < len(synthetic):
+        return weights if balance_classes else None
+    for source, part in ((synthetic, float(ratio)), (~synthetic, 1.0)):
+        weights[source] *= part / (1 + float(ratio)) / weights[source].sum()
+    return weights
 
 
 def share_weights(share: float) -> list[float]:

@@ -25,17 +25,15 @@ class Network:
         train: name of the training config.
         evaluate: name of the evaluation config.
         classical: whether it augments its images unless it is told not to.
-        modifiers: of arms, that it can be trained with.
     """
 
     train: str
     evaluate: str
     classical: bool = False
-    modifiers: tuple[str, ...] = ("classical",)
 
 
 NETWORKS = {
-    "unet": Network("train", "evaluate", modifiers=("classical", "oversampling")),
+    "unet": Network("train", "evaluate"),
     "fcn8s": Network("lcgan_segmenter_train", "lcgan_segmenter_evaluate"),
     "nnunet": Network("pggan_ensemble_segmenter_train", "pggan_ensemble_segmenter_evaluate", classical=True),
 }
@@ -115,10 +113,16 @@ def _check_segmenter(study: Study, arm: Arm) -> None:
     network = study.tasks["segmentation"]["network"]
     if network not in NETWORKS:
         raise OptionError(f"tasks.segmentation.network is {network!r}, expected one of {', '.join(NETWORKS)}")
-    for modifier in arm.modifiers:
-        if modifier not in NETWORKS[network].modifiers:
-            able = [name for name, each in NETWORKS.items() if modifier in each.modifiers]
-            raise OptionError(f"arm {arm.name!r}: the network {network} has no {modifier}, only {', '.join(able)}")
+    _check_images(study, arm)
+
+
+def _check_images(study: Study, arm: Arm) -> None:
+    if not arm.real and "copy_paste" in arm.modifiers:
+        raise OptionError(f"arm {arm.name!r}: pasted lesions are those of real images, expected {_with_real(arm)}")
+
+
+def _with_real(arm: Arm) -> str:
+    return arm.name.replace("synthetic:", "real+", 1)
 
 
 def _train_detector(plan: Plan, cell: Cell, arm: Arm, made: Job | None) -> Job:
@@ -195,13 +199,17 @@ def _evaluate_classifier(plan: Plan, cell: Cell, arm: Arm, trained: Job, folder:
 
 def _check_classifier(study: Study, arm: Arm) -> None:
     if not arm.real:
-        raise OptionError(f"arm {arm.name!r}: classifiers are trained on real features, expected real+{arm.source}")
+        raise OptionError(f"arm {arm.name!r}: classifiers are trained on real features, expected {_with_real(arm)}")
 
 
 CLASSICAL = "classical augmentation"
+CHEAP: dict[str, tuple[str, dict[str, Any]]] = {
+    "oversampling": ("oversampling", {"balance_classes": True}),
+    "copy_paste": ("copy-paste of lesions", {"copy_paste_probability": 0.5}),
+}
 TASKS = {
     "segmentation": Task(
-        {"classical": (CLASSICAL, {"augment": True}), "oversampling": ("oversampling", {"balance_classes": True})},
+        {"classical": (CLASSICAL, {"augment": True}), **CHEAP},
         {"network": str},
         _train_segmenter,
         _evaluate_segmenter,
@@ -211,10 +219,12 @@ TASKS = {
         {
             "classical": (CLASSICAL, {"augmented_slices": "both"}),
             "classical_of_real": ("classical augmentation of real slices alone", {"augmented_slices": "real"}),
+            **CHEAP,
         },
         {"training": ("cpggan_detector_train",), "shown?": ("cpggan_detector_inference",)},
         _train_detector,
         _evaluate_detector,
+        _check_images,
     ),
     "grading": Task(
         {

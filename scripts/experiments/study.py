@@ -21,7 +21,7 @@ from snakemake.utils import update_config
 import scripts.experiments.systems
 from scripts.command_options import describe_type
 from scripts.config_files import check_type, own_configs
-from scripts.data.contract import DatasetError, read_dataset
+from scripts.data.contract import Dataset, DatasetError, read_dataset
 from scripts.data.phantom import write_phantom
 from scripts.experiments.arms import Arm, parse_arm
 from scripts.experiments.downstream import NETWORKS, TASKS
@@ -271,10 +271,11 @@ def _check_arms(study: Study) -> None:
 
 def _check_data(study: Study) -> None:
     try:
-        items = read_dataset(study.data).items
+        dataset = read_dataset(study.data)
     except DatasetError as error:
         raise OptionError(f"dataset_dir: {error}") from error
-    known = sorted({item["fold"] for item in items if item.get("fold") is not None})
+    _check_oversampling(study, dataset)
+    known = sorted({item["fold"] for item in dataset.items if item.get("fold") is not None})
     for fold in study.folds:
         if fold is not None and fold not in known:
             has = ", ".join(map(str, known)) or "none"
@@ -282,3 +283,17 @@ def _check_data(study: Study) -> None:
     for fraction in study.fractions:
         if not 0 < fraction <= 1:
             raise OptionError(f"fractions has {fraction}, expected shares of the patients above 0 and up to 1")
+
+
+def _check_oversampling(study: Study, dataset: Dataset) -> None:
+    """Something is rare, where an arm draws what is rare more often: a class, or else a label."""
+    if len({item["class_index"] for item in dataset.items}) > 1:
+        return
+    for task in study.tasks:
+        merged = task == "detection" and study.boxes.get("merge_box_classes")
+        for arm in study.arms(task):
+            if "oversampling" in arm.modifiers and (dataset.foreground_count < 2 or merged):
+                raise OptionError(
+                    f"arm {arm.name!r}: {study.data} has one class and one label to learn, so that none is rare. "
+                    "Leave the arm out, or give the items a 'class' in dataset.json"
+                )

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.sampling import SeededSampler, class_weights, share_weights, source_weights
+from scripts.data.contract import DatasetError
+from scripts.data.sampling import SeededSampler, class_weights, oversampling_weights, share_weights, source_weights
 
 
 def order(sampler: SeededSampler, epoch: int) -> list[int]:
@@ -82,7 +83,8 @@ def slices(real: int, synthetic: int, slices_per_volume: int = 4) -> SimpleNames
     """What `source_weights` sees of a SliceDataset: volumes of real slices and synthetic plane images."""
     data = [{"image": "real"}] * real + [{"image": "made", "synthetic": {"system": "pggan_ensemble"}}] * synthetic
     counts = [slices_per_volume] * real + [1] * synthetic
-    return SimpleNamespace(data=data, index=[(v, z) for v, count in enumerate(counts) for z in range(count)])
+    index = [(v, z) for v, count in enumerate(counts) for z in range(count)]
+    return SimpleNamespace(index=index, is_synthetic=np.array(["synthetic" in data[v] for v, _ in index]))
 
 
 def test_source_weights_by_hand():
@@ -109,6 +111,42 @@ def test_real_and_synthetic_slices_are_drawn_equally_often():
 @pytest.mark.parametrize("dataset", [slices(3, 0), slices(0, 7)])
 def test_a_single_source_needs_no_weights(dataset):
     assert source_weights(dataset) is None
+
+
+def rare(classes: list[int], labels: list[list[int]], synthetic: int = 0) -> SimpleNamespace:
+    """Slices of these global classes and with these labels inside, the last ones synthetic."""
+    count = len(labels)
+    return SimpleNamespace(
+        index=range(count),
+        class_indices=np.array(classes),
+        labels_inside=[np.array(inside, dtype=int) for inside in labels],
+        is_synthetic=np.arange(count) >= count - synthetic,
+    )
+
+
+def test_global_classes_are_drawn_equally_often_whatever_their_labels() -> None:
+    dataset = rare([0, 0, 0, 1], [[1], [2], [], [1]])
+    np.testing.assert_allclose(oversampling_weights(dataset), [1 / 6, 1 / 6, 1 / 6, 1 / 2])
+
+
+def test_without_classes_a_slice_counts_for_its_rarest_label_and_lesion_free_ones_keep_their_share() -> None:
+    dataset = rare([-1] * 6, [[1], [1], [1, 2], [1], [], []])  # label 2 is the rarer one
+    np.testing.assert_allclose(oversampling_weights(dataset), [1 / 9, 1 / 9, 1 / 3, 1 / 9, 1 / 6, 1 / 6])
+
+
+@pytest.mark.parametrize("labels", [[[1], [1], []], [[], []], [[1, 2], [1, 2]]])
+def test_where_nothing_is_rare_oversampling_is_refused(labels: list[list[int]]) -> None:
+    with pytest.raises(DatasetError, match="balance_classes is True, but the training slices are of one class"):
+        source_weights(rare([0] * len(labels), labels), balance_classes=True)
+
+
+def test_oversampling_keeps_the_ratio_between_sources() -> None:
+    dataset = rare([0, 0, 0, 1, 1, 1], [[1]] * 6, synthetic=2)
+    dataset.class_indices[2:] = [0, 1, 1, 0]  # real 0, 0, 0, 1; synthetic 1, 0: weights 1/8 of class 0, 1/4 of class 1
+    weights = source_weights(dataset, ratio=3, balance_classes=True)
+    np.testing.assert_allclose(weights, np.array([1 / 5, 1 / 5, 1 / 5, 2 / 5, 2, 1]) / 4)
+    alike = source_weights(dataset, ratio="all", balance_classes=True)
+    np.testing.assert_allclose(alike, [1 / 8, 1 / 8, 1 / 8, 1 / 4, 1 / 4, 1 / 8])
 
 
 def test_a_share_of_the_images_is_transformed():

@@ -65,6 +65,18 @@ def test_a_job_waits_for_all_that_its_arm_is_made_of(content: Content) -> None:
     assert sorted(runs) == ["plan", "redgan_inference", "redgan_train", "train", "train"]
 
 
+def test_every_network_and_detector_can_be_given_the_cheap_alternatives(content: Content) -> None:
+    arms = ["real", "real+copy_paste+classical", "real+oversampling"]
+    for network in ("unet", "fcn8s", "nnunet"):
+        sections = {"segmentation": {"network": network, "arms": arms}, "detection": {"training": {}, "arms": arms}}
+        found = plan(content, tasks=sections, segmenters={}, seeds=[0])
+        for each in found.evaluations:
+            given = options(each.trained)
+            assert given.get("copy_paste_probability") == ("0.5" if "copy_paste" in each.arm.modifiers else None)
+            assert given.get("balance_classes") == ("True" if "oversampling" in each.arm.modifiers else None)
+            assert each.arm.source is None
+
+
 def test_an_option_with_spaces_and_quotes_reaches_the_run() -> None:
     job = Job("train", Path("a b"), (Path("a b/model.pt"),), options={"title": "it's", "widths": [1, 2], "fold": None})
     words = shlex.split(job.shell.split(" > ")[0])

@@ -65,6 +65,10 @@ def drop(path: str) -> Callable[[Content], None]:
         (change("tasks/segmentation/arms", ["real", "real+lcgan"]), "no systems.lcgan, which arm 'real+lcgan' needs"),
         (change("tasks/segmentation/arms", ["real", "real+cpggan"]), "no system cpggan"),
         (
+            change("tasks/segmentation/arms", ["real", "synthetic:redgan+copy_paste"]),
+            "pasted lesions are those of real images, expected real+redgan+copy_paste",
+        ),
+        (
             change("tasks/detection/trainig", {}),
             "no key tasks.detection.trainig; did you mean tasks.detection.training?",
         ),
@@ -84,6 +88,20 @@ def test_a_fault_is_one_error_that_names_value_and_remedy(
     with pytest.raises(OptionError) as error:
         open_study(content)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(("labels", "fits"), [(["background", "tumour"], False), (["background", "a", "b"], True)])
+def test_oversampling_needs_something_rare(labels: list[str], fits: bool, content: Content, tmp_path: Path) -> None:
+    item = {"image": "image.png", "label": "label.png", "patient": "p", "fold": 2}
+    described = {"modality": ["MR"], "labels": labels, "training": [item]}
+    (tmp_path / "dataset.json").write_text(json.dumps(described))
+    content["tasks"] = {"detection": {"training": {}, "arms": ["real", "real+oversampling"]}}
+    del content["phantom"]
+    if fits:
+        open_study({**content, "dataset_dir": str(tmp_path)})
+        content["boxes"] = {"merge_box_classes": True}
+    with pytest.raises(OptionError, match=r"arm 'real\+oversampling': .* has one class and one label to learn"):
+        open_study({**content, "dataset_dir": str(tmp_path)})
 
 
 def test_a_workflow_ends_with_one_line(content: Content, capsys: pytest.CaptureFixture[str]) -> None:
