@@ -33,7 +33,9 @@ FEATURES = {"width": 8, "batch_size": 4, "max_epochs": 1, "samples_per_epoch": 8
 SMALLER: dict[str, dict[str, Any]] = {
     "redgan_lgg": {
         "tasks": {
-            "segmentation": {"arms": ["real", "real+oversampling", "real+redgan", "real+redgan:single+classical"]}
+            "segmentation": {
+                "arms": ["real", "real+copy_paste+oversampling", "real+redgan", "real+redgan:single+classical"]
+            }
         },
         "segmenters": {"unet": UNET},
         "systems": {
@@ -93,7 +95,7 @@ SMALLER: dict[str, dict[str, Any]] = {
         "folds": [0],
         "tasks": {
             "detection": {
-                "arms": ["real+classical", "real+cpggan:1+classical", "real+cpggan:all+classical_of_real"],
+                "arms": ["real+classical", "real+cpggan:1+classical", "real+cpggan:all+copy_paste+classical_of_real"],
                 "training": {**SHORT, "width_multiplier": 0.125, "learning_rate_drop_epochs": []},
             }
         },
