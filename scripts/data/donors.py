@@ -15,7 +15,7 @@ class LesionDonors:
     """Draws slices whose lesions may be pasted into a slice: of another patient where there is one, never itself.
 
     Args:
-        able: which slices are real and have a lesion, (N,) bool.
+        able: which slices may give their lesions, (N,) bool.
         patients: of every slice; of synthetic ones, that of the mask.
 
     Raises:
@@ -27,8 +27,8 @@ class LesionDonors:
         self.patients = np.unique(patients, return_inverse=True)[1]
         if not len(self.positions):
             raise DatasetError(
-                "copy_paste_probability is above 0, but no real training slice has a lesion to paste. Train on real "
-                "images too, or leave --copy_paste_probability out."
+                "copy_paste_probability is above 0, but no real training slice has a lesion to paste. Leave "
+                "--copy_paste_probability out, or add images with lesions."
             )
 
     def draw(self, position: int, generator: np.random.Generator) -> list[int]:

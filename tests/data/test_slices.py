@@ -228,9 +228,11 @@ def test_so_many_slices_are_changed_before_the_random_transforms_see_them(lesion
 def test_copy_paste_without_lesions_or_with_another_share_is_refused(items, tmp_path):
     with pytest.raises(DatasetError, match=r"copy_paste_probability is 1\.5, expected a number from 0 to 1"):
         slices(items, tmp_path, copy_paste_probability=1.5)
-    made = [{**item, "synthetic": {"source_patient": "x"}} for item in items]
+    np.save(items[0]["label"], np.zeros((1, 4, 4, 4)))
+    items[1]["synthetic"] = {"source_patient": "x"}
     with pytest.raises(DatasetError, match="no real training slice has a lesion to paste"):
-        slices(made, tmp_path, copy_paste_probability=0.5)
+        slices(items, tmp_path, copy_paste_probability=0.5)
+    slices(items[1:], tmp_path, copy_paste_probability=0.5)  # all are synthetic: their own lesions will do
 
 
 def test_lesions_labels_and_origins_of_slices(items, tmp_path):

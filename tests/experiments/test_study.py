@@ -65,10 +65,6 @@ def drop(path: str) -> Callable[[Content], None]:
         (change("tasks/segmentation/arms", ["real", "real+lcgan"]), "no systems.lcgan, which arm 'real+lcgan' needs"),
         (change("tasks/segmentation/arms", ["real", "real+cpggan"]), "no system cpggan"),
         (
-            change("tasks/segmentation/arms", ["real", "synthetic:redgan+copy_paste"]),
-            "pasted lesions are those of real images, expected real+redgan+copy_paste",
-        ),
-        (
             change("tasks/detection/trainig", {}),
             "no key tasks.detection.trainig; did you mean tasks.detection.training?",
         ),
