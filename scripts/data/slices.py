@@ -69,9 +69,9 @@ class SliceDataset(Dataset):
         augmented_slices: which slices `transform` is for: "both", real and synthetic ones, "real" or "none".
         seed: start of the random transforms' draws.
         copy_paste_probability: share of the slices, real and synthetic, into which the lesions of another slice are
-            pasted before `transform` (see `scripts.transforms.carving`). They come from a slice of another patient where
-            there is one, and a real slice where there is any, chosen by (seed, epoch, index) too. A slice into whose
-            head the lesions of none of ten fit stays as it is.
+            pasted before `transform` (see `scripts.transforms.carving`). They come from a slice of another patient
+            where there is one, and a real slice where there is any, chosen by (seed, epoch, index) too. A slice into
+            whose head the lesions of none of ten fit stays as it is.
 
     Raises:
         DatasetError: another word for `augmented_slices`, a probability outside [0, 1], an unreadable or wrong item
