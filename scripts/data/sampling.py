@@ -12,6 +12,7 @@ from torch.utils.data import Sampler
 from scripts.data.contract import DatasetError
 from scripts.data.slices import SliceDataset
 
+LESION_FREE = -2  # group of a slice without label; -1 is a slice without class
 ALL = "all"  # a word, since the bundle runner ignores None on its command line
 
 
@@ -68,30 +69,33 @@ def class_weights(class_indices: np.ndarray) -> np.ndarray:
     return 1.0 / counts[inverse] / len(values)
 
 
-def oversampling_weights(dataset: SliceDataset) -> np.ndarray:
-    """Weights (N,) under which rare slices are drawn as often as frequent ones; their sum is 1.
+def find_rare_groups(dataset: SliceDataset) -> np.ndarray:
+    """What is drawn equally often, however rare it is: the group of each slice, (N,) int64.
 
-    Where the slices have several global classes, all of these are drawn equally often. Else all labels are, or box
-    classes: a slice counts for the rarest label that it contains, which the fewest slices contain, and slices without
-    any keep their share.
+    Groups are the global classes where the slices have several. Else they are the labels, or box classes: a slice
+    belongs to the rarest label inside, the one that the fewest slices contain, or is `LESION_FREE`.
 
     Raises:
         DatasetError: the slices are of one class and no label is rarer than another.
     """
-    classes = dataset.class_indices
-    if len(np.unique(classes)) > 1:
-        return class_weights(classes)
+    if len(np.unique(dataset.class_indices)) > 1:
+        return dataset.class_indices
     labels = dataset.labels_inside
     counts = np.bincount(np.concatenate(labels))
-    rarest = np.array([min(inside.tolist(), key=counts.__getitem__, default=0) for inside in labels])
-    if len(np.unique(rarest[rarest > 0])) < 2:
+    rarest = np.array([min(inside.tolist(), key=counts.__getitem__, default=LESION_FREE) for inside in labels])
+    if len(np.unique(rarest[rarest != LESION_FREE])) < 2:
         raise DatasetError(
             "balance_classes is True, but the training slices are of one class and no lesion label is rarer than "
             "another. Leave --balance_classes out, or give the items a 'class' in dataset.json."
         )
-    weights = np.full(len(rarest), 1 / len(rarest))
-    lesion = rarest > 0
-    weights[lesion] = class_weights(rarest[lesion]) * lesion.mean()
+    return rarest
+
+
+def oversampling_weights(groups: np.ndarray) -> np.ndarray:
+    """Weights (N,) under which every group is drawn equally often, and lesion-free slices keep their share; sum 1."""
+    weights = np.full(len(groups), 1 / len(groups))
+    lesion = groups != LESION_FREE
+    weights[lesion] = class_weights(groups[lesion]) * lesion.mean()
     return weights
 
 
@@ -106,8 +110,8 @@ def source_weights(
     Args:
         dataset: real and synthetic slices.
         ratio: synthetic slices drawn per real one; "all" draws every slice alike, whatever it is.
-        balance_classes: draws rare slices as often as frequent ones: the weights are multiplied by those of
-            `oversampling_weights` of all slices, and the ratio between the sources is kept.
+        balance_classes: draws rare slices as often as frequent ones (`find_rare_groups`), within each source: a slice's
+            probability is its source's, times its own under `oversampling_weights` of that source.
 
     Returns:
         None where all slices are drawn alike, or are of one source.
@@ -120,12 +124,13 @@ def source_weights(
             f"synthetic_ratio is {ratio!r}, expected a positive number, such as 1, or {ALL!r} for as many as "
             "there are. Leave --synthetic_dir out to train on real images alone."
         )
-    weights = oversampling_weights(dataset) if balance_classes else np.ones(len(dataset.index))
+    groups = find_rare_groups(dataset) if balance_classes else np.zeros(len(dataset.index), dtype=np.int64)
     synthetic = dataset.is_synthetic
     if ratio == ALL or not 0 < synthetic.sum() < len(synthetic):
-        return weights if balance_classes else None
+        return oversampling_weights(groups) if balance_classes else None
+    weights = np.empty(len(synthetic))
     for source, part in ((synthetic, float(ratio)), (~synthetic, 1.0)):
-        weights[source] *= part / (1 + float(ratio)) / weights[source].sum()
+        weights[source] = part / (1 + float(ratio)) * oversampling_weights(groups[source])
     return weights
 
 

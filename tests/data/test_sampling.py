@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scripts.data.contract import DatasetError
-from scripts.data.sampling import SeededSampler, class_weights, oversampling_weights, share_weights, source_weights
+from scripts.data.sampling import SeededSampler, class_weights, share_weights, source_weights
 
 
 def order(sampler: SeededSampler, epoch: int) -> list[int]:
@@ -126,12 +126,13 @@ def rare(classes: list[int], labels: list[list[int]], synthetic: int = 0) -> Sim
 
 def test_global_classes_are_drawn_equally_often_whatever_their_labels() -> None:
     dataset = rare([0, 0, 0, 1], [[1], [2], [], [1]])
-    np.testing.assert_allclose(oversampling_weights(dataset), [1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    np.testing.assert_allclose(source_weights(dataset, balance_classes=True), [1 / 6, 1 / 6, 1 / 6, 1 / 2])
 
 
 def test_without_classes_a_slice_counts_for_its_rarest_label_and_lesion_free_ones_keep_their_share() -> None:
     dataset = rare([-1] * 6, [[1], [1], [1, 2], [1], [], []])  # label 2 is the rarer one
-    np.testing.assert_allclose(oversampling_weights(dataset), [1 / 9, 1 / 9, 1 / 3, 1 / 9, 1 / 6, 1 / 6])
+    weights = source_weights(dataset, balance_classes=True)
+    np.testing.assert_allclose(weights, [1 / 9, 1 / 9, 1 / 3, 1 / 9, 1 / 6, 1 / 6])
 
 
 @pytest.mark.parametrize("labels", [[[1], [1], []], [[], []], [[1, 2], [1, 2]]])
@@ -140,13 +141,12 @@ def test_where_nothing_is_rare_oversampling_is_refused(labels: list[list[int]]) 
         source_weights(rare([0] * len(labels), labels), balance_classes=True)
 
 
-def test_oversampling_keeps_the_ratio_between_sources() -> None:
-    dataset = rare([0, 0, 0, 1, 1, 1], [[1]] * 6, synthetic=2)
-    dataset.class_indices[2:] = [0, 1, 1, 0]  # real 0, 0, 0, 1; synthetic 1, 0: weights 1/8 of class 0, 1/4 of class 1
+def test_oversampling_within_each_source_keeps_the_ratio_between_them() -> None:
+    dataset = rare([0, 0, 0, 1, 1, 1, 0], [[1]] * 7, synthetic=3)
     weights = source_weights(dataset, ratio=3, balance_classes=True)
-    np.testing.assert_allclose(weights, np.array([1 / 5, 1 / 5, 1 / 5, 2 / 5, 2, 1]) / 4)
+    np.testing.assert_allclose(weights, np.array([1 / 6, 1 / 6, 1 / 6, 1 / 2, 3 / 4, 3 / 4, 3 / 2]) / 4)
     alike = source_weights(dataset, ratio="all", balance_classes=True)
-    np.testing.assert_allclose(alike, [1 / 8, 1 / 8, 1 / 8, 1 / 4, 1 / 4, 1 / 8])
+    np.testing.assert_allclose(alike, [1 / 8, 1 / 8, 1 / 8, 1 / 6, 1 / 6, 1 / 6, 1 / 8])
 
 
 def test_a_share_of_the_images_is_transformed():
