@@ -118,6 +118,11 @@ class BoxedSlices(SliceDataset):
         return np.concatenate([boxes for boxes, _ in self._boxes])
 
     @property
+    def has_lesion(self) -> np.ndarray:
+        """Whether each slice has a box, (N,) bool."""
+        return np.array([len(boxes) > 0 for boxes, _ in self._boxes])
+
+    @property
     def fingerprint(self) -> str:
         """As for `SliceDataset`; changes with the boxes, too."""
         digest = hashlib.sha256(super().fingerprint.encode())

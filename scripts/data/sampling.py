@@ -67,33 +67,58 @@ def class_weights(class_indices: np.ndarray) -> np.ndarray:
     return 1.0 / counts[inverse] / len(values)
 
 
-def source_weights(dataset: SliceDataset, ratio: float | str = 1.0) -> np.ndarray | None:
+def source_weights(
+    dataset: SliceDataset, ratio: float | str = 1.0, *, balance_classes: bool = False
+) -> np.ndarray | None:
     """Weights (N,) under which synthetic slices are drawn `ratio` times as often as real ones.
 
     Larsson et al. 2022, section 3.2: "the real dataset and the synthetic dataset were sampled equally often"; Han et
     al. 2019, section 2.5, advise 1 or 2.
 
+    Slices without lesion keep their share. Where real slices are of both kinds, with lesion and without, each kind is
+    drawn as often as among real slices alone, whatever is synthetic, and the ratio holds within a kind: a synthetic set
+    that has a lesion in every slice takes draws from real slices with lesion alone. With p the share of a kind, k of
+    the n real and m of the synthetic slices, each of its real slices weighs p / (1 + ratio) / k and each of its
+    synthetic ones p ratio / (1 + ratio) / m, or p / k each real one where m is 0.
+
     Args:
         dataset: real and synthetic slices.
         ratio: synthetic slices drawn per real one; "all" draws every slice alike, whatever it is.
+        balance_classes: draws every class of a source equally often, within each kind as far as it goes; p is then the
+            kind's share in such draws of real slices. With "all", or of one source, as `class_weights`.
 
     Returns:
-        None where all slices are drawn alike, or are of one source.
+        None where all slices are drawn alike.
 
     Raises:
         ValueError: a ratio that isn't positive, or another word.
     """
-    if ratio == ALL:
-        return None
-    if isinstance(ratio, str) or not ratio > 0:
+    if ratio != ALL and (isinstance(ratio, str) or not ratio > 0):
         raise ValueError(
             f"synthetic_ratio is {ratio!r}, expected a positive number, such as 1, or {ALL!r} for as many as "
             "there are. Leave --synthetic_dir out to train on real images alone."
         )
-    synthetic = np.array([bool(dataset.data[volume].get("synthetic")) for volume, _ in dataset.index])
-    if not 0 < synthetic.sum() < len(synthetic):
-        return None
-    return class_weights(synthetic) * np.where(synthetic, ratio, 1.0)
+    synthetic = dataset.is_synthetic
+    if ratio == ALL or not 0 < synthetic.sum() < len(synthetic):
+        return class_weights(dataset.class_indices) if balance_classes else None
+    assert not isinstance(ratio, str)
+
+    # Each source as it would be drawn alone.
+    alone = np.ones(len(synthetic))
+    for source in (synthetic, ~synthetic):
+        alone[source] = class_weights(dataset.class_indices[source]) if balance_classes else 1 / source.sum()
+
+    # Each kind's share of the real draws, parted between the sources that have it.
+    lesion = dataset.has_lesion
+    kinds = [lesion, ~lesion] if 0 < lesion[~synthetic].sum() < (~synthetic).sum() else [np.ones_like(lesion)]
+    weights = np.zeros(len(synthetic))
+    for kind in kinds:
+        real, made = kind & ~synthetic, kind & synthetic
+        share = alone[real].sum()
+        made_share = share * ratio / (1 + ratio) if made.any() else 0.0
+        weights[real] = alone[real] / share * (share - made_share)
+        weights[made] = alone[made] / alone[made].sum() * made_share
+    return weights
 
 
 def share_weights(share: float) -> list[float]:

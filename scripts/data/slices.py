@@ -164,6 +164,18 @@ class SliceDataset(Dataset):
         """Class of each slice, (N,) int64, -1 where the item has none."""
         return np.array([self.data[volume].get("class_index", -1) for volume, _ in self.index])
 
+    @property
+    def is_synthetic(self) -> np.ndarray:
+        """Whether a generator made each slice, (N,) bool."""
+        return np.array([bool(self.data[volume].get("synthetic")) for volume, _ in self.index])
+
+    @property
+    def has_lesion(self) -> np.ndarray:
+        """Whether a lesion, of whatever label and size, is in each slice, (N,) bool."""
+        cache = VolumeCache(self.cache_dir, self.preprocessing)
+        masks = _find_kept(cache, self.entries, LesionRule())
+        return np.array([bool(masks[volume][z]) for volume, z in self.index])
+
 
 def check_classes(dataset: SliceDataset, class_count: int) -> SliceDataset:
     """The data set itself, once every slice is known to have a class in 0..class_count-1 (class_count 0: none needed).
