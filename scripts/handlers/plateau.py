@@ -30,8 +30,8 @@ class Plateau:
     configs leave their schedule out where a patience is given.
 
     Torch's `ReduceLROnPlateau` and Ignite's `EarlyStopping` each count calls, thus validations, not epochs, and know
-    nothing of each other. Here the epoch of the best score, from which all follows, is one state that a resumed run
-    takes up. Put it before `TrainingState`, and its state into the `save_dict`.
+    nothing of each other. Here all follows from the course of the scores, one state that a resumed run takes up. Put it
+    before `TrainingState`, which saves what is in `engine.state.course`.
 
     Each epoch's end goes into `course.json`, with a patience or without: see `Course`. Real slices are those whose
     item is not `synthetic`, as `is_synthetic` of the data set says. Under DDP rank 0's score counts for all.
@@ -61,51 +61,48 @@ class Plateau:
                 f"patience_epochs is {patience_epochs}, expected 1 or more, or None to train until max_epochs."
             )
         self.validator = validator
+        self.metric = metric
         self.optimizer = optimizer
         self.file = Path(folder) / FILE
         self.patience_epochs = patience_epochs
-        self.course = Course(metric)
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Any) -> None:
+        engine.state_dict_user_keys.append("course")
+        engine.state.course = asdict(Course(self.metric))
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Any) -> None:
         epoch, scored = engine.state.epoch, self.validator.state.epoch == engine.state.epoch
-        passes = self.course.real_passes + _count_real_passes(engine.state.dataloader)
-        score = float(self.validator.state.metrics[self.course.metric]) if scored else math.nan
+        course = Course.of(engine.state.course)
+        passes = course.real_passes + _count_real_passes(engine.state.dataloader)
+        score = float(self.validator.state.metrics[self.metric]) if scored else math.nan
         row = CourseEpoch(epoch, passes, float(idist.broadcast(score, src=0)))  # type: ignore[arg-type]
-        self.course = replace(self.course, epochs=[*self.course.epochs, row], stopped="")
-        if scored and self._is_reached(epoch):
-            self._respond(engine)
-        if epoch == engine.state.max_epochs and not self.course.stopped:
-            self.course = replace(self.course, stopped="cap")
-        if not getattr(engine.state, "rank", 0):
-            write_dataclass(self.file, self.course)
-
-    def _is_reached(self, epoch: int) -> bool:
-        best = self.course.best
-        since = max(best.epoch if best else 0, self.course.rate_dropped or 0)
-        return self.patience_epochs is not None and epoch - since >= self.patience_epochs
-
-    def _respond(self, engine: Engine) -> None:
-        """Divides the learning rate at the first plateau, ends the training at the second."""
-        metric, epoch, best = self.course.metric, engine.state.epoch, self.course.best
-        told = f"no {metric} above {best.score:.4f} of epoch {best.epoch}" if best else f"no {metric}"
-        if self.course.rate_dropped is None:
-            for group in self.optimizer.param_groups:
-                group["lr"] /= RATE_DIVISOR
-            self.course = replace(self.course, rate_dropped=epoch)
-            logger.info(f"First plateau at epoch {epoch}, {told}: the learning rate is divided by {RATE_DIVISOR}")
-        else:
-            self.course = replace(self.course, stopped="plateau")
-            logger.info(f"Second plateau at epoch {epoch}, {told}: the training ends")
+        course = replace(course, epochs=[*course.epochs, row], stopped="")
+        if scored and self._is_reached(course):
+            course = self._respond(course)
+        if course.stopped:
             engine.terminate()
+        elif epoch == engine.state.max_epochs:
+            course = replace(course, stopped="cap")
+        engine.state.course = asdict(course)
+        if not getattr(engine.state, "rank", 0):
+            write_dataclass(self.file, course)
 
-    def state_dict(self) -> dict[str, Any]:
-        return asdict(self.course)
+    def _is_reached(self, course: Course) -> bool:
+        since = max(course.best.epoch if course.best else 0, course.rate_dropped or 0)
+        return self.patience_epochs is not None and course.epochs[-1].epoch - since >= self.patience_epochs
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.course = Course(**{**state, "epochs": [CourseEpoch(**each) for each in state["epochs"]]})
+    def _respond(self, course: Course) -> Course:
+        """Divides the learning rate at the first plateau, ends the training at the second."""
+        epoch, best = course.epochs[-1].epoch, course.best
+        told = f"no {self.metric}" + (f" above {best.score:.4f} of epoch {best.epoch}" if best else "")
+        if course.rate_dropped is not None:
+            logger.info(f"Second plateau at epoch {epoch}, {told}: the training ends")
+            return replace(course, stopped="plateau")
+        for group in self.optimizer.param_groups:
+            group["lr"] /= RATE_DIVISOR
+        logger.info(f"First plateau at epoch {epoch}, {told}: the learning rate is divided by {RATE_DIVISOR}")
+        return replace(course, rate_dropped=epoch)
 
 
 def _count_real_passes(loader: Any) -> float:

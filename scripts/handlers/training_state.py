@@ -45,7 +45,8 @@ class TrainingState:
 
     Args:
         file: the checkpoint; always the latest one.
-        save_dict: name -> network, optimiser, scheduler or handler with `state_dict` and `load_state_dict`.
+        save_dict: name -> network, optimiser, scheduler or handler with `state_dict` and `load_state_dict`. Plain
+            values that handlers keep in the engine's state are saved where its `state_dict_user_keys` name them.
         data: fingerprint of the training data, and of the validation data where these choose the epoch.
         interval: epochs between checkpoints; the last epoch is always saved.
         fixed: options among `MAY_CHANGE` that may not change in this training.
@@ -73,6 +74,7 @@ class TrainingState:
         content: dict[str, Any] = {name: part.state_dict() for name, part in self.save_dict.items()}
         content |= {"options": self.options, "data": self.data, "processes": _process_count()}
         content["progress"] = {"epoch": engine.state.epoch, "epoch_length": engine.state.epoch_length, "ended": ended}
+        content["kept"] = {name: getattr(engine.state, name) for name in engine.state_dict_user_keys}
         save_atomically(content, self.file)
 
     def load(self, engine: Engine) -> None:
@@ -97,6 +99,10 @@ class TrainingState:
                 load_weights(part, content[name], f"{self.file} ({name})")
             else:
                 part.load_state_dict(content[name])
+        for name in engine.state_dict_user_keys:
+            if name not in content.get("kept", {}):
+                raise CheckpointError(f"{self.file} holds no state of '{name}'. {advice}")
+            setattr(engine.state, name, content["kept"][name])
         engine.state.epoch = content["progress"]["epoch"]
         engine.state.iteration = engine.state.epoch * length
         logger.info(f"Resumed {self.file} after epoch {engine.state.epoch} of {engine.state.max_epochs}.")

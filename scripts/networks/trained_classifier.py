@@ -42,19 +42,22 @@ def load_feature_classifier(
     return weights.load(device, network)
 
 
-def open_initial_classifier(file: str | Path | None, dataset: ClassifiedFeatures) -> Weights | None:
+def open_initial_classifier(
+    file: str | Path | None, dataset: ClassifiedFeatures, *, trust: bool = False
+) -> Weights | None:
     """A classifier whose training goes on with other features of the same kind, see `open_weights`; for configs.
 
     Args:
         file: of its weights; None gives None.
         dataset: what it is to learn from.
+        trust: see `open_weights`.
 
     Raises:
         CheckpointError: as `open_weights`, or weights that do not say of which features they are.
         DatasetError: features unlike those it has learned, see `load_feature_classifier`, or a patient of their
             validation or test split whom it knows.
     """
-    weights = open_weights(file, network=CLASSIFIER, purpose="augmentation")
+    weights = open_weights(file, network=CLASSIFIER, purpose="augmentation", trust=trust)
     if weights is None or weights.knowledge is None:
         return weights
     real = dataset.real

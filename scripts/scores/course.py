@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from scripts.scores.evidence import Number
 
@@ -41,6 +43,11 @@ class Course:
     epochs: list[CourseEpoch] = field(default_factory=list)
     rate_dropped: int | None = None
     stopped: str = ""
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Course:
+        """From its `asdict`."""
+        return cls(**{**content, "epochs": [CourseEpoch(**each) for each in content["epochs"]]})
 
     @property
     def best(self) -> CourseEpoch | None:

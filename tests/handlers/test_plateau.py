@@ -46,7 +46,7 @@ class Run:
         self.validator, self.scores, self.interval = Engine(lambda engine, batch: None), scores, interval
         options: dict[str, Any] = {"metric": "dice", "optimizer": self.optimizer, "folder": folder}
         self.plateau = Plateau(self.validator, **options, patience_epochs=patience)
-        parts = {"network": self.network, "optimizer": self.optimizer, "plateau": self.plateau}
+        parts = {"network": self.network, "optimizer": self.optimizer}
         self.state, self.file = TrainingState(folder / "checkpoint.pt", parts, "data"), folder / "course.json"
         self.sampler = SeededSampler(range(10), seed=3)
         self.rates: list[float] = []
