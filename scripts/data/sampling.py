@@ -107,14 +107,21 @@ def source_weights(
     Larsson et al. 2022, section 3.2: "the real dataset and the synthetic dataset were sampled equally often"; Han et
     al. 2019, section 2.5, advise 1 or 2.
 
+    Slices without lesion keep their share. Where real slices are of both kinds, with lesion and without, each kind is
+    drawn as often as among real slices alone, whatever is synthetic, and the ratio holds within a kind: a synthetic set
+    that has a lesion in every slice takes draws from real slices with lesion alone. With p the share of a kind, k of
+    the n real and m of the synthetic slices, each of its real slices weighs p / (1 + ratio) / k and each of its
+    synthetic ones p ratio / (1 + ratio) / m, or p / k each real one where m is 0.
+
     Args:
         dataset: real and synthetic slices.
         ratio: synthetic slices drawn per real one; "all" draws every slice alike, whatever it is.
-        balance_classes: draws rare slices as often as frequent ones (`find_rare_groups`), within each source: a slice's
-            probability is its source's, times its own under `oversampling_weights` of that source.
+        balance_classes: draws rare slices as often as frequent ones (`find_rare_groups`): each source as under
+            `oversampling_weights` of its own, within each kind as far as it goes; p is then the kind's share in such
+            draws of real slices. With "all", or of one source, as `oversampling_weights`.
 
     Returns:
-        None where all slices are drawn alike, or are of one source.
+        None where all slices are drawn alike.
 
     Raises:
         ValueError: a ratio that isn't positive, another word, or nothing rare to balance.
@@ -124,13 +131,27 @@ def source_weights(
             f"synthetic_ratio is {ratio!r}, expected a positive number, such as 1, or {ALL!r} for as many as "
             "there are. Leave --synthetic_dir out to train on real images alone."
         )
-    groups = find_rare_groups(dataset) if balance_classes else np.zeros(len(dataset.index), dtype=np.int64)
     synthetic = dataset.is_synthetic
+    groups = find_rare_groups(dataset) if balance_classes else np.zeros(len(synthetic), dtype=np.int64)
     if ratio == ALL or not 0 < synthetic.sum() < len(synthetic):
         return oversampling_weights(groups) if balance_classes else None
-    weights = np.empty(len(synthetic))
-    for source, part in ((synthetic, float(ratio)), (~synthetic, 1.0)):
-        weights[source] = part / (1 + float(ratio)) * oversampling_weights(groups[source])
+    assert not isinstance(ratio, str)
+
+    # Each source as it would be drawn alone.
+    alone = np.ones(len(synthetic))
+    for source in (synthetic, ~synthetic):
+        alone[source] = oversampling_weights(groups[source])
+
+    # Each kind's share of the real draws, parted between the sources that have it.
+    lesion = dataset.has_lesion
+    kinds = [lesion, ~lesion] if 0 < lesion[~synthetic].sum() < (~synthetic).sum() else [np.ones_like(lesion)]
+    weights = np.zeros(len(synthetic))
+    for kind in kinds:
+        real, made = kind & ~synthetic, kind & synthetic
+        share = alone[real].sum()
+        made_share = share * ratio / (1 + ratio) if made.any() else 0.0
+        weights[real] = alone[real] / share * (share - made_share)
+        weights[made] = alone[made] / alone[made].sum() * made_share
     return weights
 
 

@@ -116,7 +116,7 @@ def test_classes_can_be_merged_and_small_lesions_left_out(tmp_path: Path) -> Non
 
 def test_negative_images_stay_unless_a_box_is_asked_for(tmp_path: Path) -> None:
     items = [write_item(tmp_path, two_lesions()), write_item(tmp_path, np.zeros((16, 16)), "empty", boxes=[])]
-    assert len(boxed(items, tmp_path)) == 2
+    assert boxed(items, tmp_path).has_lesion.tolist() == [True, False]
     kept = boxed(items, tmp_path, minimum_boxes=1)
     assert [kept.summary(n)["patient"] for n in range(len(kept))] == ["item"]
     with pytest.raises(DatasetError, match=r"None of the 1 slices has 1 boxes or more\. Lower minimum_boxes"):

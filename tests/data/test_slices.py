@@ -96,6 +96,14 @@ def test_rules(items, tmp_path, rule, kept):
                 slices(items, tmp_path, rule=rule)
 
 
+def test_which_slices_have_a_lesion_and_which_are_synthetic(items, tmp_path):
+    items[1]["synthetic"] = {"system": "redgan"}
+    dataset = slices(items, tmp_path, rule=BrightRule(threshold=0.4))  # keeps slices 2 and 3 and the plane image
+    dataset.index = [(0, 0), *dataset.index]  # slice 0 has no lesion pixel
+    assert dataset.has_lesion.tolist() == [False, True, True, True]
+    assert dataset.is_synthetic.tolist() == [False, False, False, True]
+
+
 def test_a_share_counts_pixels_strictly():
     image = np.full((2, 1, 4, 5), -1.0)
     image[0, 0, 0, :3] = image[1, 0, 0, :4] = 1  # 15% and 20% of 20 pixels

@@ -55,6 +55,13 @@ def drop(path: str) -> Callable[[Content], None]:
         (change("tittle", "x"), "no key tittle; did you mean title?"),
         (drop("title"), "no title. Add it"),
         (drop("phantom"), "no dataset_dir. Add it"),
+        (change("patience_epochs", 0), "patience_epochs is 0, expected 1 or more epochs, or null for none"),
+        (
+            change("synthetic_ratio", "each"),
+            "synthetic_ratio is 'each', expected a positive number, such as 1, or 'all'",
+        ),
+        (change("synthetic_ratio", 0), "synthetic_ratio is 0, expected a positive number"),
+        (change("tasks/segmentation/arms", ["real", "real+pretraining"]), "expected real+<system>+pretraining"),
         (change("seeds", "0"), "seeds is '0', expected a list with a whole number for each"),
         (change("image_size_pixels", 32.5), "image_size_pixels is 32.5, expected a whole number"),
         (change("folds", [7]), "folds has 7, expected folds of the data set (0, 1, 2, 3, 4)"),
