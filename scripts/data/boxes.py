@@ -21,6 +21,7 @@ from scipy import ndimage
 from scripts.data.contract import Dataset, DatasetError, Item, find_box_faults, image_files
 from scripts.data.planes import shared_plane
 from scripts.data.slices import SliceDataset, SliceRule
+from scripts.transforms.carving import crop_covered, draw_rectangles, paste
 from scripts.transforms.geometry import CanonicalOrientationd, fit_plane
 from scripts.transforms.loading import LoadItemd
 from scripts.transforms.reading import read_image
@@ -39,6 +40,10 @@ class BoxedSlices(SliceDataset):
 
     Args:
         data, preprocessing, cache_dir, rule, transform, augmented_slices, seed: as for `SliceDataset`.
+        copy_paste_probability: as for `SliceDataset`, for slices with boxes. Where both slices have their boxes from
+            label maps, those of the new label map are found. Else all boxes of the other slice are pasted as
+            rectangles, grown by a margin up to half their shorter side, which keeps CarveMix's largest region; boxes
+            under them are dropped or cropped (`crop_covered`). A slice that would have more than `most_boxes` stays.
         class_count: box classes of the data set, its labels besides the background.
         most_boxes: M.
         merge_classes: makes every box class 0.
@@ -72,6 +77,7 @@ class BoxedSlices(SliceDataset):
         transform: Callable[[dict[str, Any]], Any] | None = None,
         augmented_slices: str = "both",
         seed: int = 0,
+        copy_paste_probability: float = 0.0,
     ) -> None:
         if class_count < 1 or most_boxes < 1:
             raise DatasetError(f"class_count is {class_count} and most_boxes {most_boxes}, expected 1 or more of each.")
@@ -81,6 +87,7 @@ class BoxedSlices(SliceDataset):
             )
         self.class_count = 1 if merge_classes else class_count
         self.most_boxes = most_boxes
+        self.merge_classes = merge_classes
         self.minimum_pixels = minimum_pixels
         planes = [None if item.get("boxes") is None else _check_item(item, class_count) for item in data]
         super().__init__(
@@ -102,6 +109,7 @@ class BoxedSlices(SliceDataset):
             )
         self.index = [self.index[position] for position in kept]
         self._boxes = [found[position] for position in kept]
+        self.paste_lesions(copy_paste_probability)
 
     def boxes_of(self, position: int) -> tuple[np.ndarray, np.ndarray]:
         """A slice's boxes (n, 4) float32 and classes (n,) int64, without reading the slice."""
@@ -116,6 +124,16 @@ class BoxedSlices(SliceDataset):
     def all_boxes(self) -> np.ndarray:
         """The boxes of all slices, (N, 4) float32."""
         return np.concatenate([boxes for boxes, _ in self._boxes])
+
+    @property
+    def has_lesion(self) -> np.ndarray:
+        """Whether each slice has a box, (N,) bool."""
+        return np.array([len(boxes) > 0 for boxes, _ in self._boxes])
+
+    @property
+    def labels_inside(self) -> list[np.ndarray]:
+        """The labels of each slice's boxes, each once, rising: the box classes plus 1."""
+        return [np.unique(classes) + 1 for _, classes in self._boxes]
 
     @property
     def fingerprint(self) -> str:
@@ -135,6 +153,31 @@ class BoxedSlices(SliceDataset):
         element.pop("boxes" + TraceKeys.KEY_SUFFIX, None)  # MONAI's record, which slices without transform lack
         boxes, classes = pad_boxes(element["boxes"], element["box_classes"], self.most_boxes)
         return {**element, "boxes": boxes, "box_classes": classes}
+
+    def _paste(
+        self, element: dict[str, Any], position: int, donor: int, generator: np.random.Generator
+    ) -> dict[str, Any] | None:
+        """As for `SliceDataset`, with the boxes of the new slice, at most `most_boxes`."""
+        if all(self.data[self.index[n][0]].get("boxes") is None for n in (position, donor)):
+            pasted = super()._paste(element, position, donor, generator)
+            if pasted is None:
+                return None
+            boxes, classes = find_boxes(pasted["label"][0].numpy(), minimum_pixels=self.minimum_pixels)
+            classes = np.zeros_like(classes) if self.merge_classes else classes
+        else:
+            (boxes, classes), (given, given_classes) = self._boxes[position], self._boxes[donor]
+            size = element["image"].shape[-1]
+            region = draw_rectangles(given, size, grown=generator.random())
+            result = paste(element, self._read(donor), region, draw_rectangles(given, size))
+            if result is None:
+                return None
+            pasted, region = result
+            boxes, kept = crop_covered(boxes, region)
+            boxes, classes = np.concatenate([boxes, given]), np.concatenate([classes[kept], given_classes])
+        if len(boxes) > self.most_boxes:
+            return None
+        changed = {"boxes": torch.tensor(boxes.astype(np.float32)), "box_classes": torch.tensor(classes)}
+        return {**pasted, **changed}
 
     def _find(self, position: int, plane: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
         volume, z = self.index[position]

@@ -74,6 +74,13 @@ class ClassifiedFeatures(Dataset):
         return self.features.class_indices[[*self.positions, *(each.base for each in self.interpolations)]]
 
     @property
+    def is_synthetic(self) -> np.ndarray:
+        """Whether each element was generated or interpolated, (N,) bool."""
+        items = self.features.items
+        generated = [bool(items[n]["synthetic"]) for n in self.positions]
+        return np.array([*generated, *(True for _ in self.interpolations)])
+
+    @property
     def patients(self) -> list[str]:
         """Real patients of the elements."""
         items = self.features.items
@@ -98,6 +105,7 @@ def training_features(
     synthetic_dir: str | Path | None = None,
     synthetic_count: int | None = None,
     synthetic_split: str = "equal",
+    use_real: bool = True,
     balancing: str = "none",
     seed: int = 0,
 ) -> ClassifiedFeatures:
@@ -112,13 +120,15 @@ def training_features(
         synthetic_count: how many of them in all; None for all there are.
         synthetic_split: "equal" numbers of each class, or "balance": each goes to the class that has the fewest
             features so far, real ones counted in.
+        use_real: False leaves the real features out; they still say how all are standardised.
         balancing: one of `BALANCING`; class weights and oversampling are the matter of `loss_weights` and
             `sampling_weights`.
         seed: of the choice and of SMOTE.
 
     Raises:
-        DatasetError: an unknown option, more synthetic features of a class asked for than there are, or what
-            `FeatureDataset` refuses: another network, level or shape, a class without training features.
+        DatasetError: an unknown option, more synthetic features of a class asked for than there are, SMOTE or nothing
+            at all without real features, or what `FeatureDataset` refuses: another network, level or shape, a class
+            without training features.
     """
     _check_option("balancing", balancing, BALANCING)
     _check_option("synthetic_split", synthetic_split, SYNTHETIC_SPLITS)
@@ -127,9 +137,15 @@ def training_features(
             f"synthetic_count is {synthetic_count} and there is no synthetic_dir, expected both or neither. Pass "
             "--synthetic_dir, the folder of synthetic features."
         )
+    if not use_real and (synthetic_dir is None or balancing == "smote"):
+        lacking = "no synthetic_dir is given" if synthetic_dir is None else "SMOTE interpolates between real features"
+        raise DatasetError(f"use_real is False and {lacking}: there is nothing to train on. Pass --use_real True.")
     folders = [features_dir] if synthetic_dir is None else [features_dir, synthetic_dir]
     features = FeatureDataset([FeatureSet(folder) for folder in folders])
     positions = _choose_positions(features, synthetic_count, synthetic_split, seed)
+    if not use_real:
+        items = features.items
+        positions = [n for n in positions if items[n]["synthetic"]]
     interpolations = _plan_smote(features, positions, seed) if balancing == "smote" else []
     return ClassifiedFeatures(features, positions, interpolations)
 

@@ -17,9 +17,12 @@ from tqdm import tqdm
 
 from scripts.data.cache import VolumeCache, describe
 from scripts.data.contract import DatasetError, Item, patient_of, source_patient
+from scripts.data.donors import LesionDonors
+from scripts.transforms.carving import carve, paste
 
 SliceRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
 AUGMENTED_SLICES = ("both", "real", "none")
+PASTING = 1  # of the draws of (seed, epoch, index), those that paste lesions
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,14 @@ class SliceDataset(Dataset):
         transform: random transforms of a slice's dictionary; None for none.
         augmented_slices: which slices `transform` is for: "both", real and synthetic ones, "real" or "none".
         seed: start of the random transforms' draws.
+        copy_paste_probability: share of the slices, real and synthetic, into which the lesions of another slice are
+            pasted before `transform` (see `scripts.transforms.carving`). They come from a slice of another patient
+            where there is one, and a real slice where there is any, chosen by (seed, epoch, index) too. A slice into
+            whose head the lesions of none of ten fit stays as it is.
 
     Raises:
-        DatasetError: another word for `augmented_slices`, an unreadable or wrong item (while the cache is made), or no
-            slice that passes the rule.
+        DatasetError: another word for `augmented_slices`, a probability outside [0, 1], an unreadable or wrong item
+            (while the cache is made), no slice that passes the rule, or no lesion to paste.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class SliceDataset(Dataset):
         transform: Callable[[dict[str, Any]], Any] | None = None,
         augmented_slices: str = "both",
         seed: int = 0,
+        copy_paste_probability: float = 0.0,
     ) -> None:
         if augmented_slices not in AUGMENTED_SLICES:
             raise DatasetError(
@@ -102,19 +110,16 @@ class SliceDataset(Dataset):
         self.index = [(volume, z) for volume, mask in enumerate(kept) for z in np.flatnonzero(mask).tolist()]
         if not self.index:
             raise DatasetError(f"None of the {len(self.data)} images has a slice that passes {rule}. Loosen the rule.")
+        self.paste_lesions(copy_paste_probability)
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        volume, z = self.index[position]
-        entry = self.entries[volume]
-        element: dict[str, Any] = {
-            "image": torch.from_numpy(_row(entry / "image.npy", z).astype(np.float32)),  # (C, S, S)
-            "label": torch.from_numpy(_row(entry / "label.npy", z).astype(np.int64))[None],  # (1, S, S)
-            **self.summary(position),
-        }
-        if self.transform is None or not self._is_augmented(volume):
+        element = self._read(position)
+        if self.donors is not None:
+            element = self._paste_by_chance(element, position, self.donors)
+        if self.transform is None or not self._is_augmented(self.index[position][0]):
             return element
         if isinstance(self.transform, Randomizable):
             draw = np.random.SeedSequence([self.seed, self.epoch, position])
@@ -124,6 +129,48 @@ class SliceDataset(Dataset):
     def set_epoch(self, epoch: int) -> None:
         """Lets the random transforms draw anew."""
         self.epoch = epoch
+
+    def paste_lesions(self, probability: float) -> None:
+        """From now on as `copy_paste_probability` says."""
+        if not isinstance(probability, (int, float)) or not 0 <= probability <= 1:
+            raise DatasetError(
+                f"copy_paste_probability is {probability!r}, expected a number from 0 to 1, such as 0.5."
+            )
+        self.copy_paste_probability = probability
+        self.donors: LesionDonors | None = None
+        if probability:
+            patients = [source_patient(self.data[volume]) for volume, _ in self.index]
+            synthetic = self.is_synthetic
+            self.donors = LesionDonors(self.has_lesion & (~synthetic | synthetic.all()), patients)
+
+    def _read(self, position: int) -> dict[str, Any]:
+        """A slice as it is, before anything random."""
+        volume, z = self.index[position]
+        entry = self.entries[volume]
+        return {
+            "image": torch.from_numpy(_row(entry / "image.npy", z).astype(np.float32)),  # (C, S, S)
+            "label": torch.from_numpy(_row(entry / "label.npy", z).astype(np.int64))[None],  # (1, S, S)
+            **self.summary(position),
+        }
+
+    def _paste_by_chance(self, element: dict[str, Any], position: int, donors: LesionDonors) -> dict[str, Any]:
+        generator = np.random.default_rng([self.seed, self.epoch, position, PASTING])
+        if generator.random() < self.copy_paste_probability:
+            for donor in donors.draw(position, generator):
+                pasted = self._paste(element, position, donor, generator)
+                if pasted is not None:
+                    return pasted
+        return element
+
+    def _paste(
+        self, element: dict[str, Any], position: int, donor: int, generator: np.random.Generator
+    ) -> dict[str, Any] | None:
+        """The element of a position with the lesions of another slice, None where they do not fit."""
+        given = self._read(donor)
+        lesion = given["label"][0].numpy() > 0
+        region = carve(lesion, generator)
+        pasted = paste(element, given, region, lesion & region)
+        return None if pasted is None else pasted[0]
 
     def _is_augmented(self, volume: int) -> bool:
         synthetic = bool(self.data[volume].get("synthetic"))
@@ -163,6 +210,24 @@ class SliceDataset(Dataset):
     def class_indices(self) -> np.ndarray:
         """Class of each slice, (N,) int64, -1 where the item has none."""
         return np.array([self.data[volume].get("class_index", -1) for volume, _ in self.index])
+
+    @property
+    def is_synthetic(self) -> np.ndarray:
+        """Whether a generator made each slice, (N,) bool."""
+        return np.array([bool(self.data[volume].get("synthetic")) for volume, _ in self.index])
+
+    @property
+    def has_lesion(self) -> np.ndarray:
+        """Whether a lesion, of whatever label and size, is in each slice, (N,) bool."""
+        cache = VolumeCache(self.cache_dir, self.preprocessing)
+        masks = _find_kept(cache, self.entries, LesionRule())
+        return np.array([bool(masks[volume][z]) for volume, z in self.index])
+
+    @property
+    def labels_inside(self) -> list[np.ndarray]:
+        """The labels above 0 of each slice, each once, rising."""
+        labels = (np.unique(_row(self.entries[volume] / "label.npy", z)) for volume, z in self.index)
+        return [inside[inside > 0].astype(np.int64) for inside in labels]
 
 
 def check_classes(dataset: SliceDataset, class_count: int) -> SliceDataset:

@@ -5,6 +5,9 @@
 
 An amount is a number, or `all`; `members=5` is the variant `members` with the amount 5. So `real+classical`,
 `synthetic:redgan:spade`, `real+cpggan:1+classical`, `real+pggan_ensemble:members=5`, `real+lcgan+classical`.
+
+The modifier `pretraining` parts an arm in two trainings: `real+redgan+pretraining` first trains as `synthetic:redgan`
+does, and then goes on as `real` from those weights.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.nearest_name import OptionError, suggest
 
+PRETRAINING = "pretraining"
 AMOUNT = re.compile(r"\d+(\.\d+)?|all")
 
 
@@ -56,6 +60,18 @@ class Arm:
         """Whether it trains on real items as they are."""
         return self.source is None and not self.modifiers
 
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether it trains on its source's items alone before it trains on real ones alone."""
+        return PRETRAINING in self.modifiers
+
+    def stages(self) -> tuple[Arm, Arm]:
+        """The arms that a pretrained one trains as, one after the other: the first is in the grammar, too."""
+        others = tuple(modifier for modifier in self.modifiers if modifier != PRETRAINING)
+        source = self.name.split("+")[1]
+        first = Arm("+".join([f"synthetic:{source}", *others]), False, self.source, others)
+        return first, replace(self, source=None, modifiers=others)
+
 
 def parse_arm(name: str, systems: Collection[str], modifiers: Mapping[str, object]) -> Arm:
     """The arm of a name.
@@ -80,7 +96,12 @@ def parse_arm(name: str, systems: Collection[str], modifiers: Mapping[str, objec
     for modifier in others:
         if modifier not in modifiers:
             raise OptionError(f"arm {name!r}: no modifier {modifier}{suggest(modifier, modifiers)}")
-    return Arm(name, head == "real", source, tuple(others))
+    arm = Arm(name, head == "real", source, tuple(others))
+    if arm.is_pretrained and (source is None or not arm.real):
+        raise OptionError(
+            f"arm {name!r}: pretraining is on synthetic items and ends on real ones, expected real+<system>+pretraining"
+        )
+    return arm
 
 
 def _parse_source(text: str, arm: str, systems: Collection[str]) -> Source:

@@ -28,9 +28,10 @@ from scripts.experiments.study import Study, find_systems, open_study, read_stud
 from scripts.experiments.tasks import detection, grading, segmentation
 from scripts.experiments.tasks.task import TaskScores
 from scripts.experiments.verdict import Extent, give_verdict
+from scripts.scores.course import FILE, Course
 from scripts.scores.evidence import Annotations, Choice, ClassCount, Nearest, Placement, Presence, Quality, Selection
 from scripts.scores.json_files import read_dataclass
-from scripts.scores.results import ALL, Arm, Curve, DataSummary, Evidence, Results, Run, Score, write_results
+from scripts.scores.results import ALL, Arm, Curve, DataSummary, Evidence, Results, Run, Score, Training, write_results
 
 READERS: dict[str, ModuleType] = {"segmentation": segmentation, "detection": detection, "grading": grading}
 WORKFLOW = "scripts/experiments/study.smk"
@@ -86,6 +87,7 @@ def collect(*files: str, command: str = "") -> None:
         evidence=_read_evidence(plan, froc),
         pictures=draw_pictures(study, plan, _choose_cases(study, arms, scores), {arm.name: arm.title for arm in arms}),
         curves=_copy_curves(study, plan),
+        trainings=read_trainings(plan.evaluations),
     )
     write_results(study.results, results)
 
@@ -214,6 +216,42 @@ def _read_evidence(plan: StudyPlan, froc: list[Any]) -> Evidence:
                 else:
                     found[kind][title] = content
     return Evidence(froc=froc, **found)
+
+
+def read_trainings(evaluations: Sequence[Evaluation]) -> list[Training]:
+    """How every arm's training went; those of a version that did not write it down are left out."""
+    files = [(each, each.trained.folder / "run" / FILE) for each in evaluations]
+    courses = [(each, read_dataclass(file, Course)) for each, file in files if file.exists()]
+
+    # The passes that all arms with real items reached, in each task, fraction and fold.
+    equal: dict[tuple[str, float, int | None], float] = {}
+    for each, course in courses:
+        place = (each.task, each.cell.fraction, each.cell.fold)
+        if each.arm.real:
+            equal[place] = min(equal.get(place, math.inf), course.real_passes)
+
+    trainings = []
+    for each, course in courses:
+        passes = equal.get((each.task, each.cell.fraction, each.cell.fold), math.nan) if each.arm.real else math.nan
+        assert each.cell.seed is not None
+        trainings.append(
+            Training(
+                task=each.task,
+                fraction=each.cell.fraction,
+                arm=each.arm.name,
+                fold=each.cell.fold,
+                seed=each.cell.seed,
+                metric=course.metric,
+                epochs=len(course.epochs),
+                best_epoch=course.best.epoch if course.best else 0,
+                stopped=course.stopped,
+                real_passes=course.real_passes,
+                score=course.best.score if course.best else math.nan,
+                equal_passes=passes,
+                equal_score=course.best_within(passes) if each.arm.real else math.nan,
+            )
+        )
+    return trainings
 
 
 def _copy_curves(study: Study, plan: StudyPlan) -> list[Curve]:

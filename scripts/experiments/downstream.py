@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.experiments.arms import Arm
+from scripts.experiments.arms import PRETRAINING, Arm
 from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.jobs import Job
 from scripts.nearest_name import OptionError
@@ -25,17 +25,15 @@ class Network:
         train: name of the training config.
         evaluate: name of the evaluation config.
         classical: whether it augments its images unless it is told not to.
-        modifiers: of arms, that it can be trained with.
     """
 
     train: str
     evaluate: str
     classical: bool = False
-    modifiers: tuple[str, ...] = ("classical",)
 
 
 NETWORKS = {
-    "unet": Network("train", "evaluate", modifiers=("classical", "oversampling")),
+    "unet": Network("train", "evaluate"),
     "fcn8s": Network("lcgan_segmenter_train", "lcgan_segmenter_evaluate"),
     "nnunet": Network("pggan_ensemble_segmenter_train", "pggan_ensemble_segmenter_evaluate", classical=True),
 }
@@ -48,7 +46,8 @@ class Task:
     Attributes:
         modifiers: of arms: title and options.
         keys: of `tasks.<name>` in a study's file.
-        train: the training of an arm, given the job that writes its synthetic items, None without.
+        train: the training of an arm, given the job that writes its synthetic items, None without; `initial`, where
+            given, is the training whose weights it starts from.
         evaluate: the evaluation of a trained arm in a folder of the results.
         check: refuses an arm that the study's options cannot train.
         output: file in an evaluation's folder that says that it is done.
@@ -56,7 +55,7 @@ class Task:
 
     modifiers: Mapping[str, tuple[str, dict[str, Any]]]
     keys: Mapping[str, Any]
-    train: Callable[[Plan, Cell, Arm, Job | None], Job]
+    train: Callable[..., Job]
     evaluate: Callable[[Plan, Cell, Arm, Job, Path], Job]
     check: Callable[[Study, Arm], None] = field(default=lambda study, arm: None)
 
@@ -69,8 +68,35 @@ def arm_options(task: str, arm: Arm) -> dict[str, Any]:
     return options
 
 
-def synthetic_options(made: Job | None) -> dict[str, Any]:
-    return {} if made is None else {"synthetic_dir": made.output.parent}
+def train_arm(plan: Plan, cell: Cell, task: str, arm: Arm, made: Job | None) -> Job:
+    """The training of an arm, given the job that writes its synthetic items, None without.
+
+    A pretrained one trains on these alone, the job of `synthetic:<source>`, and goes on with real ones alone.
+    """
+    train = TASKS[task].train
+    if not arm.is_pretrained:
+        return train(plan, cell, arm, made)
+    first, second = arm.stages()
+    return train(plan, cell, second, None, initial=train(plan, cell, first, made))
+
+
+def _start_of(made: Job | None, initial: Job | None) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """Options that name synthetic items and weights to start from, and the files that these jobs write."""
+    options: dict[str, Any] = {} if made is None else {"synthetic_dir": made.output.parent}
+    if initial is not None:
+        options["initial_file"] = initial.output
+    return options, tuple(job.output for job in (made, initial) if job is not None)
+
+
+def _image_options(cell: Cell, task: str, arm: Arm, section: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a training on images; how often synthetic ones are drawn: an arm's own amount before the study's."""
+    options = {**cell.seen, "patience_epochs": cell.study.patience_epochs}
+    if arm.source is not None:
+        options["synthetic_ratio"] = cell.study.synthetic_ratio
+    options |= {**section, **cell.seeded, **arm_options(task, arm)}
+    if arm.source is not None and arm.source.has_amount and not arm.source.variant:
+        options["synthetic_ratio"] = "all" if math.isinf(arm.source.amount) else arm.source.amount
+    return options
 
 
 def train_judge(plan: Plan, cell: Cell, network: str) -> Job:
@@ -88,18 +114,18 @@ def train_judge(plan: Plan, cell: Cell, network: str) -> Job:
     return _train_network(plan, cell, arm, None, network)
 
 
-def _train_network(plan: Plan, cell: Cell, arm: Arm, made: Job | None, network: str) -> Job:
+def _train_network(plan: Plan, cell: Cell, arm: Arm, made: Job | None, network: str, initial: Job | None = None) -> Job:
     kind = NETWORKS[network]
-    options = {**cell.seen, **cell.study.segmenters.get(network, {}), **cell.seeded, **arm_options("segmentation", arm)}
+    options = _image_options(cell, "segmentation", arm, cell.study.segmenters.get(network, {}))
     if kind.classical and "classical" not in arm.modifiers:
         options["augment"] = False
-    reads = () if made is None else (made.output,)
+    start, reads = _start_of(made, initial)
     folder = cell.folder / f"{network}_{arm.slug}"
-    return plan.train(cell, kind.train, folder, "model_file", {**options, **synthetic_options(made)}, reads=reads)
+    return plan.train(cell, kind.train, folder, "model_file", {**options, **start}, reads=reads)
 
 
-def _train_segmenter(plan: Plan, cell: Cell, arm: Arm, made: Job | None) -> Job:
-    return _train_network(plan, cell, arm, made, cell.study.tasks["segmentation"]["network"])
+def _train_segmenter(plan: Plan, cell: Cell, arm: Arm, made: Job | None, initial: Job | None = None) -> Job:
+    return _train_network(plan, cell, arm, made, cell.study.tasks["segmentation"]["network"], initial)
 
 
 def _evaluate_segmenter(plan: Plan, cell: Cell, arm: Arm, trained: Job, folder: Path) -> Job:
@@ -115,21 +141,15 @@ def _check_segmenter(study: Study, arm: Arm) -> None:
     network = study.tasks["segmentation"]["network"]
     if network not in NETWORKS:
         raise OptionError(f"tasks.segmentation.network is {network!r}, expected one of {', '.join(NETWORKS)}")
-    for modifier in arm.modifiers:
-        if modifier not in NETWORKS[network].modifiers:
-            able = [name for name, each in NETWORKS.items() if modifier in each.modifiers]
-            raise OptionError(f"arm {arm.name!r}: the network {network} has no {modifier}, only {', '.join(able)}")
 
 
-def _train_detector(plan: Plan, cell: Cell, arm: Arm, made: Job | None) -> Job:
+def _train_detector(plan: Plan, cell: Cell, arm: Arm, made: Job | None, initial: Job | None = None) -> Job:
     study = cell.study
-    options = {**cell.seen, **study.boxes, **study.slices, **cell.seeded, **study.tasks["detection"]["training"]}
-    options |= {"augmented_slices": "none", **arm_options("detection", arm), **synthetic_options(made)}
-    if arm.source is not None and arm.source.has_amount and not arm.source.variant:
-        options["synthetic_ratio"] = "all" if math.isinf(arm.source.amount) else arm.source.amount
-    reads = () if made is None else (made.output,)
+    section = {**study.boxes, **study.slices, **study.tasks["detection"]["training"], "augmented_slices": "none"}
+    options = _image_options(cell, "detection", arm, section)
+    start, reads = _start_of(made, initial)
     folder = cell.folder / f"detector_{arm.slug}"
-    return plan.train(cell, "cpggan_detector_train", folder, "model_file", options, reads=reads)
+    return plan.train(cell, "cpggan_detector_train", folder, "model_file", {**options, **start}, reads=reads)
 
 
 def _evaluate_detector(plan: Plan, cell: Cell, arm: Arm, trained: Job, folder: Path) -> Job:
@@ -175,15 +195,15 @@ def extract(plan: Plan, cell: Cell, space: str = "features") -> Job:
     )
 
 
-def _train_classifier(plan: Plan, cell: Cell, arm: Arm, made: Job | None) -> Job:
-    real = extract(plan, cell)
-    options = {"features_dir": real.output.parent, **cell.seeded, **cell.study.tasks["grading"]["training"]}
-    options |= {**arm_options("grading", arm), **synthetic_options(made)}
+def _train_classifier(plan: Plan, cell: Cell, arm: Arm, made: Job | None, initial: Job | None = None) -> Job:
+    real, study = extract(plan, cell), cell.study
+    options = {"features_dir": real.output.parent, **cell.seeded, "patience_epochs": study.patience_epochs}
+    options |= {**study.tasks["grading"]["training"], **arm_options("grading", arm)}
     if arm.source is not None and arm.source.has_amount:
         options["synthetic_count"] = int(arm.source.amount)
-    reads = (real.output, *(() if made is None else (made.output,)))
-    folder = cell.folder / f"classifier_{arm.slug}"
-    return plan.train(cell, "feature_acgan_classifier_train", folder, "model_file", options, reads=reads)
+    start, reads = _start_of(made, initial)
+    folder, reads = cell.folder / f"classifier_{arm.slug}", (real.output, *reads)
+    return plan.train(cell, "feature_acgan_classifier_train", folder, "model_file", {**options, **start}, reads=reads)
 
 
 def _evaluate_classifier(plan: Plan, cell: Cell, arm: Arm, trained: Job, folder: Path) -> Job:
@@ -194,14 +214,19 @@ def _evaluate_classifier(plan: Plan, cell: Cell, arm: Arm, trained: Job, folder:
 
 
 def _check_classifier(study: Study, arm: Arm) -> None:
-    if not arm.real:
-        raise OptionError(f"arm {arm.name!r}: classifiers are trained on real features, expected real+{arm.source}")
+    if "smote" in arm.modifiers and (arm.is_pretrained or not arm.real):
+        raise OptionError(f"arm {arm.name!r}: SMOTE interpolates between real features, expected real+... with smote")
 
 
 CLASSICAL = "classical augmentation"
+CHEAP: dict[str, tuple[str, dict[str, Any]]] = {
+    "oversampling": ("oversampling", {"balance_classes": True}),
+    "copy_paste": ("copy-paste of lesions", {"copy_paste_probability": 0.5}),
+}
+FIRST: dict[str, tuple[str, dict[str, Any]]] = {PRETRAINING: ("synthetic first, then real", {})}
 TASKS = {
     "segmentation": Task(
-        {"classical": (CLASSICAL, {"augment": True}), "oversampling": ("oversampling", {"balance_classes": True})},
+        {"classical": (CLASSICAL, {"augment": True}), **CHEAP, **FIRST},
         {"network": str},
         _train_segmenter,
         _evaluate_segmenter,
@@ -211,6 +236,8 @@ TASKS = {
         {
             "classical": (CLASSICAL, {"augmented_slices": "both"}),
             "classical_of_real": ("classical augmentation of real slices alone", {"augmented_slices": "real"}),
+            **CHEAP,
+            **FIRST,
         },
         {"training": ("cpggan_detector_train",), "shown?": ("cpggan_detector_inference",)},
         _train_detector,
@@ -222,6 +249,7 @@ TASKS = {
             "class_weights": ("class weights", {"balancing": "class_weights"}),
             "oversampling": ("oversampling", {"balancing": "oversampling"}),
             "smote": ("SMOTE", {"balancing": "smote"}),
+            **FIRST,
         },
         {
             "unet": ("feature_acgan_unet_train",),

@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.experiments.arms import Arm
 from scripts.experiments.cells import Cell, Plan, cells
-from scripts.experiments.downstream import TASKS
+from scripts.experiments.downstream import TASKS, train_arm
 from scripts.experiments.jobs import Job
 from scripts.experiments.shown import Shown
 from scripts.experiments.study import Study, find_systems
@@ -75,7 +75,7 @@ def plan_study(study: Study) -> StudyPlan:
 
 def _plan_arm(plan: Plan, cell: Cell, task: str, arm: Arm) -> Evaluation:
     made = None if arm.source is None else find_systems()[arm.source.system].make(plan, cell, arm.source)
-    trained = TASKS[task].train(plan, cell, arm, made)
+    trained = train_arm(plan, cell, task, arm, made)
     folder = cell.study.results / "arms" / cell.part / task / arm.slug / cell.name
     return Evaluation(task, arm, cell, trained, TASKS[task].evaluate(plan, cell, arm, trained, folder), made)
 

@@ -21,7 +21,7 @@ from snakemake.utils import update_config
 import scripts.experiments.systems
 from scripts.command_options import describe_type
 from scripts.config_files import check_type, own_configs
-from scripts.data.contract import DatasetError, read_dataset
+from scripts.data.contract import Dataset, DatasetError, read_dataset
 from scripts.data.phantom import write_phantom
 from scripts.experiments.arms import Arm, parse_arm
 from scripts.experiments.downstream import NETWORKS, TASKS
@@ -51,6 +51,10 @@ class Study:
         seeds: of trainings; two or more show how much chance there is in one.
         fractions: of the training patients, in (0, 1].
         test_left_out: whether the patients whom a fraction leaves out of training are tested on too.
+        patience_epochs: of every downstream training, of judges too: where its validation score has not risen for so
+            long, first the learning rate is divided by ten, then it ends; `max_epochs` is the cap. null: trains until
+            `max_epochs`, by its own schedule.
+        synthetic_ratio: synthetic slices drawn per real one, where an arm says no amount; "all" draws all slices alike.
         generators_per_seed: whether generators are trained anew for each seed; else once per fold.
         baseline: arm that the others are compared with.
         jobs_dir: folder of trainings, shared by studies that name the same one; `<results_dir>/jobs` by default.
@@ -74,6 +78,8 @@ class Study:
     seeds: list[int] = field(default_factory=lambda: [0])
     fractions: list[float] = field(default_factory=lambda: [1.0])
     test_left_out: bool = True
+    patience_epochs: int | None = None
+    synthetic_ratio: float | str = 1.0
     generators_per_seed: bool = False
     baseline: str = "real"
     jobs_dir: str = ""
@@ -128,6 +134,7 @@ def open_study(content: Mapping[str, Any]) -> Study:
     for key, value in content.items():
         _check_value(key, value, hints[key])
     study = Study(**content)
+    _check_lengths(study)
     _check_sections(study)
     _check_arms(study)
     if study.phantom and not study.dataset_dir:
@@ -171,6 +178,14 @@ def read_study(files: Sequence[str | Path]) -> dict[str, Any]:
 
 def _is_required(each: Any) -> bool:
     return each.default is MISSING and each.default_factory is MISSING
+
+
+def _check_lengths(study: Study) -> None:
+    if study.patience_epochs is not None and study.patience_epochs < 1:
+        raise OptionError(f"patience_epochs is {study.patience_epochs}, expected 1 or more epochs, or null for none")
+    ratio = study.synthetic_ratio
+    if ratio != "all" and (isinstance(ratio, str) or not ratio > 0):
+        raise OptionError(f"synthetic_ratio is {ratio!r}, expected a positive number, such as 1, or 'all'")
 
 
 def _check_sections(study: Study) -> None:
@@ -271,10 +286,11 @@ def _check_arms(study: Study) -> None:
 
 def _check_data(study: Study) -> None:
     try:
-        items = read_dataset(study.data).items
+        dataset = read_dataset(study.data)
     except DatasetError as error:
         raise OptionError(f"dataset_dir: {error}") from error
-    known = sorted({item["fold"] for item in items if item.get("fold") is not None})
+    _check_oversampling(study, dataset)
+    known = sorted({item["fold"] for item in dataset.items if item.get("fold") is not None})
     for fold in study.folds:
         if fold is not None and fold not in known:
             has = ", ".join(map(str, known)) or "none"
@@ -282,3 +298,17 @@ def _check_data(study: Study) -> None:
     for fraction in study.fractions:
         if not 0 < fraction <= 1:
             raise OptionError(f"fractions has {fraction}, expected shares of the patients above 0 and up to 1")
+
+
+def _check_oversampling(study: Study, dataset: Dataset) -> None:
+    """Something is rare, where an arm draws what is rare more often: a class, or else a label."""
+    if len({item["class_index"] for item in dataset.items}) > 1:
+        return
+    for task in study.tasks:
+        merged = task == "detection" and study.boxes.get("merge_box_classes")
+        for arm in study.arms(task):
+            if "oversampling" in arm.modifiers and (dataset.foreground_count < 2 or merged):
+                raise OptionError(
+                    f"arm {arm.name!r}: {study.data} has one class and one label to learn, so that none is rare. "
+                    "Leave the arm out, or give the items a 'class' in dataset.json"
+                )

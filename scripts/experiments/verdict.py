@@ -13,7 +13,7 @@ from scripts.scores.results import Arm, Difference, Estimate, Metric, Task, Verd
 
 MINUS = "\u2212"
 ENOUGH_SEEDS = 5
-CHEAP = "classical augmentation or oversampling"
+CHEAP = "classical augmentation or copy-paste of lesions"
 
 
 @dataclass(frozen=True)

@@ -37,14 +37,16 @@ class TrainingState:
     """Writes everything a run needs to go on at the end of its epochs, and loads it when the run starts again.
 
     A killed run resumes at its last saved epoch and ends with the weights of an uninterrupted one, given that its
-    randomness follows the epoch (`EpochSeed`). Of a finished run nothing is trained again. Put it last in the
-    handlers, so that what others do at the end of an epoch is saved too.
+    randomness follows the epoch (`EpochSeed`). Of a finished run nothing is trained again, nor of one that another
+    handler ended before its last epoch (`Plateau`). Put it last in the handlers, so that what others do at the end of
+    an epoch is saved too.
 
     A run resumes only with the options it started with, all of its config but `MAY_CHANGE`, on the same data.
 
     Args:
         file: the checkpoint; always the latest one.
-        save_dict: name -> network, optimiser, scheduler or handler with `state_dict` and `load_state_dict`.
+        save_dict: name -> network, optimiser, scheduler or handler with `state_dict` and `load_state_dict`. Plain
+            values that handlers keep in the engine's state are saved where its `state_dict_user_keys` name them.
         data: fingerprint of the training data, and of the validation data where these choose the epoch.
         interval: epochs between checkpoints; the last epoch is always saved.
         fixed: options among `MAY_CHANGE` that may not change in this training.
@@ -65,12 +67,14 @@ class TrainingState:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
     def save(self, engine: Engine) -> None:
-        last = engine.state.epoch == engine.state.max_epochs
+        ended = bool(engine.should_terminate)
+        last = ended or engine.state.epoch == engine.state.max_epochs
         if getattr(engine.state, "rank", 0) or (engine.state.epoch % self.interval and not last):
             return
         content: dict[str, Any] = {name: part.state_dict() for name, part in self.save_dict.items()}
         content |= {"options": self.options, "data": self.data, "processes": _process_count()}
-        content["progress"] = {"epoch": engine.state.epoch, "epoch_length": engine.state.epoch_length}
+        content["progress"] = {"epoch": engine.state.epoch, "epoch_length": engine.state.epoch_length, "ended": ended}
+        content["kept"] = {name: getattr(engine.state, name) for name in engine.state_dict_user_keys}
         save_atomically(content, self.file)
 
     def load(self, engine: Engine) -> None:
@@ -95,9 +99,16 @@ class TrainingState:
                 load_weights(part, content[name], f"{self.file} ({name})")
             else:
                 part.load_state_dict(content[name])
+        for name in engine.state_dict_user_keys:
+            if name not in content.get("kept", {}):
+                raise CheckpointError(f"{self.file} holds no state of '{name}'. {advice}")
+            setattr(engine.state, name, content["kept"][name])
         engine.state.epoch = content["progress"]["epoch"]
         engine.state.iteration = engine.state.epoch * length
         logger.info(f"Resumed {self.file} after epoch {engine.state.epoch} of {engine.state.max_epochs}.")
+        if content["progress"].get("ended"):
+            logger.info("That training ended there by itself: nothing is left to train.")
+            engine.terminate()
 
     def _check_same(self, content: Mapping[str, Any], advice: str) -> None:
         """Raises CheckpointError for a run of another number of processes, other options or other data."""

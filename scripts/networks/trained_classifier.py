@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,9 @@ from scripts.data.contract import DatasetError
 from scripts.data.feature_source import describe_features
 from scripts.data.splits import refuse_known_patients
 from scripts.networks.checkpoints import CheckpointError
-from scripts.networks.weights import Weights
+from scripts.networks.weights import Weights, open_weights
+
+CLASSIFIER = "scripts.networks.feature_classifier.build_feature_classifier"
 
 
 def load_feature_classifier(
@@ -37,6 +40,31 @@ def load_feature_classifier(
     if weights.knowledge is not None:
         _check_features(weights, weights.knowledge.features, dataset)
     return weights.load(device, network)
+
+
+def open_initial_classifier(
+    file: str | Path | None, dataset: ClassifiedFeatures, *, trust: bool = False
+) -> Weights | None:
+    """A classifier whose training goes on with other features of the same kind, see `open_weights`; for configs.
+
+    Args:
+        file: of its weights; None gives None.
+        dataset: what it is to learn from.
+        trust: see `open_weights`.
+
+    Raises:
+        CheckpointError: as `open_weights`, or weights that do not say of which features they are.
+        DatasetError: features unlike those it has learned, see `load_feature_classifier`, or a patient of their
+            validation or test split whom it knows.
+    """
+    weights = open_weights(file, network=CLASSIFIER, purpose="augmentation", trust=trust)
+    if weights is None or weights.knowledge is None:
+        return weights
+    real = dataset.real
+    held_out = {item["patient"]: item["split"] for item in real.items if item["split"] != "training"}
+    refuse_known_patients(weights.trained_on, weights.file, held_out, str(real.folder))
+    _check_features(weights, weights.knowledge.features, dataset)
+    return weights
 
 
 def _check_features(weights: Weights, learned: dict[str, Any], dataset: ClassifiedFeatures) -> None:

@@ -117,6 +117,36 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Training:
+    """How one training of an arm went, by the score on the validation patients, which chose the epoch.
+
+    Attributes:
+        metric: what chose it.
+        epochs: that were trained.
+        best_epoch: whose weights were kept.
+        stopped: "plateau", or "cap" where it was still rising, or had no patience.
+        real_passes: over the real slices, in all; 0 of an arm without real items.
+        score: at the best epoch.
+        equal_passes: that every arm with real items reached, in this task, fraction and fold.
+        equal_score: the best one within so many; NaN of an arm without real items.
+    """
+
+    task: str
+    fraction: float
+    arm: str
+    fold: int | None
+    seed: int
+    metric: str
+    epochs: int
+    best_epoch: int
+    stopped: str
+    real_passes: float
+    score: Number
+    equal_passes: Number
+    equal_score: Number
+
+
+@dataclass(frozen=True)
 class Difference:
     """An arm minus another on the same patients.
 
@@ -271,6 +301,7 @@ class Results:
     evidence: Evidence = field(default_factory=Evidence)
     pictures: list[Picture] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
+    trainings: list[Training] = field(default_factory=list)
 
     def task(self, name: str) -> Task:
         return next(task for task in self.tasks if task.name == name)

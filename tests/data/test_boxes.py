@@ -116,7 +116,7 @@ def test_classes_can_be_merged_and_small_lesions_left_out(tmp_path: Path) -> Non
 
 def test_negative_images_stay_unless_a_box_is_asked_for(tmp_path: Path) -> None:
     items = [write_item(tmp_path, two_lesions()), write_item(tmp_path, np.zeros((16, 16)), "empty", boxes=[])]
-    assert len(boxed(items, tmp_path)) == 2
+    assert boxed(items, tmp_path).has_lesion.tolist() == [True, False]
     kept = boxed(items, tmp_path, minimum_boxes=1)
     assert [kept.summary(n)["patient"] for n in range(len(kept))] == ["item"]
     with pytest.raises(DatasetError, match=r"None of the 1 slices has 1 boxes or more\. Lower minimum_boxes"):
@@ -278,3 +278,67 @@ def test_the_place_of_a_box_shows_at_four_pixels() -> None:
     assert left[2:].abs().max() == 0  # x is the first axis
     assert right[2:].abs().max() > 1e-3
     assert right[:2].abs().max() == 0
+
+
+def square_item(folder: Path, name: str, first: int, label: int, *, boxed: bool = False) -> dict[str, Any]:
+    """24 x 24 with a square lesion of 6 pixels at (first, first), as a label map or as a box."""
+    plane = np.zeros((24, 24), np.uint8)
+    plane[first : first + 6, first : first + 6] = label
+    box = {"boxes": [[first, first, first + 6, first + 6]], "box_classes": [label - 1]} if boxed else {}
+    item = write_item(folder, plane * (not boxed), name, **box)
+    return {**item, "label": None} if boxed else item
+
+
+def pasted(items: list[dict[str, Any]], folder: Path, epochs: int = 20, **options: Any) -> list[dict[str, Any]]:
+    """The first slice in several epochs, with lesions of the others pasted into it."""
+    dataset = boxed(items, folder, 24, copy_paste_probability=1.0, **options)
+    elements = []
+    for epoch in range(epochs):
+        dataset.set_epoch(epoch)
+        elements.append(dataset[0])
+    return elements
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_boxes_of_pasted_masks_are_those_of_the_new_label_map(tmp_path: Path, merge: bool) -> None:
+    items = [square_item(tmp_path, "a", 4, 1), square_item(tmp_path, "b", 8, 2)]
+    counts = set()
+    for element in pasted(items, tmp_path, merge_classes=merge, minimum_pixels=3):
+        boxes, classes = find_boxes(element["label"][0].numpy(), minimum_pixels=3)
+        count = len(boxes)
+        counts.add(count)
+        assert element["boxes"].tolist() == [*boxes.tolist(), *[[0] * 4] * (4 - count)]
+        assert element["box_classes"].tolist() == [*([0] * count if merge else classes.tolist()), *[-1] * (4 - count)]
+        assert element["label"].max() == 2
+    assert counts == {1, 2}  # the lesions overlap unless a small one was carved
+
+
+def test_a_pasted_box_comes_with_its_class_and_covers_others(tmp_path: Path) -> None:
+    items = [square_item(tmp_path, "a", 4, 1, boxed=True), square_item(tmp_path, "b", 8, 2, boxed=True)]
+    found = set()
+    for element in pasted(items, tmp_path):
+        kept = element["box_classes"] >= 0
+        found.add((*map(tuple, element["boxes"][kept].tolist()), *element["box_classes"][kept].tolist()))
+    # margins of 0..3 pixels cover 4, 9, 16 or 25 of the 36 pixels of the first box, whose rest is an L
+    assert found == {((4, 4, 10, 10), (8, 8, 14, 14), 0, 1), ((8, 8, 14, 14), 1)}
+
+
+def test_boxes_go_into_slices_with_label_maps(tmp_path: Path) -> None:
+    items = [square_item(tmp_path, "a", 2, 1), square_item(tmp_path, "b", 14, 2, boxed=True)]
+    for element in pasted(items, tmp_path, 3):
+        assert element["boxes"][:2].tolist() == [[2, 2, 8, 8], [14, 14, 20, 20]]
+        assert element["box_classes"].tolist() == [0, 1, -1, -1]
+
+
+def test_what_would_have_too_many_boxes_is_left_as_it_is(tmp_path: Path) -> None:
+    items = [square_item(tmp_path, "a", 2, 1), square_item(tmp_path, "b", 14, 2)]
+    for element in pasted(items, tmp_path, 3, most_boxes=1):
+        assert element["boxes"].tolist() == [[2, 2, 8, 8]]
+        assert element["label"].max() == 1
+
+
+def test_labels_inside_are_those_of_the_boxes(tmp_path: Path) -> None:
+    items = [square_item(tmp_path, "a", 2, 3), write_item(tmp_path, np.zeros((24, 24), np.uint8), "empty")]
+    dataset = boxed(items, tmp_path, 24)
+    assert [inside.tolist() for inside in dataset.labels_inside] == [[3], []]
+    assert dataset.has_lesion.tolist() == [True, False]

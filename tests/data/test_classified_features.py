@@ -186,3 +186,24 @@ def test_held_out_features_are_standardised_by_the_training_features(real: Path)
     assert (len(dataset), dataset.patients) == (3, ["te0"])
     expected = (features.features[18] - features.mean[:, None, None]) / features.std[:, None, None]
     np.testing.assert_allclose(dataset[0]["image"].numpy(), expected, rtol=1e-5)
+
+
+def test_synthetic_features_alone_are_standardised_by_the_real_ones(real: Path, synthetic: Path) -> None:
+    dataset = training_features(real, synthetic_dir=synthetic, synthetic_count=6, use_real=False)
+    assert (counts(dataset), dataset.patients, dataset.is_synthetic.all()) == ([3, 3], [], True)
+    together = training_features(real, synthetic_dir=synthetic, synthetic_count=6)
+    assert together.is_synthetic.tolist() == [False] * 12 + [True] * 6
+    assert torch.equal(dataset[0]["image"], together[12]["image"])
+
+
+def test_without_real_features_something_must_be_there_to_learn_from(real: Path, synthetic: Path) -> None:
+    with pytest.raises(
+        DatasetError, match="use_real is False and no synthetic_dir is given: there is nothing to train"
+    ):
+        training_features(real, use_real=False)
+    with pytest.raises(DatasetError, match="use_real is False and SMOTE interpolates between real features"):
+        training_features(real, synthetic_dir=synthetic, use_real=False, balancing="smote")
+
+
+def test_interpolated_features_are_no_real_ones(real: Path) -> None:
+    assert training_features(real, balancing="smote").is_synthetic.tolist() == [False] * 12 + [True] * 6

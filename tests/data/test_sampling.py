@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from scripts.data.contract import DatasetError
 from scripts.data.sampling import SeededSampler, class_weights, share_weights, source_weights
 
 
@@ -78,30 +80,65 @@ def test_weights_balance_the_classes():
     assert counts.sum() == 3000
 
 
-def slices(real: int, synthetic: int, slices_per_volume: int = 4) -> SimpleNamespace:
-    """What `source_weights` sees of a SliceDataset: volumes of real slices and synthetic plane images."""
-    data = [{"image": "real"}] * real + [{"image": "made", "synthetic": {"system": "pggan_ensemble"}}] * synthetic
-    counts = [slices_per_volume] * real + [1] * synthetic
-    return SimpleNamespace(data=data, index=[(v, z) for v, count in enumerate(counts) for z in range(count)])
+def slices(real: int, synthetic: int, *, real_lesions: int = 0, made_lesions: int = 0, classes: str = "") -> Any:
+    """What `source_weights` sees: real slices and then synthetic ones, the first ones of each with a lesion."""
+    made = np.arange(real + synthetic) >= real
+    lesion = np.where(
+        made, np.arange(real + synthetic) < real + made_lesions, np.arange(real + synthetic) < real_lesions
+    )
+    indices = np.array([ord(letter) for letter in classes or "A" * len(made)])
+    return SimpleNamespace(is_synthetic=made, has_lesion=lesion, class_indices=indices)
 
 
 def test_source_weights_by_hand():
-    np.testing.assert_allclose(source_weights(slices(2, 3)), [1 / 16] * 8 + [1 / 6] * 3)
+    np.testing.assert_allclose(source_weights(slices(8, 3)), [1 / 16] * 8 + [1 / 6] * 3)
 
 
 def test_synthetic_slices_are_drawn_so_many_times_as_often():
-    weights = source_weights(slices(2, 3), ratio=2)
-    np.testing.assert_allclose(weights[8:].sum() / weights[:8].sum(), 2)
-    assert source_weights(slices(2, 3), ratio="all") is None
+    weights = source_weights(slices(8, 3), ratio=2)
+    np.testing.assert_allclose(weights, [1 / 24] * 8 + [2 / 9] * 3)
+    assert source_weights(slices(8, 3), ratio="all") is None
     with pytest.raises(ValueError, match="synthetic_ratio is 0, expected a positive number"):
-        source_weights(slices(2, 3), ratio=0)
+        source_weights(slices(8, 3), ratio=0)
     with pytest.raises(ValueError, match="synthetic_ratio is 'each', expected a positive number"):
-        source_weights(slices(2, 3), ratio="each")
+        source_weights(slices(8, 3), ratio="each")
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1, 30])
+def test_slices_without_lesion_keep_their_share_where_every_synthetic_one_has_a_lesion(ratio):
+    weights = source_weights(slices(10, 4, real_lesions=3, made_lesions=4), ratio)  # 70% without lesion
+    lesion = 0.3 / (1 + ratio)
+    np.testing.assert_allclose(weights, [lesion / 3] * 3 + [0.1] * 7 + [ratio * lesion / 4] * 4)
+
+
+def test_the_ratio_holds_with_and_without_lesion_where_both_sources_have_both():
+    weights = source_weights(slices(10, 4, real_lesions=3, made_lesions=1), ratio=3)
+    np.testing.assert_allclose(weights, [0.3 / 4 / 3] * 3 + [0.7 / 4 / 7] * 7 + [0.3 * 3 / 4] + [0.7 * 3 / 4 / 3] * 3)
+
+
+def test_real_slices_of_one_kind_have_no_share_to_keep():
+    weights = source_weights(slices(2, 4, real_lesions=2, made_lesions=1))
+    np.testing.assert_allclose(weights, [1 / 4] * 2 + [1 / 8] * 4)
+
+
+def test_classes_are_balanced_within_each_source_and_kind():
+    # Real: A has a lesion twice, B once; without lesion is one B. Balanced, an A weighs 1/4 and a B 1/4: 25% without.
+    dataset = slices(4, 3, real_lesions=3, made_lesions=3, classes="AABBAAB")
+    weights = source_weights(dataset, balance_classes=True)
+    np.testing.assert_allclose(weights, [1 / 8] * 3 + [1 / 4] + [0.375 / 4, 0.375 / 4, 0.375 / 2])
+    assert weights[dataset.has_lesion].sum() == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("ratio", [1.0, "all"])
+def test_classes_of_one_source_are_balanced_as_ever(ratio):
+    dataset = slices(6, 0, real_lesions=2, classes="AAABBC")
+    expected = class_weights(dataset.class_indices)
+    np.testing.assert_allclose(source_weights(dataset, ratio, balance_classes=True), expected)
 
 
 def test_real_and_synthetic_slices_are_drawn_equally_often():
-    dataset = slices(5, 400)
-    sampler = SeededSampler(dataset.index, weights=source_weights(dataset), samples_per_epoch=4000)
+    dataset = slices(20, 400)
+    sampler = SeededSampler(range(420), weights=source_weights(dataset), samples_per_epoch=4000)
     real = sum(index < 20 for index in order(sampler, 1))
     assert abs(real - 2000) < 3.3 * (4000 * 0.25) ** 0.5  # 99.9% of a binomial
 
@@ -109,6 +146,43 @@ def test_real_and_synthetic_slices_are_drawn_equally_often():
 @pytest.mark.parametrize("dataset", [slices(3, 0), slices(0, 7)])
 def test_a_single_source_needs_no_weights(dataset):
     assert source_weights(dataset) is None
+
+
+def rare(classes: list[int], labels: list[list[int]], synthetic: int = 0) -> SimpleNamespace:
+    """Slices of these global classes and with these labels inside, the last ones synthetic."""
+    count = len(labels)
+    return SimpleNamespace(
+        index=range(count),
+        class_indices=np.array(classes),
+        labels_inside=[np.array(inside, dtype=int) for inside in labels],
+        is_synthetic=np.arange(count) >= count - synthetic,
+        has_lesion=np.array([len(inside) > 0 for inside in labels]),
+    )
+
+
+def test_global_classes_are_drawn_equally_often_whatever_their_labels() -> None:
+    dataset = rare([0, 0, 0, 1], [[1], [2], [], [1]])
+    np.testing.assert_allclose(source_weights(dataset, balance_classes=True), [1 / 6, 1 / 6, 1 / 6, 1 / 2])
+
+
+def test_without_classes_a_slice_counts_for_its_rarest_label_and_lesion_free_ones_keep_their_share() -> None:
+    dataset = rare([-1] * 6, [[1], [1], [1, 2], [1], [], []])  # label 2 is the rarer one
+    weights = source_weights(dataset, balance_classes=True)
+    np.testing.assert_allclose(weights, [1 / 9, 1 / 9, 1 / 3, 1 / 9, 1 / 6, 1 / 6])
+
+
+@pytest.mark.parametrize("labels", [[[1], [1], []], [[], []], [[1, 2], [1, 2]]])
+def test_where_nothing_is_rare_oversampling_is_refused(labels: list[list[int]]) -> None:
+    with pytest.raises(DatasetError, match="balance_classes is True, but the training slices are of one class"):
+        source_weights(rare([0] * len(labels), labels), balance_classes=True)
+
+
+def test_oversampling_within_each_source_keeps_the_ratio_between_them() -> None:
+    dataset = rare([0, 0, 0, 1, 1, 1, 0], [[1]] * 7, synthetic=3)
+    weights = source_weights(dataset, ratio=3, balance_classes=True)
+    np.testing.assert_allclose(weights, np.array([1 / 6, 1 / 6, 1 / 6, 1 / 2, 3 / 4, 3 / 4, 3 / 2]) / 4)
+    alike = source_weights(dataset, ratio="all", balance_classes=True)
+    np.testing.assert_allclose(alike, [1 / 8, 1 / 8, 1 / 8, 1 / 6, 1 / 6, 1 / 6, 1 / 8])
 
 
 def test_a_share_of_the_images_is_transformed():

@@ -96,6 +96,14 @@ def test_rules(items, tmp_path, rule, kept):
                 slices(items, tmp_path, rule=rule)
 
 
+def test_which_slices_have_a_lesion_and_which_are_synthetic(items, tmp_path):
+    items[1]["synthetic"] = {"system": "redgan"}
+    dataset = slices(items, tmp_path, rule=BrightRule(threshold=0.4))  # keeps slices 2 and 3 and the plane image
+    dataset.index = [(0, 0), *dataset.index]  # slice 0 has no lesion pixel
+    assert dataset.has_lesion.tolist() == [False, True, True, True]
+    assert dataset.is_synthetic.tolist() == [False, False, False, True]
+
+
 def test_a_share_counts_pixels_strictly():
     image = np.full((2, 1, 4, 5), -1.0)
     image[0, 0, 0, :3] = image[1, 0, 0, :4] = 1  # 15% and 20% of 20 pixels
@@ -169,3 +177,74 @@ def test_a_class_that_is_missing_or_out_of_range_is_named(items, tmp_path):
     nameless = slices([{**items[1], "class": None, "class_index": -1}], tmp_path)
     with pytest.raises(DatasetError, match=r"plane_image\.npy has class None"):
         check_classes(nameless, 2)
+
+
+@pytest.fixture
+def lesions(tmp_path: Path) -> list[dict]:
+    """Bright 16 x 16 images, each with a square of its own label 1..3 in its own grey; the third patient has two."""
+    made = []
+    for n, patient in enumerate("abcc"):
+        label = np.zeros((1, 16, 16))
+        label[0, 3 * n : 3 * n + 4, 5:10] = min(n + 1, 3)
+        np.save(tmp_path / f"{n}_image.npy", np.full((2, 16, 16), n / 4))
+        np.save(tmp_path / f"{n}_label.npy", label)
+        files = {"image": str(tmp_path / f"{n}_image.npy"), "label": str(tmp_path / f"{n}_label.npy")}
+        made.append({**files, "patient": patient})
+    return made
+
+
+def test_pasted_pixels_and_labels_are_of_one_real_slice_of_another_patient(lesions, tmp_path):
+    lesions[1]["synthetic"] = {"source_patient": "b"}
+    plain = slices(lesions, tmp_path)
+    dataset = slices(lesions, tmp_path, copy_paste_probability=1.0)
+    donors: list[set[int]] = [set() for _ in lesions]
+    for epoch in range(12):
+        dataset.set_epoch(epoch)
+        for n in range(4):
+            element, old = dataset[n], plain[n]
+            changed = (element["image"] != old["image"])[0]
+            greys = element["image"][0][changed].unique().tolist()
+            assert len(greys) == 1  # of one donor
+            donor = int(greys[0] * 4)
+            donors[n].add(donor)
+            assert torch.equal(element["label"][0][changed], plain[donor]["label"][0][changed])
+            assert torch.equal(element["label"][0][~changed], old["label"][0][~changed])
+            assert element["patient"] == old["patient"]
+    assert donors == [{2, 3}, {0, 2, 3}, {0}, {0}]
+
+
+def test_what_is_pasted_depends_on_seed_epoch_and_index_alone(lesions, tmp_path):
+    options = {"copy_paste_probability": 0.5, "transform": Compose([RandGaussianNoised("image", prob=1.0, std=1.0)])}
+    dataset = slices(lesions, tmp_path, seed=3, **options)
+    first = images(dataset, epoch=4)
+    np.random.rand(7)
+    assert torch.equal(images(dataset, epoch=4, workers=2), first)
+    assert torch.equal(images(slices(lesions, tmp_path, seed=3, **options), epoch=4), first)
+    assert torch.equal(dataset[2]["image"], first[2])
+
+
+def test_so_many_slices_are_changed_before_the_random_transforms_see_them(lesions, tmp_path):
+    seen: list[float] = []
+    dataset = slices(
+        lesions, tmp_path, copy_paste_probability=0.3, transform=lambda e: seen.append(len(e["image"].unique())) or e
+    )
+    for epoch in range(100):
+        images(dataset, epoch)
+    assert abs(np.mean(np.array(seen) == 2) - 0.3) < 3.3 * (0.21 / 400) ** 0.5  # 99.9% of a binomial
+
+
+def test_copy_paste_without_lesions_or_with_another_share_is_refused(items, tmp_path):
+    with pytest.raises(DatasetError, match=r"copy_paste_probability is 1\.5, expected a number from 0 to 1"):
+        slices(items, tmp_path, copy_paste_probability=1.5)
+    np.save(items[0]["label"], np.zeros((1, 4, 4, 4)))
+    items[1]["synthetic"] = {"source_patient": "x"}
+    with pytest.raises(DatasetError, match="no real training slice has a lesion to paste"):
+        slices(items, tmp_path, copy_paste_probability=0.5)
+    slices(items[1:], tmp_path, copy_paste_probability=0.5)  # all are synthetic: their own lesions will do
+
+
+def test_lesions_labels_and_origins_of_slices(items, tmp_path):
+    dataset = slices([items[0], {**items[1], "synthetic": {"source_patient": "x"}}], tmp_path)
+    assert dataset.has_lesion.tolist() == [False, True, True, True, True]
+    assert dataset.is_synthetic.tolist() == [False] * 4 + [True]
+    assert [inside.tolist() for inside in dataset.labels_inside] == [[], [2], [2], [2], [1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -10,7 +11,7 @@ from scripts.experiments.arms import Arm, Source, parse_arm
 from scripts.nearest_name import OptionError
 
 SYSTEMS = ["redgan", "pggan_ensemble"]
-MODIFIERS = {"classical": None, "oversampling": None}
+MODIFIERS = {"classical": None, "oversampling": None, "pretraining": None}
 
 
 def parse(name: str) -> Arm:
@@ -41,6 +42,12 @@ def test_equal_sources_are_equal_without_an_amount_too() -> None:
     assert parse("real+redgan").source == parse("real+redgan+classical").source
 
 
+def test_a_pretrained_arm_trains_as_its_source_alone_and_then_as_real() -> None:
+    first, second = parse("real+redgan:single:0.5+classical+pretraining").stages()
+    assert first == parse("synthetic:redgan:single:0.5+classical")
+    assert (second.real, second.source, second.modifiers) == (True, None, ("classical",))
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -49,8 +56,10 @@ def test_equal_sources_are_equal_without_an_amount_too() -> None:
         ("real+redgam", "did you mean redgan?"),
         ("real+redgan+clasical", "did you mean classical?"),
         ("synthetic:nothing", "no system nothing"),
+        ("real+pretraining", "expected real+<system>+pretraining"),
+        ("synthetic:redgan+pretraining", "expected real+<system>+pretraining"),
     ],
 )
 def test_a_name_outside_the_grammar_is_refused_with_the_nearest(name: str, said: str) -> None:
-    with pytest.raises(OptionError, match=said.replace("?", r"\?")):
+    with pytest.raises(OptionError, match=re.escape(said)):
         parse(name)

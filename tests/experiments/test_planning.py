@@ -65,6 +65,58 @@ def test_a_job_waits_for_all_that_its_arm_is_made_of(content: Content) -> None:
     assert sorted(runs) == ["plan", "redgan_inference", "redgan_train", "train", "train"]
 
 
+def test_every_network_and_detector_can_be_given_the_cheap_alternatives(content: Content) -> None:
+    arms = ["real", "real+copy_paste+classical", "real+oversampling"]
+    for network in ("unet", "fcn8s", "nnunet"):
+        sections = {"segmentation": {"network": network, "arms": arms}, "detection": {"training": {}, "arms": arms}}
+        found = plan(content, tasks=sections, segmenters={}, seeds=[0])
+        for each in found.evaluations:
+            given = options(each.trained)
+            assert given.get("copy_paste_probability") == ("0.5" if "copy_paste" in each.arm.modifiers else None)
+            assert given.get("balance_classes") == ("True" if "oversampling" in each.arm.modifiers else None)
+            assert each.arm.source is None
+
+
+def find_arm(found: StudyPlan, arm: str) -> Job:
+    return next(each.trained for each in found.evaluations if each.arm.name == arm)
+
+
+@pytest.mark.parametrize("alone", [[], ["synthetic:redgan"]])
+def test_a_pretrained_arm_goes_on_from_the_training_of_its_source_alone(content: Content, alone: list[str]) -> None:
+    content["tasks"]["segmentation"]["arms"] = ["real", "real+redgan+pretraining", *alone]
+    found = plan(content)
+    real, pretrained = (find_arm(found, arm).options for arm in ("real", "real+redgan+pretraining"))
+    first = next(job for job in found.jobs if job.output == pretrained["initial_file"])
+    changed = {name for name, value in pretrained.items() if real.get(name) != value}
+    assert changed == {"initial_file", "output_dir", "model_file"}
+    assert (first.options["use_real"], "initial_file" in first.options) == (False, False)
+    assert first.output in find_arm(found, "real+redgan+pretraining").reads
+    assert len([job for job in found.jobs if job.run == "train"]) == 2 * 3  # three of each seed, judge among them
+    if alone:
+        assert find_arm(found, "synthetic:redgan") is first
+
+
+def test_every_downstream_training_and_judge_has_the_studys_patience(content: Content) -> None:
+    found = plan(content, patience_epochs=7)
+    downstream = [job for job in found.jobs if job.run in ("train", "cpggan_detector_train")]
+    assert {options(job)["patience_epochs"] for job in downstream} == {"7"}
+    assert not [job for job in plan(content).jobs if "patience_epochs" in options(job)]
+
+
+def test_an_arms_own_amount_comes_before_a_sections_ratio_and_that_before_the_studys(content: Content) -> None:
+    content["tasks"]["detection"]["arms"] += ["real+cpggan", "real+cpggan:all"]
+
+    def ratios(**changed: Any) -> list[str | None]:
+        found = plan(content, **changed)
+        arms = ("real+cpggan:1", "real+cpggan:all", "real+cpggan", "real+redgan", "real+classical")
+        return [options(find_arm(found, arm)).get("synthetic_ratio") for arm in arms]
+
+    assert ratios() == ["1.0", "all", "1.0", "1.0", None]
+    assert ratios(synthetic_ratio="all") == ["1.0", "all", "all", "all", None]
+    content["tasks"]["detection"]["training"]["synthetic_ratio"] = 3
+    assert ratios(synthetic_ratio=2) == ["1.0", "all", "3", "2", None]
+
+
 def test_an_option_with_spaces_and_quotes_reaches_the_run() -> None:
     job = Job("train", Path("a b"), (Path("a b/model.pt"),), options={"title": "it's", "widths": [1, 2], "fold": None})
     words = shlex.split(job.shell.split(" > ")[0])

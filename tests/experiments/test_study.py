@@ -55,6 +55,13 @@ def drop(path: str) -> Callable[[Content], None]:
         (change("tittle", "x"), "no key tittle; did you mean title?"),
         (drop("title"), "no title. Add it"),
         (drop("phantom"), "no dataset_dir. Add it"),
+        (change("patience_epochs", 0), "patience_epochs is 0, expected 1 or more epochs, or null for none"),
+        (
+            change("synthetic_ratio", "each"),
+            "synthetic_ratio is 'each', expected a positive number, such as 1, or 'all'",
+        ),
+        (change("synthetic_ratio", 0), "synthetic_ratio is 0, expected a positive number"),
+        (change("tasks/segmentation/arms", ["real", "real+pretraining"]), "expected real+<system>+pretraining"),
         (change("seeds", "0"), "seeds is '0', expected a list with a whole number for each"),
         (change("image_size_pixels", 32.5), "image_size_pixels is 32.5, expected a whole number"),
         (change("folds", [7]), "folds has 7, expected folds of the data set (0, 1, 2, 3, 4)"),
@@ -84,6 +91,20 @@ def test_a_fault_is_one_error_that_names_value_and_remedy(
     with pytest.raises(OptionError) as error:
         open_study(content)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(("labels", "fits"), [(["background", "tumour"], False), (["background", "a", "b"], True)])
+def test_oversampling_needs_something_rare(labels: list[str], fits: bool, content: Content, tmp_path: Path) -> None:
+    item = {"image": "image.png", "label": "label.png", "patient": "p", "fold": 2}
+    described = {"modality": ["MR"], "labels": labels, "training": [item]}
+    (tmp_path / "dataset.json").write_text(json.dumps(described))
+    content["tasks"] = {"detection": {"training": {}, "arms": ["real", "real+oversampling"]}}
+    del content["phantom"]
+    if fits:
+        open_study({**content, "dataset_dir": str(tmp_path)})
+        content["boxes"] = {"merge_box_classes": True}
+    with pytest.raises(OptionError, match=r"arm 'real\+oversampling': .* has one class and one label to learn"):
+        open_study({**content, "dataset_dir": str(tmp_path)})
 
 
 def test_a_workflow_ends_with_one_line(content: Content, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,9 +33,18 @@ FEATURES = {"width": 8, "batch_size": 4, "max_epochs": 1, "samples_per_epoch": 8
 SMALLER: dict[str, dict[str, Any]] = {
     "redgan_lgg": {
         "tasks": {
-            "segmentation": {"arms": ["real", "real+oversampling", "real+redgan", "real+redgan:single+classical"]}
+            "segmentation": {
+                "arms": [
+                    "real",
+                    "real+copy_paste+oversampling",
+                    "real+redgan",
+                    "real+redgan:single+classical",
+                    "real+redgan+pretraining",
+                ]
+            }
         },
-        "segmenters": {"unet": UNET},
+        "patience_epochs": 1,
+        "segmenters": {"unet": {**UNET, "max_epochs": 4}},
         "systems": {
             "redgan": {
                 "target_class": "D",
@@ -51,7 +60,9 @@ SMALLER: dict[str, dict[str, Any]] = {
     },
     "lcgan_covid_ct": {
         "fractions": [0.3, 1.0],
-        "tasks": {"segmentation": {"arms": ["real", "real+classical", "real+lcgan+classical"]}},
+        "tasks": {
+            "segmentation": {"arms": ["real", "real+classical", "real+lcgan+classical", "real+lcgan+pretraining"]}
+        },
         "segmenters": {"fcn8s": {**SHORT, "fcn_width": 2, "fcn_fc_width": 8}},
         "systems": {
             "lcgan": {
@@ -75,6 +86,7 @@ SMALLER: dict[str, dict[str, Any]] = {
                     "real+pggan_ensemble:members=2+classical",
                     "synthetic:pggan_ensemble:snapshots=2+classical",
                     "synthetic:pggan_ensemble:greedy=1+classical",
+                    "real+pggan_ensemble:members=1+pretraining",
                 ]
             }
         },
@@ -93,7 +105,12 @@ SMALLER: dict[str, dict[str, Any]] = {
         "folds": [0],
         "tasks": {
             "detection": {
-                "arms": ["real+classical", "real+cpggan:1+classical", "real+cpggan:all+classical_of_real"],
+                "arms": [
+                    "real+classical",
+                    "real+cpggan:1+classical",
+                    "real+cpggan:all+copy_paste+classical_of_real",
+                    "real+cpggan:1+pretraining",
+                ],
                 "training": {**SHORT, "width_multiplier": 0.125, "learning_rate_drop_epochs": []},
             }
         },
@@ -113,7 +130,13 @@ SMALLER: dict[str, dict[str, Any]] = {
         "folds": [2],  # both grades in every split
         "tasks": {
             "grading": {
-                "arms": ["real", "real+smote", "real+feature_acgan:4", "real+feature_acgan:images:4"],
+                "arms": [
+                    "real",
+                    "real+smote",
+                    "real+feature_acgan:4",
+                    "real+feature_acgan:images:4",
+                    "real+feature_acgan:4+linear+pretraining",
+                ],
                 "unet": {**SHORT, "unet_widths": [4, 4, 8, 8, 8]},
                 "features": {"class_key": "grade"},
                 "training": {**SHORT, "classifier_widths": [4, 4]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def in_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def check_page(results: Results, folder: Path, sections: tuple[str, ...]) -> None:
     page = (folder / "report.html").read_text()
     assert results.title in page
-    for section in ("verdict", "scores", "differences", "curves", "run", "methods", *sections):
+    for section in ("verdict", "scores", "differences", "training", "curves", "run", "methods", *sections):
         assert f'id="{section}"' in page, section
     assert str(folder) not in page
 
@@ -55,6 +56,9 @@ def test_a_published_study_ends_in_a_page_of_sections(name: str, tmp_path: Path)
     write_report(folder)
     results = read_results(folder)
     assert [arm.name for arm in results.arms] == content["tasks"][results.tasks[0].name]["arms"]
+    if "patience_epochs" in content:
+        assert {training.stopped for training in results.trainings} <= {"plateau", "cap"}
+        assert all(math.isnan(t.equal_score) or t.equal_score <= t.score for t in results.trainings)
     check_page(results, folder, SECTIONS[name])
 
 

@@ -28,6 +28,7 @@ SHOWN = {
     "counts": ["250", "120", "48.0%"],
     "cases": ["Shows cases.", "core <i>"],
     "pictures": ["Shows pictures."],
+    "training": ["50", "30", "1 of 2 trainings", "50.0", "0.760", "0.730 (20.5)", "of the validation patients"],
     "curves": ["GAN", "epoch"],
     "published": ["0.812", "0.700", "Author 2020"],
     "run": ["abc1234", "8 cores", "torch 2.9", "2 h 1 min", "run study.json"],
