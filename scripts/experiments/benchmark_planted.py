@@ -115,8 +115,8 @@ def write_planted(folder: Path, real: Dataset, items: Sequence[Item]) -> None:
         for file in (image_file, label_file):
             file.parent.mkdir(parents=True, exist_ok=True)
         image, label = np.asarray(slices[n]["image"], np.float32), np.asarray(slices[n]["label"], np.uint8)
-        nib.save(nib.Nifti1Image(image.transpose(1, 2, 0)[:, :, None], np.eye(4)), image_file)  # type: ignore[attr-defined]
-        nib.save(nib.Nifti1Image(label[0][..., None], np.eye(4)), label_file)  # type: ignore[attr-defined]
+        nib.save(nib.Nifti1Image(image.transpose(1, 2, 0)[:, :, None], np.eye(4)), image_file)
+        nib.save(nib.Nifti1Image(label[0][..., None], np.eye(4)), label_file)
         origin = {"system": "planted", "source_patient": source, "source_split": "training"}
         files = {"image": str(image_file), "label": str(label_file)}
         centre = slices.data[slices.index[n][0]]["class"]

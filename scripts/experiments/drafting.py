@@ -16,6 +16,8 @@ from scripts.nearest_name import OptionError, suggest
 CHEAP = ("classical", "oversampling", "copy_paste", "class_weights", "smote")  # what every GAN has to beat
 WAYS = ("real+{}", "real+{}+classical", "synthetic:{}", "real+{}+pretraining")
 CORE = WAYS[:2]
+CAP = 40  # epochs of a downstream training at the most
+PATIENCE = 8  # of the cap's parts, one without a better validation score is a plateau
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def draft_study(
         "title": f"{dataset.name}: does GAN augmentation help?",
         "dataset_dir": folder,
         "image_size_pixels": outline.image_size,
+        "patience_epochs": max(2, outline.epochs(CAP) // PATIENCE),
         "tasks": {task: {"arms": arms, **_section(task, outline)} for task, arms in choice.items()},
         "segmenters": _segmenters(outline, systems),
         "systems": {name: find_systems()[name].draft(outline)[1] for name in systems},
@@ -129,7 +132,7 @@ def _sources(system: str, outline: Outline) -> list[str]:
 
 def _arms(task: str, outline: Outline, systems: Sequence[str], ways: Sequence[str]) -> list[str]:
     """Real items, the cheap alternatives, and each system's items in every way that the task has."""
-    modifiers = set(TASKS[task].modifiers) - ({"oversampling", "class_weights"} if len(outline.classes) < 2 else set())
+    modifiers = set(TASKS[task].modifiers) - ({"oversampling", "class_weights"} if not outline.several else set())
     arms = ["real", *(f"real+{name}" for name in CHEAP if name in modifiers)]
     mine = [name for name in systems if task in find_systems()[name].TASKS]
     for source in (source for name in mine for source in _sources(name, outline)):
@@ -138,17 +141,15 @@ def _arms(task: str, outline: Outline, systems: Sequence[str], ways: Sequence[st
 
 
 def _section(task: str, outline: Outline) -> dict[str, Any]:
-    length = {**outline.training(20), "validation_interval_epochs": max(1, outline.epochs(20) // 10)}
-    drops = {"learning_rate_drop_epochs": [max(1, round(0.8 * outline.epochs(20)))]}
     if task == "segmentation":
         return {"network": "unet"}
     if task == "detection":
-        return {"training": {**length, **drops, **outline.narrow(width_multiplier=0.25, norm_momentum=0.1)}}
+        return {"training": {**outline.training(CAP), **outline.narrow(width_multiplier=0.25, norm_momentum=0.1)}}
     rate = {"learning_rate": 0.001}
     return {
-        "unet": {**outline.training(10), **rate, **outline.narrow(unet_widths=[16, 32, 64, 128, 256])},
+        "unet": {**outline.training(CAP // 4), **rate, **outline.narrow(unet_widths=[16, 32, 64, 128, 256])},
         "features": {"batch_size": 16},
-        "training": length,
+        "training": outline.training(CAP),
     }
 
 
@@ -156,10 +157,9 @@ def _segmenters(outline: Outline, systems: Sequence[str]) -> dict[str, dict[str,
     """Of the segmentation task and of those that judge images."""
     if not outline.masks:
         return {}
-    epochs = outline.epochs(20)
-    length = {**outline.training(20), "validation_interval_epochs": max(1, epochs // 10), "learning_rate": 0.0005}
+    length = {**outline.training(CAP), "learning_rate": 0.0005}
     widths = outline.narrow(encoder_widths=[32, 64, 128, 256], decoder_widths=[128, 64, 32, 16, 16])
-    found = {"unet": {**length, "learning_rate_drop_epochs": [max(1, round(0.8 * epochs))], **widths}}
+    found = {"unet": {**length, **widths}}
     if "lcgan" in systems:
         found["fcn8s"] = {**length, **outline.narrow(fcn_width=32, fcn_fc_width=512)}
     return found

@@ -22,6 +22,7 @@ class Outline:
         masks: whether there are label maps, else boxes alone.
         classes: global classes that training patients have.
         slices: for training, with or without lesion.
+        labels: of lesions.
         large: whether networks have the width of their configs, for a GPU, or a narrow one.
         scale: of the lengths of all trainings; 1 is a good length for a narrow network on some hundred slices.
     """
@@ -30,8 +31,14 @@ class Outline:
     masks: bool
     classes: tuple[str, ...]
     slices: int
+    labels: int = 1
     large: bool = False
     scale: float = 1.0
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several classes, or labels, of which one may be rare."""
+        return len(self.classes) > 1 or self.labels > 1
 
     @property
     def samples(self) -> int:
@@ -72,5 +79,6 @@ def outline_dataset(dataset: Dataset, fold: int | None, image_size: int, *, larg
         any(item["label"] is not None for item in items),
         tuple(name for name in dataset.classes if name in classes),
         sum(count_slices(item) for item in items),
+        dataset.foreground_count,
         large,
     )

@@ -70,9 +70,11 @@ def test_less_is_compared_from_choice_to_choice(outline: Outline) -> None:
     assert kept == [{"segmentation": ["real", "real+redgan"]}]
 
 
-def test_classes_bring_oversampling(outline: Outline) -> None:
+def test_several_classes_bring_oversampling(outline: Outline) -> None:
     with_classes, without = (
-        list_choices(replace(outline, classes=classes), Wishes(), ["segmentation"], ["redgan"])[0]["segmentation"]
+        list_choices(replace(outline, classes=classes, labels=1), Wishes(), ["segmentation"], ["redgan"])[0][
+            "segmentation"
+        ]
         for classes in (("A", "B"), ())
     )
     assert "real+oversampling" in with_classes
