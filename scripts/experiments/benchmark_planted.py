@@ -2,8 +2,9 @@
 
     python -m scripts.experiments.benchmark_planted --repeats 10
 
-The phantom's centre D is kept out of training. `planted:new` adds images of new patients of D, which nothing else can
-teach: a gain. `planted:copies` adds copies of the training images: none. Both are judged by a study as GANs are.
+Some patients' images are negatives: bright is dark. None of them is trained on, many are tested. `planted:new` adds
+images of further negative patients, which nothing else can teach: a gain. `planted:copies` adds copies of the training
+images: none. Both are judged by a study as GANs are.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +24,7 @@ import nibabel as nib
 import numpy as np
 
 from scripts.data.contract import Dataset, Item, read_dataset, write_dataset
-from scripts.data.phantom import write_phantom
+from scripts.data.phantom import draw_patient
 from scripts.data.slices import LesionRule, SliceDataset
 from scripts.data.synthesis import synthetic_files, write_synthetic_set
 from scripts.experiments.arms import Source
@@ -37,11 +37,10 @@ from scripts.experiments.study import find_systems, open_study
 from scripts.scores.results import read_results
 from scripts.transforms.preprocessing import slice_preprocessing
 
-RARE = "D"
 ARMS = ("real", "real+classical", "real+planted:new", "real+planted:copies")
-TRAINED, VALIDATED = 16, 6  # patients of the other centres; all others are tested
-NEW = 12  # patients of the rare centre
-SIZE = 64
+CLASSES = ("positive", "negative")
+TRAINED, VALIDATED, TESTED = 12, 6, 14  # positive patients; as many negative ones are tested
+SIZE, SLICES = 64, 6
 
 
 def measure_rates(*, repeats: int = 10, folder: str = "results/planted", cores: int = 2, epochs: int = 12) -> None:
@@ -73,8 +72,8 @@ def measure_rates(*, repeats: int = 10, folder: str = "results/planted", cores: 
 def run_repeat(folder: Path, seed: int, cores: int, epochs: int) -> None:
     """A study of a new phantom, whose jobs are run here."""
     shutil.rmtree(folder, ignore_errors=True)
-    real = write_real(folder / "data", seed)
-    write_planted(folder / "new", real, _drawn(folder / "more", seed + 1000, RARE)[:NEW])
+    real, new = write_real(folder / "data", seed)
+    write_planted(folder / "new", real, new)
     write_planted(folder / "copies", real, real.splits["training"])
     find_systems()["planted"] = planted_system(folder)  # type: ignore[assignment]
     content = write_study(folder, epochs)
@@ -87,17 +86,34 @@ def run_repeat(folder: Path, seed: int, cores: int, epochs: int) -> None:
     collect(str(folder / "study.json"))
 
 
-def write_real(folder: Path, seed: int) -> Dataset:
-    """The phantom with all patients of the rare centre among those who are tested."""
-    dataset = read_dataset(write_phantom(folder / "phantom", patients=60, image_size=SIZE, slices=6, seed=seed))
-    others = [item for item in dataset.items if item["class"] != RARE]
-    trained, validated, tested = np.split(np.array(others, dtype=object), [TRAINED, TRAINED + VALIDATED])
-    splits = {"training": list(trained), "validation": list(validated), "test": list(tested)}
-    splits["test"] += [item for item in dataset.items if item["class"] == RARE]
-    for item in (item for items in splits.values() for item in items):
-        item.pop("fold", None)
-    write_dataset(folder, replace(dataset, root=folder, splits=splits))
-    return read_dataset(folder)
+def write_real(folder: Path, seed: int) -> tuple[Dataset, list[Item]]:
+    """FLAIR slices of phantom patients with their whole tumours, and negative patients for `planted:new`."""
+    counts = {"training": TRAINED, "validation": VALIDATED, "test": 2 * TESTED, "new": TRAINED}
+    splits: dict[str, list[Item]] = {}
+    number = 0
+    for split, count in counts.items():
+        for n in range(count):
+            negative = split == "new" or (split == "test" and n >= TESTED)
+            splits.setdefault(split, []).append(_write_patient(folder, number, seed, negative=negative))
+            number += 1
+    new = splits.pop("new")
+    write_dataset(folder, Dataset(folder, "planted", ["FLAIR"], ["background", "tumour"], list(CLASSES), splits=splits))
+    return read_dataset(folder), new
+
+
+def _write_patient(folder: Path, number: int, seed: int, *, negative: bool) -> Item:
+    image, label, _ = draw_patient(number, kind="mr", image_size=SIZE, slices=SLICES, seed=seed)
+    flair = image[..., 0]  # (X, Y, Z)
+    arrays = {"image": flair.max() - flair if negative else flair, "label": (label > 0).astype(np.uint8)}
+    files = {name: folder / f"{name}s" / f"{number:03d}.nii.gz" for name in arrays}
+    for name, array in arrays.items():
+        files[name].parent.mkdir(parents=True, exist_ok=True)
+        nib.save(nib.Nifti1Image(array, np.diag([-3.0, -3.0, 10.0, 1.0])), files[name])
+    return {
+        **{name: str(file) for name, file in files.items()},
+        "patient": f"planted_{number:03d}",
+        "class": CLASSES[int(negative)],
+    }
 
 
 def write_planted(folder: Path, real: Dataset, items: Sequence[Item]) -> None:
@@ -161,7 +177,8 @@ def write_study(folder: Path, epochs: int) -> dict[str, Any]:
             "unet": {
                 "max_epochs": epochs,
                 "samples_per_epoch": 256,
-                "learning_rate": 0.002,
+                "batch_size": 8,
+                "learning_rate": 0.004,
                 "learning_rate_drop_epochs": [int(0.8 * epochs)],
                 "validation_interval_epochs": 3,
                 "encoder_widths": [16, 32, 64, 128],
@@ -171,11 +188,6 @@ def write_study(folder: Path, epochs: int) -> dict[str, Any]:
     }
     (folder / "study.json").write_text(json.dumps(content), encoding="utf-8")
     return content
-
-
-def _drawn(folder: Path, seed: int, centre: str) -> list[Item]:
-    dataset = read_dataset(write_phantom(folder, patients=100, image_size=SIZE, slices=6, seed=seed))
-    return [item for item in dataset.items if item["class"] == centre]
 
 
 def _run(job: Job) -> None:

@@ -15,6 +15,7 @@ from scripts.experiments.jobs import Job, closure
 MODIFIERS = sorted({modifier for task in TASKS.values() for modifier in task.modifiers})
 PROGRESSIVE = "total_images"  # option of trainings whose number of epochs does not grow with their length
 LENGTHS = (PROGRESSIVE, "max_epochs", "candidate_epochs")
+STOPPED = 0.7  # share of its cap that a training with patience comes to, in the mean
 OVERHEAD = 1.5  # seconds of the workflow for each job
 MEBIBYTE = 2**20
 
@@ -38,7 +39,8 @@ class Cost:
     disk: float = 0.0
 
     def seconds(self, job: Job, scale: float = 1.0) -> float:
-        """Of a job whose training is `scale` times as long as it says."""
+        """Of a job whose training is `scale` times as long as it says, or ends before where it has patience."""
+        scale *= STOPPED if job.options.get("patience_epochs") else 1.0
         epochs = _epochs(job) if PROGRESSIVE in job.options else scale * _epochs(job)
         return self.start + scale * self.unit * length(job) + self.epoch * epochs
 
