@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from scripts.experiments.compare import FEW_PATIENTS, NOISE, ONE_TRAINING
 from scripts.metrics.statistics import MINIMUM_PATIENTS
+from scripts.scores.formats import count, format_interval, format_share, format_signed, join_words, state_p
 from scripts.scores.results import Arm, Difference, Estimate, Metric, Task, Verdict
 
-MINUS = "\u2212"
 ENOUGH_SEEDS = 5
 CHEAP = "classical augmentation or copy-paste of lesions"
 
@@ -112,12 +112,12 @@ def _answer(metric: Metric, judged: Sequence[_Judged], arms: Sequence[Arm]) -> t
 def _describe(judged: _Judged, metric: Metric, titles: dict[str, str], tests: int, place: str) -> str:
     """A sentence on a GAN arm against the baseline and the best cheap alternative.
 
-    "Real + GAN: Dice +0.021 [0.003, 0.040] against Real only (raised, p = .03 after Holm over 3 tests), +0.004 [-0.010,
-    0.020] against Oversampling, the best cheap alternative (cannot tell, p = .40)."
+    "Real + GAN: difference in Dice +0.021 [0.003, 0.040] to Real only (raised, p = .03 after Holm over 3 tests), +0.004
+    [-0.010, 0.020] to Oversampling, the best cheap alternative (cannot tell, p = .40)."
     """
     first = judged.baseline
-    after = f" after Holm over {tests} test{'' if tests == 1 else 's'}"
-    text = f"{judged.arm.title}{place}: {metric.title} {_result(first, metric, titles, after=after)}"
+    after = f" after Holm over {count(tests, 'test')}"
+    text = f"{judged.arm.title}{place}: difference in {metric.title} {_result(first, metric, titles, after=after)}"
     sign = 1 if metric.better == "higher" else -1
     if not judged.alternatives:
         return f"{text}; no cheap alternative was run."
@@ -127,9 +127,9 @@ def _describe(judged: _Judged, metric: Metric, titles: dict[str, str], tests: in
 
 
 def _result(difference: Difference, metric: Metric, titles: dict[str, str], *, which: str = "", after: str = "") -> str:
-    p = "" if math.isnan(difference.p_adjusted) else f", {format_p(difference.p_adjusted)}{after}"
+    p = "" if math.isnan(difference.p_adjusted) else f", {state_p(difference.p_adjusted)}{after}"
     shown = format_difference(difference.estimate, metric)
-    return f"{shown} against {titles[difference.other]}{which} ({difference.finding}{p})"
+    return f"{shown} to {titles[difference.other]}{which} ({difference.finding}{p})"
 
 
 def _advise(closest: _Judged, extent: Extent) -> tuple[str, str]:
@@ -174,40 +174,21 @@ def _name(chosen: Sequence[_Judged], judged: Sequence[_Judged]) -> str:
     several = len({each.fraction for each in judged}) > 1
     names = []
     for title in dict.fromkeys(each.arm.title for each in chosen):
-        shares = [f"{100 * each.fraction:g}%" for each in chosen if each.arm.title == title]
-        names.append(f"{title} at {_join(shares)} of the patients" if several else title)
-    return _join(names)
+        shares = [format_share(each.fraction) for each in chosen if each.arm.title == title]
+        names.append(f"{title} at {join_words(shares)} of the patients" if several else title)
+    return join_words(names)
 
 
 def _place(each: _Judged, judged: Sequence[_Judged]) -> str:
     several = len({other.fraction for other in judged}) > 1
-    return f" at {100 * each.fraction:g}% of the patients" if several else ""
+    return f" at {format_share(each.fraction)} of the patients" if several else ""
 
 
 def _titles(arms: Sequence[Arm]) -> dict[str, str]:
     return {arm.name: arm.title for arm in arms}
 
 
-def _join(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
 def format_difference(estimate: Estimate, metric: Metric) -> str:
     """A difference as text: "+0.021 [0.003, 0.040]", "-1.2 mm" without an interval."""
-    value, low, high = (_number(each, metric.digits) for each in (estimate.value, estimate.low, estimate.high))
-    sign = "+" if estimate.value > 0 and float(value) > 0 else ""
-    interval = "" if math.isnan(estimate.low) else f" [{low}, {high}]"
-    return f"{sign}{value}{interval}{' ' if metric.unit else ''}{metric.unit}"
-
-
-def _number(value: float, digits: int) -> str:
-    text = f"{abs(value):.{digits}f}"
-    return f"{MINUS}{text}" if value < 0 and float(text) > 0 else text
-
-
-def format_p(p: float) -> str:
-    """A p-value as text: "p = .03", "p < .001", "p = 1"; a third digit below .01 and around .05."""
-    if p < 0.001:
-        return "p < .001"
-    text = f"{p:.{3 if p < 0.01 or 0.045 <= p < 0.055 else 2}f}"
-    return "p = 1" if float(text) == 1 else f"p = {text.removeprefix('0')}"
+    interval = format_interval(estimate.low, estimate.high, metric.digits)
+    return " ".join(filter(None, [format_signed(estimate.value, metric.digits), interval, metric.unit]))

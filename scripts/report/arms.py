@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from scripts.report.blocks import Block, Heading, Mark
-from scripts.report.formats import count, format_share, plain_title
+from scripts.scores.formats import count, format_share, plain_title
 from scripts.scores.results import Arm, Metric, Results, Task
 
 SYMBOLS = {

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 
 from markupsafe import Markup
 
-from scripts.report.formats import format_interval, format_number
+from scripts.scores.formats import format_interval, format_number
 from scripts.scores.json_files import ResultsError
 from scripts.scores.results import Picture
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from scripts.report.blocks import HasInterval, Mark
 from scripts.report.drawing import STAND_INS, STYLE, blank_figure, new_figure, to_svg
-from scripts.report.formats import format_number, format_plain
+from scripts.scores.formats import format_number, format_plain
 
 SHAPES = {"\u25cf": "o", "\u25a0": "s", "\u25c6": "D", "\u25b2": "^", "\u25bc": "v", "\u271a": "P"}
 LOSS_COLOURS = ("warm1", "cool1", "cool2", "warm2", "cool3", "warm3", "muted", "baseline")

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import scripts.report.sections
 from scripts.report.arms import spread
-from scripts.report.formats import count
+from scripts.scores.formats import count
 from scripts.report.html_files import template, write_page
 from scripts.scores.csv_tables import write_table
 from scripts.scores.results import Results, read_results

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scripts.report.arms import arm_mark, fraction_title, metric_title, spread
 from scripts.report.blocks import Cell, Column, Group, Row, Table, columns
 from scripts.report.charts import IntervalAxis, interval_axis
-from scripts.report.formats import (
+from scripts.scores.formats import (
     DASH,
     PLUS_MINUS,
     count,

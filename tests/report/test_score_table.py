@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from scripts.report.formats import DASH
+from scripts.scores.formats import DASH
 from scripts.report.score_table import Place, difference_tables, score_cell, score_table
 from scripts.scores.results import Estimate, Results
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from scripts.report.arms import arm_mark, arm_marks, by_task, line_mark, metric_title
 from scripts.report.blocks import Block, Section, draw_figure
 from scripts.report.charts import Horizontal, Line, draw_lines
-from scripts.report.formats import format_amount, format_share
+from scripts.scores.formats import format_amount, format_share
 from scripts.report.score_table import difference_tables
 from scripts.scores.results import Estimate, Results, Task
 

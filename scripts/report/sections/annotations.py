@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.report.blocks import Block, Cell, Group, Row, Section, Table, columns, interval_cell
-from scripts.report.formats import DASH, format_number, format_percent, plain_title
+from scripts.scores.formats import DASH, format_number, format_percent, plain_title
 from scripts.scores.evidence import AnnotationEntry, Annotations, Share
 from scripts.scores.results import Results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.report.blocks import Group, Row, Section, Table, columns, text_cells
-from scripts.report.formats import format_percent
+from scripts.scores.formats import format_percent
 from scripts.scores.results import Results
 
 ORDER = 140

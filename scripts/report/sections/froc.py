@@ -10,7 +10,7 @@ from markupsafe import Markup
 from scripts.report.arms import arm_mark, arm_marks, fraction_title
 from scripts.report.blocks import Block, Section, draw_figure
 from scripts.report.charts import Horizontal, Line, draw_lines
-from scripts.report.formats import format_plain
+from scripts.scores.formats import format_plain
 from scripts.scores.results import FrocCurve, Results
 
 ORDER = 70

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.report.blocks import Heading, Paragraph, Section
-from scripts.report.formats import count, format_share, join_words
+from scripts.scores.formats import count, format_share, join_words
 from scripts.scores.results import Results
 
 ORDER = 200

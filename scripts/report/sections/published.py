@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripts.report.arms import by_task, metric_title
 from scripts.report.blocks import Block, Cell, Group, Paragraph, Row, Section, Table, columns
-from scripts.report.formats import DASH, count, format_number, format_share
+from scripts.scores.formats import DASH, count, format_number, format_share
 from scripts.scores.results import PublishedFigure, Results, Task
 
 ORDER = 180

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.report.blocks import Block, Code, Definitions, Group, Row, Section, Table, columns, text_cells
-from scripts.report.formats import count, format_seconds
+from scripts.scores.formats import count, format_seconds
 from scripts.scores.results import Results
 
 ORDER = 190

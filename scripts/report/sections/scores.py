@@ -11,7 +11,7 @@ from markupsafe import Markup
 from scripts.report.arms import arm_mark, by_task, fraction_title, metric_title
 from scripts.report.blocks import Block, Section, draw_figure
 from scripts.report.charts import draw_dots
-from scripts.report.formats import DASH, count, format_seconds
+from scripts.scores.formats import DASH, count, format_seconds
 from scripts.report.score_table import Place, score_table
 from scripts.scores.results import ALL, Arm, Results, Task
 

@@ -16,7 +16,7 @@ from scripts.report.blocks import (
     embed_pictures,
     interval_cell,
 )
-from scripts.report.formats import DASH, format_number, format_percent, plain_title
+from scripts.scores.formats import DASH, format_number, format_percent, plain_title
 from scripts.scores.evidence import CandidateEntry, Selection
 from scripts.scores.results import Results
 

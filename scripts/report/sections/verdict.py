@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.report.blocks import Answer, Section
-from scripts.report.formats import plain_title
+from scripts.scores.formats import plain_title
 from scripts.scores.results import Results
 
 ORDER = 10

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from scripts.report import formats
+from scripts.scores import formats
 
 MINUS, DASH = "\u2212", "\u2013"
 
@@ -27,6 +27,10 @@ def test_signs_stand_before_what_does_not_round_to_zero() -> None:
 )
 def test_p_values(p: float, text: str) -> None:
     assert formats.format_p(p) == text
+
+
+def test_a_p_value_in_a_sentence() -> None:
+    assert [formats.state_p(p) for p in (0.0004, 0.2, 1.0)] == ["p < .001", "p = .20", "p = 1"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(48, "48 s"), (725, "12 min 5 s"), (12000, "3 h 20 min")])

@@ -45,6 +45,12 @@ def format_p(p: float) -> str:
     return "1" if float(text) == 1 else text.removeprefix("0")
 
 
+def state_p(p: float) -> str:
+    """ "p = .03", "p < .001"."""
+    text = format_p(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def format_seconds(seconds: float) -> str:
     """A duration: "48 s", "12 min 5 s", "3 h 20 min"."""
     whole = round(seconds)
