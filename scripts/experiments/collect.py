@@ -19,7 +19,7 @@ from scripts.data.features import FeatureSet
 from scripts.data.splits import select_items
 from scripts.experiments import record
 from scripts.experiments.cells import Cell
-from scripts.experiments.compare import compare_arms, score_arms, trace_froc
+from scripts.experiments.compare import compare_arms, correct_over_all, score_arms, trace_froc
 from scripts.experiments.downstream import TASKS
 from scripts.experiments.jobs import closure
 from scripts.experiments.pictures import draw_pictures
@@ -80,7 +80,7 @@ def collect(*files: str, command: str = "") -> None:
         tasks=tasks,
         arms=arms,
         scores=scores,
-        differences=differences,
+        differences=correct_over_all(differences),
         verdicts=verdicts,
         run=Run(command, record.commit(), record.hardware(), record.versions(), _seconds(study, plan)),
         published=study.published_figures(),
@@ -131,6 +131,7 @@ def _describe_arms(study: Study, plan: StudyPlan, task: str) -> list[Arm]:
         parts = [*(["Real"] if arm.real else []), *([system.describe(source)] if system else [])]
         title = ", ".join([" + ".join(parts) if arm.real else f"{parts[0]} alone", *modifiers])
         family = system.family(source) if system else ""
+        at_last = [each for each in mine if each.cell.fraction == study.fractions[-1]]
         described.append(
             Arm(
                 name=arm.name,
@@ -142,6 +143,8 @@ def _describe_arms(study: Study, plan: StudyPlan, task: str) -> list[Arm]:
                 amount=source.amount if source else math.nan,
                 synthetic=_count_synthetic(mine[0]),
                 hours=sum(_arm_seconds(plan, each) for each in mine) / 3600 / len(mine),
+                unit=family.removeprefix(f"{system.TITLE}, ") if system else "",
+                evidence=_name_evidence(plan, at_last[0]),
             )
         )
     return described
@@ -156,6 +159,14 @@ def _count_synthetic(each: Evaluation) -> dict[str, int]:
         assert each.arm.source is not None
         return {"": min(int(each.arm.source.amount), len(FeatureSet(folder)))}
     return dict(Counter(item["class"] or "" for item in read_dataset(folder).items))
+
+
+def _name_evidence(plan: StudyPlan, each: Evaluation) -> str:
+    """The title of the evidence that lies beside the arm's synthetic set, of the first fold and seed."""
+    if each.made is None or each.arm.source is None:
+        return ""
+    shown, place = plan.shown[each.cell.fraction, each.arm.source.system], each.made.folder.parent
+    return next((title for _, title, file in shown.evidence if file.parent.parent == place), "")
 
 
 def _arm_seconds(plan: StudyPlan, each: Evaluation) -> float:

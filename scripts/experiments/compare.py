@@ -11,6 +11,7 @@ import numpy as np
 from scripts.experiments.tasks.task import TaskScores, Trainings
 from scripts.metrics.comparison import (
     LEVEL,
+    SIGNIFICANT,
     Noise,
     TrainedDifference,
     compare_trainings,
@@ -24,7 +25,6 @@ from scripts.metrics.measure import Measure, average, mean_known
 from scripts.metrics.statistics import MINIMUM_PATIENTS, holm
 from scripts.scores.results import ALL, Arm, Difference, Estimate, FrocCurve, Metric, Score, Task
 
-SIGNIFICANT = 0.05
 # How reasons begin.
 FEW_PATIENTS = "too few patients"
 ONE_TRAINING = "one training of each arm"
@@ -116,6 +116,12 @@ def compare_arms(by_fraction: ByFraction, arms: Sequence[Arm]) -> list[Differenc
     """
     families = list_tests(by_fraction, arms)
     return [each for family, tests in families.items() for each in _compare_family(family, tests, by_fraction)]
+
+
+def correct_over_all(differences: Sequence[Difference]) -> list[Difference]:
+    """With `p_page`: p after Holm over every test of all tasks and families, for what is read as one table."""
+    adjusted = iter(holm([each.p for each in differences if not math.isnan(each.p)]).tolist())
+    return [each if math.isnan(each.p) else replace(each, p_page=next(adjusted)) for each in differences]
 
 
 def list_tests(by_fraction: ByFraction, arms: Sequence[Arm]) -> dict[str, list[PlannedTest]]:

@@ -22,6 +22,7 @@ from scripts.metrics.statistics import (
 )
 
 LEVEL = 0.95
+SIGNIFICANT = 0.05
 POWER = 0.8
 
 

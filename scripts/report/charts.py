@@ -97,7 +97,7 @@ def draw_lines(
         axes.locator_params(axis="y", nbins=6)
         axes.grid(axis="y", linewidth=0.8)
         _finish(axes, "left")
-    figure.supxlabel(horizontal.title, fontsize=12, color=STAND_INS["muted"])
+    figure.supxlabel(_wrap(horizontal.title, 100 if beside else 44), fontsize=12, color=STAND_INS["muted"])
     told = [
         f"{title}, {line.mark.title}: {', '.join(format_number(estimate.value) for _, estimate in line.points)}"
         for title, lines in panels.items()

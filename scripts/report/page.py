@@ -9,9 +9,9 @@ from types import ModuleType
 
 import scripts.report.sections
 from scripts.report.arms import spread
-from scripts.scores.formats import count
 from scripts.report.html_files import template, write_page
 from scripts.scores.csv_tables import write_table
+from scripts.scores.formats import count
 from scripts.scores.results import Results, read_results
 
 PLACE = ("task", "fraction", "metric", "label", "group", "arm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from scripts.scores.formats import (
 )
 from scripts.scores.results import ALL, Difference, Metric, Results, Score, Task
 
-Further = tuple[str, dict[str, str]]  # title of a column, and its text by arm
+WORTH_TELLING = 0.01  # a smallest p from here on
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,7 @@ def score_cell(score: Score | None, metric: Metric) -> Cell:
     return Cell(format_number(estimate.value, metric.digits), beside, [interval or f"n = {estimate.patients}"])
 
 
-def score_table(
-    results: Results,
-    task: Task,
-    places: Sequence[Place],
-    caption: str,
-    *,
-    further: Sequence[Further] = (),
-    details: str = "",
-) -> Table:
+def score_table(results: Results, task: Task, places: Sequence[Place], caption: str, *, details: str = "") -> Table:
     """Every arm's scores at the places, a group of rows for each fraction; arms without any are left out."""
     groups = []
     for fraction in results.fractions:
@@ -64,12 +57,10 @@ def score_table(
             ]
             if any(scores):
                 cells = [score_cell(score, place.metric) for score, place in zip(scores, places, strict=True)]
-                cells += [Cell(texts.get(arm.name, DASH), style="quiet") for _, texts in further]
                 rows.append(Row(arm.title, cells, arm_mark(results, arm)))
         if rows:
             groups.append(Group(rows, fraction_title(results, fraction)))
-    titles = [place.title for place in places] + [title for title, _ in further]
-    return Table("Trained on", columns(*titles), groups, caption, details)
+    return Table("Trained on", columns(*(place.title for place in places)), groups, caption, details)
 
 
 def difference_tables(
@@ -99,7 +90,7 @@ def difference_tables(
             groups.append(Group(rows, arm.title, arm_mark(results, arm)))
         better = "above" if metric.better == "higher" else "below"
         family = f"p is corrected over {count(tested, 'test')}" if tested else "no test was made"
-        caption = f"{what}: {metric_title(metric)}, {better} 0 is better; {family}."
+        caption = f"{what}: {metric_title(metric)}, {better} 0 is better; {family}.{_state_limits(mine, metric)}"
         heads = [
             Column("", optional=True, drawing=axis.draw_head()),
             Column("Difference [95%]"),
@@ -111,6 +102,22 @@ def difference_tables(
         folded = f"{details}: {metric_title(metric)}" if details else ""
         tables.append(Table("Arm, against", heads, groups, caption, folded))
     return tables
+
+
+def _state_limits(differences: Sequence[Difference], metric: Metric) -> str:
+    """What the chance of training and the number of patients leave to be told, where that is not little."""
+    noises = {format_number(d.noise, metric.digits) for d in differences if not math.isnan(d.noise)}
+    least = {format_p(d.smallest_p) for d in differences if d.smallest_p >= WORTH_TELLING}
+    text = ""
+    if noises:
+        text += f" The chance of training alone moves a difference by {_span(noises)} (standard error)."
+    if least:
+        text += f" The smallest corrected p that so few patients can give: {_span(least)}."
+    return text
+
+
+def _span(texts: set[str]) -> str:
+    return " to ".join(dict.fromkeys((min(texts), max(texts))))
 
 
 def _common_axis(differences: Sequence[Difference]) -> IntervalAxis:

@@ -85,6 +85,8 @@ class Arm:
         amount: of the source: members, items, or synthetic per real slice; infinity for all.
         synthetic: items that it takes from, by class or under "" where there are none.
         hours: of training, its generators' and its own, per fold and seed.
+        unit: of the amount, such as "members".
+        evidence: what the evidence on its synthetic set is called in `Evidence`, "" without.
     """
 
     name: str
@@ -96,6 +98,8 @@ class Arm:
     amount: Number = math.nan
     synthetic: dict[str, int] = field(default_factory=dict)
     hours: Number = math.nan
+    unit: str = ""
+    evidence: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ class Difference:
         noise: standard error of the difference that comes from the chance of training; NaN with one seed.
         smallest_p: the smallest adjusted p that so many patients could have given.
         detectable: smallest difference that would have been told in four of five such studies.
+        p_page: after Holm, over all tests of all tasks and families.
         finding: "raised", "lowered", "cannot tell" or "too few"; raised is better, also where lower values are.
         reason: why nothing can be told, in words; "" otherwise.
     """
@@ -182,6 +187,7 @@ class Difference:
     detectable: Number
     finding: str
     reason: str = ""
+    p_page: Number = math.nan
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scripts.experiments.compare import compare_arms, list_tests, score_arms, trace_froc
+from scripts.experiments.compare import compare_arms, correct_over_all, list_tests, score_arms, trace_froc
 from scripts.metrics.measure import mean_of_patients
 from scripts.metrics.statistics import sign_flip_test
 from scripts.scores.results import ALL, Arm, Difference, FrocCurve, Metric
@@ -60,6 +60,12 @@ def test_differences_are_of_means_over_seeds_with_holm_by_hand() -> None:
         assert (d.p, d.p_adjusted) == pytest.approx((p[d.arm, d.other], adjusted[d.arm, d.other]))
         assert d.smallest_p == 5 * 2**-11
         assert d.adjusted_low < d.estimate.low < d.estimate.value < d.estimate.high < d.adjusted_high
+
+
+def test_p_over_the_page_is_holm_over_all_tests_that_were_made() -> None:
+    found = compare_arms({1.0: make_scores({"real": 0, "gan": 0.1})}, ARMS)
+    mixed = [replace(found[0], p=p) for p in (0.02, math.nan, 0.01, 0.4)]
+    assert [d.p_page for d in correct_over_all(mixed)] == pytest.approx([0.04, math.nan, 0.03, 0.4], nan_ok=True)
 
 
 def test_findings() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from scripts.scores.formats import DASH
 from scripts.report.score_table import Place, difference_tables, score_cell, score_table
+from scripts.scores.formats import DASH
 from scripts.scores.results import Estimate, Results
 
 
@@ -40,7 +40,10 @@ def test_a_difference_is_told_with_its_tests_and_finding(results: Results) -> No
     cells = table.groups[0].rows[0].cells
     assert [cell.value for cell in cells[1:]] == ["+0.040", ".01", ".02", "0.031", "raised"]
     assert (cells[1].beside, list(cells[1].below)) == ("[0.010, 0.070]", ["adjusted [0.005, 0.075]"])
-    assert table.caption == "Differences: Dice, above 0 is better; p is corrected over 1 test."
+    assert table.caption == (
+        "Differences: Dice, above 0 is better; p is corrected over 1 test. The chance of training alone "
+        "moves a difference by 0.004 (standard error)."
+    )
 
 
 def test_why_nothing_can_be_told_stands_below_the_finding(results: Results) -> None:

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from scripts.report.arms import arm_mark, arm_marks, by_task, line_mark, metric_title
 from scripts.report.blocks import Block, Section, draw_figure
 from scripts.report.charts import Horizontal, Line, draw_lines
-from scripts.scores.formats import format_amount, format_share
 from scripts.report.score_table import difference_tables
+from scripts.scores.formats import format_amount, format_share, join_words, plain_title
 from scripts.scores.results import Estimate, Results, Task
 
 ORDER = 60
@@ -57,11 +57,13 @@ def _over_fractions(results: Results, task: Task) -> list[Block]:
 def _over_amounts(results: Results, task: Task) -> Sequence[Block]:
     """Lines of the arms that differ in an amount alone, over the baseline's band."""
     families: dict[str, list[tuple[float, Estimate]]] = {}
+    units: dict[str, None] = {}
     fraction, metric = results.fractions[-1], task.primary
     for arm in results.arms_of(task.name, "gan"):
         score = results.score(task.name, fraction, arm.name, metric.name)
         if arm.family and score and not math.isnan(arm.amount):
             families.setdefault(arm.family, []).append((arm.amount, score.estimate))
+            units[arm.unit or "amount"] = None
     if not families:
         return []
     amounts = sorted({amount for points in families.values() for amount, _ in points})
@@ -75,7 +77,7 @@ def _over_amounts(results: Results, task: Task) -> Sequence[Block]:
 
     def draw(width: int, name: str) -> Markup:
         band = {title: baseline.estimate} if baseline else None
-        horizontal = Horizontal("Amount, equal steps", ticks)
+        horizontal = Horizontal(f"{plain_title(join_words(list(units)))}, in equal steps", ticks)
         return draw_lines({title: lines}, horizontal, baselines=band, width=width, name=name)
 
     caption = f"{title} against the amount of what is synthetic, with 95% intervals; grey, the baseline."

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.report.blocks import Block, Cell, Group, Row, Section, Table, columns, interval_cell
-from scripts.scores.formats import DASH, format_number, format_percent, plain_title
 from scripts.scores.evidence import AnnotationEntry, Annotations, Share
+from scripts.scores.formats import DASH, format_number, format_percent, plain_title
 from scripts.scores.results import Results
 
 ORDER = 120

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.report.blocks import Block, Group, Paragraph, Row, Section, Table, columns, text_cells
-from scripts.scores.formats import format_percent
 from scripts.scores.evidence import Choice
+from scripts.scores.formats import format_percent
 from scripts.scores.results import Results
 
 ORDER = 130

@@ -26,7 +26,7 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
         if not labels or (len(labels) == 1 and any(s.label == ALL for s in results.scores if s.metric == metric.name)):
             continue
         places = [Place(label, metric, label) for label in labels]
-        folded = "" if metric == task.primary else f"{metric_title(metric)} by label"
+        folded = f"{metric_title(metric)} by label" if blocks else ""
         caption = f"{metric_title(metric)} by label, over the patients in whom it is defined."
         blocks.append(score_table(results, task, places, caption, details=folded))
     tested = results.differences_of("labels", task.name)

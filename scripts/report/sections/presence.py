@@ -6,8 +6,8 @@ from pathlib import Path
 
 from scripts.report.blocks import Block, Group, Paragraph, Row, Section, Table, columns, embed_pictures, interval_cell
 from scripts.report.blocks import text_cells as texts
-from scripts.scores.formats import format_number, format_percent, plain_title
 from scripts.scores.evidence import Placement, Presence
+from scripts.scores.formats import format_number, format_percent, plain_title
 from scripts.scores.results import Results
 
 ORDER = 100

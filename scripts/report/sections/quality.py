@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.report.blocks import Block, Cell, Group, Paragraph, Row, Section, Table, columns, interval_cell
-from scripts.scores.formats import DASH, format_number
 from scripts.scores.evidence import Distance, Quality
+from scripts.scores.formats import DASH, format_number
 from scripts.scores.results import Estimate, Results
 
 ORDER = 80

@@ -1,8 +1,7 @@
-"""Every arm's scores, with what it took to make its images."""
+"""Every arm's scores."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from markupsafe import Markup
 from scripts.report.arms import arm_mark, by_task, fraction_title, metric_title
 from scripts.report.blocks import Block, Section, draw_figure
 from scripts.report.charts import draw_dots
-from scripts.scores.formats import DASH, count, format_seconds
 from scripts.report.score_table import Place, score_table
-from scripts.scores.results import ALL, Arm, Results, Task
+from scripts.scores.formats import count
+from scripts.scores.results import ALL, Results, Task
 
 ORDER = 20
 
@@ -29,11 +28,8 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
     seeds = len(results.seeds)
     noise = f", \u00b1 the standard deviation over {seeds} trainings," if seeds > 1 else " of one training,"
     caption = f"Tested on {tested} that no arm was trained on: the score{noise} and the 95% interval over patients."
-    further = [
-        ("Synthetic items", {arm.name: _count_synthetic(arm) for arm in arms}),
-        ("Training", {arm.name: _format_hours(arm.hours) for arm in arms}),
-    ]
-    table = score_table(results, task, [Place(metric_title(m), m) for m in whole], caption, further=further)
+    places = [Place(metric_title(m), m) for m in whole]
+    table = score_table(results, task, places, caption, details="Scores in all metrics")
     fraction = results.fractions[-1]
     dots = [
         (arm_mark(results, arm), score.estimate)
@@ -45,24 +41,10 @@ def _blocks(results: Results, task: Task) -> Sequence[Block]:
     at = fraction_title(results, fraction)
     caption = (
         f"{metric_title(task.primary)} with 95% intervals{f', at {at}' if at else ''}. Intervals of two arms may "
-        "overlap "
-        "although their paired difference, below, is clear."
+        "overlap although their paired difference, below, is clear."
     )
 
     def draw(width: int, name: str) -> Markup:
         return draw_dots({"": dots}, metric_title(task.primary), width=width, name=name)
 
-    return [table, draw_figure(draw, f"s-{task.name}", caption)]
-
-
-def _format_hours(hours: float) -> str:
-    """The time of one training with its generators; a dash where it is not known."""
-    return format_seconds(3600 * hours) if hours == hours else DASH
-
-
-def _count_synthetic(arm: Arm) -> str:
-    total = sum(arm.synthetic.values())
-    if not total:
-        return DASH
-    ratio = arm.amount if not arm.family or math.isnan(arm.amount) else math.nan
-    return f"{total:,}" + (f" (1:{ratio:g})" if not math.isnan(ratio) else "")
+    return [draw_figure(draw, f"s-{task.name}", caption), table]

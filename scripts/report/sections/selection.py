@@ -16,8 +16,8 @@ from scripts.report.blocks import (
     embed_pictures,
     interval_cell,
 )
-from scripts.scores.formats import DASH, format_number, format_percent, plain_title
 from scripts.scores.evidence import CandidateEntry, Selection
+from scripts.scores.formats import DASH, format_number, format_percent, plain_title
 from scripts.scores.results import Results
 
 ORDER = 110

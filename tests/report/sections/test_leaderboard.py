@@ -1,0 +1,75 @@
+"""A ranking by hand: three tests over the page, of which one difference holds over all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from scripts.report.blocks import Row, Table
+from scripts.report.sections import leaderboard
+from scripts.scores.evidence import Nearest
+from scripts.scores.results import Difference, Estimate, Evidence, Results
+
+
+@pytest.fixture
+def ranked(results: Results) -> Results:
+    """At one fraction: +.04 to the baseline holds, +.03 to the alternative is raised in its family alone."""
+
+    def differ(arm: str, other: str, value: float, p_page: float) -> Difference:
+        numbers = (Estimate(value, value - 0.01, value + 0.01, 8), 0, 0, 0.01, 0.02, 0.004, 0.0078, 0.03)
+        place = ("segmentation", 1.0, "dice", "", "", arm, other, "verdict")
+        return Difference(*place, *numbers, "raised", p_page=p_page)
+
+    tested = [
+        differ("real+gan:2", "real", 0.04, 0.03),
+        differ("real+gan:2", "real+classical", 0.03, 0.06),
+        dataclasses.replace(differ("real+gan:1", "real", -0.02, 0.01), finding="lowered"),
+    ]
+    arms = [dataclasses.replace(arm, evidence="GAN" if arm.kind == "gan" else "") for arm in results.arms]
+    parts = {"held_out": Nearest(9, 0.4, 0.1), "synthetic": Nearest(9, 0.1, 0.0)}
+    evidence = Evidence(nearest={"GAN": parts})
+    return dataclasses.replace(results, fractions=[1.0], differences=tested, arms=arms, evidence=evidence)
+
+
+def rows(results: Results) -> list[Row]:
+    section = leaderboard.build(results, Path())
+    assert section is not None
+    (table,) = section.blocks
+    assert isinstance(table, Table)
+    assert [group.title for group in table.groups] == ["Segmentation, Dice", "Detection, mAP"]
+    assert "over all 3 tests of this page" in table.caption
+    return list(table.groups[0].rows)
+
+
+def test_arms_stand_by_score_with_the_two_that_count_marked(ranked: Results) -> None:
+    assert [row.title for row in rows(ranked)] == [
+        "Real + GAN, 1:2",
+        "Real + GAN, 1:1",
+        "Real, classical (best cheap alternative)",
+        "Real <only> (baseline)",
+    ]
+
+
+def test_only_what_is_significant_over_all_tests_of_the_page_holds(ranked: Results) -> None:
+    best, second, *others = rows(ranked)
+    assert [(cell.value, list(cell.below)) for cell in best.cells[1:3]] == [
+        ("+0.040", ["p = .03"]),
+        ("+0.030", ["p = .06"]),
+    ]
+    assert best.cells[-1].value == "better than the baseline"
+    assert second.cells[-1].value == "worse than the baseline"
+    assert [row.cells[-1].value for row in others] == ["\u2013", "\u2013"]
+
+
+def test_a_set_four_times_as_near_as_held_out_images_is_repeated(ranked: Results) -> None:
+    cell = rows(ranked)[0].cells[3]
+    assert (cell.value, cell.beside) == ("repeated", "0.25\u00d7")
+    assert [cell.value for cell in rows(ranked)[0].cells[4:6]] == ["84", "2 h 30 min"]
+
+
+def test_a_metric_where_lower_is_better_ranks_upwards(ranked: Results) -> None:
+    task = ranked.tasks[0]
+    turned = dataclasses.replace(task, metrics=[dataclasses.replace(task.primary, better="lower"), *task.metrics[1:]])
+    assert rows(dataclasses.replace(ranked, tasks=[turned, ranked.tasks[1]]))[0].title == "Real <only> (baseline)"
