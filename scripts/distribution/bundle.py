@@ -187,10 +187,10 @@ def mean_dice(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
         rows: of the table that `PatientScores` writes.
     """
     patients, dice = [row["patient"] for row in rows], [float(row["dice"]) for row in rows]
-    means = {"mean_dice": mean_by_patient(patients, dice)["value"]}
+    means = {"mean_dice": mean_by_patient(patients, dice).value}
     for label in dict.fromkeys(row["label"] for row in rows):
         of_label = [d if row["label"] == label else math.nan for row, d in zip(rows, dice, strict=True)]
-        means[f"dice_{label.replace(' ', '_')}"] = mean_by_patient(patients, of_label)["value"]
+        means[f"dice_{label.replace(' ', '_')}"] = mean_by_patient(patients, of_label).value
     return {name: round(value, 4) for name, value in means.items()}
 
 

@@ -29,7 +29,17 @@ from scripts.experiments.tasks import detection, grading, segmentation
 from scripts.experiments.tasks.task import TaskScores
 from scripts.experiments.verdict import Extent, give_verdict
 from scripts.scores.course import FILE, Course
-from scripts.scores.evidence import Annotations, Choice, ClassCount, Nearest, Placement, Presence, Quality, Selection
+from scripts.scores.evidence import (
+    Annotations,
+    Choice,
+    ClassCount,
+    MemberCheck,
+    Nearest,
+    Placement,
+    Presence,
+    Quality,
+    Selection,
+)
 from scripts.scores.json_files import read_dataclass
 from scripts.scores.results import ALL, Arm, Curve, DataSummary, Evidence, Results, Run, Score, Training, write_results
 
@@ -43,6 +53,7 @@ KINDS: dict[str, Any] = {
     "selection": Selection,
     "annotations": Annotations,
     "choice": Choice,
+    "members": MemberCheck,
     "counts": dict[str, ClassCount],
 }
 

@@ -11,11 +11,12 @@ import numpy as np
 from ignite.engine import Engine
 from scipy import ndimage
 
-from scripts.data.contract import without_nan, write_json
 from scripts.handlers.compared_images import ComparedImages
 from scripts.metrics.false_rims import rim_share
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.statistics import mean_by_patient
+from scripts.scores.evidence import AnnotationEntry, Annotations, NearestTraining, Share
+from scripts.scores.json_files import write_dataclass
 
 BACKGROUND = -0.95  # channels below it are dark
 SQUARE = np.ones((3, 3), dtype=bool)
@@ -73,25 +74,24 @@ class AnnotationValidity(ComparedImages[Row]):
         by_member: dict[int, list[Row]] = {}
         for row in (row for rows in self.rows.values() for row in rows if row["member"] >= 0):
             by_member.setdefault(row["member"], []).append(row)
-        members = [{"member": member, **self._summarise(by_member[member])} for member in sorted(by_member)]
-        write_json(self.file, without_nan({"labels": self.labels, "parts": parts, "members": members}))
+        members = [self._summarise(by_member[member], member) for member in sorted(by_member)]
+        write_dataclass(self.file, Annotations(self.labels, parts, members))
 
-    def _summarise(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def _summarise(self, rows: Sequence[Row], member: int = -1) -> AnnotationEntry:
         with_lesion = [row for row in rows if row["components"]]
         shares = np.array([row["shares"] for row in with_lesion]).reshape(-1, len(self.labels))
         units = [row["unit"] for row in with_lesion]  # patients; every synthetic image is one of its own
-        summary = {
-            "images": len(rows),
-            "lesion_images": len(with_lesion) / len(rows),
-            "label_percent": {name: _mean(100 * shares[:, n]) for n, name in enumerate(self.labels)},
-            "components": _mean([row["components"] for row in with_lesion]),
-            "rim_share": mean_by_patient(units, [row["rim_share"] for row in with_lesion]),
-            "outside_head_share": mean_by_patient(units, [row["outside_head_share"] for row in with_lesion]),
-        }
-        if "nearest" in rows[0]:
-            nearest = [row["nearest"] for row in rows]
-            summary["nearest_training"] = {"median": float(np.median(nearest)), "least": min(nearest)}
-        return summary
+        nearest = [row["nearest"] for row in rows if "nearest" in row]
+        return AnnotationEntry(
+            images=len(rows),
+            lesion_images=len(with_lesion) / len(rows),
+            label_percent={name: _mean(100 * shares[:, n]) for n, name in enumerate(self.labels)},
+            components=_mean([row["components"] for row in with_lesion]),
+            rim_share=Share(*mean_by_patient(units, [row["rim_share"] for row in with_lesion])),
+            outside_head_share=Share(*mean_by_patient(units, [row["outside_head_share"] for row in with_lesion])),
+            nearest_training=NearestTraining(float(np.median(nearest)), min(nearest)) if nearest else None,
+            member=member,
+        )
 
 
 def describe_annotation(image: np.ndarray, label: np.ndarray, foreground_count: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,19 @@ from torch import nn
 
 from scripts.data.atomic import replacing
 from scripts.data.candidates import PARTS
-from scripts.data.contract import Dataset, DatasetError, Item, image_files, without_nan, write_json
+from scripts.data.contract import Dataset, DatasetError, Item, image_files, without_nan
 from scripts.data.synthesis import ComparedSlices, write_synthetic_set
 from scripts.handlers.compared_images import REAL, ComparedImages, stack_images
 from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.selection import CRITERIA, Judgement, Rules, choose_candidate, judge_images, rank_candidates
 from scripts.metrics.sharpness import fourier_mean, laplacian_variance
-from scripts.metrics.statistics import average_by_patient, bootstrap_interval
+from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
 from scripts.pictures.grids import image_pictures, label_picture, picture_titles, write_grid
+from scripts.scores.evidence import CandidateEntry, Filters, Selection, Share
+from scripts.scores.json_files import write_dataclass
 
 Row = dict[str, Any]
 MEASURES = {"laplacian": "laplacian_variance", "fourier": "fourier_mean"}  # of sharpness, and their columns
@@ -141,7 +144,7 @@ class CandidateScores(ComparedImages[Row]):
         sharpness = float(np.median([row["sharpness"] for row in self.rows["training"]]))
         judgement = judge_images(rows, self.rules, real_sharpness=sharpness)
         self._draw(chosen, judgement)
-        write_json(self.folder / "selection.json", without_nan(self._describe(scores, chosen, judgement)))
+        write_dataclass(self.folder / "selection.json", self._describe(scores, chosen, judgement))
         if not judgement.kept.any():
             raise ValueError(
                 f"No image of {chosen} passes the filters ({self.folder / 'selection.json'} has all scores). Lower "
@@ -151,15 +154,14 @@ class CandidateScores(ComparedImages[Row]):
 
     def _mean_scores(self, rows: Sequence[Row]) -> dict[str, float]:
         """What candidates are ranked by: FCN score by patient, sharpness, and the share of images called real."""
-        known = self._fcn_scores(rows)
         real = [row["realness"] >= self.rules.realness for row in rows if not math.isnan(row["realness"])]
         return {
-            "fcn_score": float(known.mean()) if len(known) else math.nan,
+            "fcn_score": _mean_dice(rows).value,
             "sharpness": float(np.mean([row["sharpness"] for row in rows])),
             "realness": float(np.mean(real)) if real else math.nan,
         }
 
-    def _describe(self, scores: dict[str, dict[str, float]], chosen: str, judgement: Judgement) -> dict[str, Any]:
+    def _describe(self, scores: dict[str, dict[str, float]], chosen: str, judgement: Judgement) -> Selection:
         ranks = rank_candidates(scores)
         notes = []
         if not self.classifiers:
@@ -169,51 +171,39 @@ class CandidateScores(ComparedImages[Row]):
                 f"Fewer than {self.rules.kept_share:.0%} of the images passed all filters; the best by mean rank were "
                 "kept up to that share, although filters had rejected them."
             )
-        return {
-            "system": "lcgan",
-            "criterion": f"mean rank of FCN score, sharpness ({self.blurriness}) and share called real",
-            "scorer": "LEAKS: trained on more patients than this fraction"
+        return Selection(
+            system="lcgan",
+            criterion=f"mean rank of FCN score, sharpness ({self.blurriness}) and share called real",
+            scorer="LEAKS: trained on more patients than this fraction"
             if self.leaks
             else "trained on the same patients",
-            "notes": notes,
-            "rules": {
+            notes=notes,
+            rules={
                 "minimum_fcn_score": self.rules.fcn_score,
                 "minimum_sharpness": self.rules.sharpness,
                 "minimum_realness": self.rules.realness,
             },
-            "candidates": [
-                {"name": name, **self._summary(self.rows[name]), "mean_rank": ranks[name], "chosen": name == chosen}
+            candidates=[
+                replace(self._summary(self.rows[name]), name=name, mean_rank=ranks[name], chosen=name == chosen)
                 for name in self.candidates
             ],
-            "real": {part: self._summary(self.rows[part]) for part in REAL},
-            "filters": {
-                "images": len(judgement.kept),
-                "kept": int(judgement.kept.sum()),
-                "rejected": {name: int(failed.sum()) for name, failed in judgement.failed.items()},
-            },
-        }
+            real={part: self._summary(self.rows[part]) for part in REAL},
+            filters=Filters(
+                images=len(judgement.kept),
+                kept=int(judgement.kept.sum()),
+                rejected={name: int(failed.sum()) for name, failed in judgement.failed.items()},
+            ),
+        )
 
-    def _summary(self, rows: Sequence[Row]) -> dict[str, Any]:
-        known = self._fcn_scores(rows)
-        low, high = bootstrap_interval(known) if len(known) else (math.nan, math.nan)
-        realness = self._mean_scores(rows)["realness"]
-        return {
-            "images": len(rows),
-            "fcn_score": {
-                "value": float(known.mean()) if len(known) else math.nan,
-                "low": low,
-                "high": high,
-            },
-            "laplacian_variance": float(np.mean([row["laplacian_variance"] for row in rows])),
-            "fourier_mean": float(np.mean([row["fourier_mean"] for row in rows])),
-            "called_real": realness,
-            "nearest_training": self._nearest_training(rows),
-        }
-
-    def _fcn_scores(self, rows: Sequence[Row]) -> np.ndarray:
-        """Each source patient's mean FCN score, where it is defined."""
-        _, dice = average_by_patient([row["patient"] for row in rows], [row["fcn_score"] for row in rows])
-        return dice[~np.isnan(dice)]
+    def _summary(self, rows: Sequence[Row]) -> CandidateEntry:
+        return CandidateEntry(
+            images=len(rows),
+            fcn_score=_mean_dice(rows),
+            laplacian_variance=float(np.mean([row["laplacian_variance"] for row in rows])),
+            fourier_mean=float(np.mean([row["fourier_mean"] for row in rows])),
+            called_real=self._mean_scores(rows)["realness"],
+            nearest_training=self._nearest_training(rows),
+        )
 
     def _nearest_training(self, rows: Sequence[Row]) -> float:
         training = self.rows["training"]
@@ -252,6 +242,11 @@ class CandidateScores(ComparedImages[Row]):
                 titles.append(title)
         row_titles = ["mask", *picture_titles(modality, "made")]
         write_grid(columns, self.folder / "selection.png", row_titles=row_titles, column_titles=titles)
+
+
+def _mean_dice(rows: Sequence[Row]) -> Share:
+    """The mean FCN score over source patients, where it is defined."""
+    return Share(*mean_by_patient([row["patient"] for row in rows], [row["fcn_score"] for row in rows]))
 
 
 def _copy(file: str, folder: Path) -> Path:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from ignite.engine import Engine
 
-from scripts.data.contract import without_nan, write_json
 from scripts.handlers.compared_images import REAL, ComparedImages, encode_images
 from scripts.metrics.class_specificity import class_specificity
 from scripts.metrics.frechet import frechet_with_floor
@@ -18,6 +17,8 @@ from scripts.metrics.kernel_distance import kernel_distance
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.statistics import distance_with_floor, mean_by_patient, standardise
 from scripts.networks.wrapping import freeze
+from scripts.scores.evidence import Distance, Quality, Share, Specificity
+from scripts.scores.json_files import write_dataclass
 
 Row = dict[str, Any]
 
@@ -87,28 +88,32 @@ class ImageQuality(ComparedImages[Row]):
     def finish(self, engine: Engine) -> None:
         made = {part: rows for part, rows in self.rows.items() if part not in REAL}
         names = {part: self.system if part == "synthetic" else f"{self.system} {part}" for part in made}
-        write_json(self.file, {names[part]: without_nan(self._compare(rows)) for part, rows in made.items()})
+        write_dataclass(self.file, {names[part]: self._compare(rows) for part, rows in made.items()})
 
-    def _compare(self, synthetic: Sequence[Row]) -> dict[str, Any]:
+    def _compare(self, synthetic: Sequence[Row]) -> Quality:
         parts = [_columns(rows) for rows in (*(self.rows[part] for part in REAL), synthetic)]
         training, held_out, made = parts
-        quality: dict[str, Any] = {
-            "mask_dice": mean_by_patient(made["patient"], made["overlap"]),
-            "mask_dice_held_out_real": mean_by_patient(held_out["patient"], held_out["overlap"]),
-        }
+        frechet = kernel = specificity = None
         if min(len(part["features"]) for part in parts) > 1:  # one image has no covariance
             steps = [-(-len(part["features"]) // (self.most_images or len(part["features"]))) for part in parts]
             samples = [np.stack(part["features"][::step]) for part, step in zip(parts, steps, strict=True)]
             samples = standardise(samples[0], *samples)
             owners = [part["patient"][::step] for part, step in zip(parts, steps, strict=True)]
             patients = (owners[0], owners[1], owners[2])
-            quality["frechet"] = frechet_with_floor(*samples, patients=patients)
-            quality["kernel"] = distance_with_floor(kernel_distance, *samples, patients=patients)
+            frechet = Distance(*frechet_with_floor(*samples, patients=patients))
+            kernel = Distance(*distance_with_floor(kernel_distance, *samples, patients=patients))
         if len(set(training["class"])) > 1 and self.classes:
             looks = [np.stack(part["looks"]) for part in parts]
             names = [[self.classes[c] for c in part["class"]] for part in parts]
-            quality["specificity"] = class_specificity(looks[0], names[0], looks[1], names[1], looks[2], names[2])
-        return quality
+            asked = class_specificity(looks[0], names[0], looks[1], names[1], looks[2], names[2])
+            specificity = Specificity(**asked)
+        return Quality(
+            mask_dice=Share(*mean_by_patient(made["patient"], made["overlap"])),
+            mask_dice_held_out_real=Share(*mean_by_patient(held_out["patient"], held_out["overlap"])),
+            frechet=frechet,
+            kernel=kernel,
+            specificity=specificity,
+        )
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:

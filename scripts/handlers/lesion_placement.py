@@ -11,7 +11,7 @@ from ignite.engine import Engine
 from torch import nn
 
 from scripts.data.boxes import BoxedSlices
-from scripts.data.contract import Dataset, source_patient, without_nan, write_json
+from scripts.data.contract import Dataset, source_patient
 from scripts.data.synthesis import ComparedSlices
 from scripts.handlers.compared_images import REAL, ComparedImages, stack_images, true_boxes
 from scripts.metrics.placement import area_inside, lesion_shares, pair_with_others
@@ -20,6 +20,8 @@ from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze
 from scripts.pictures.box_overlays import outline_lesion
 from scripts.pictures.grids import channel_picture, check_shown_channel, write_grid
+from scripts.scores.evidence import Placement, PlacementPart, Share
+from scripts.scores.json_files import write_dataclass
 from scripts.transforms.prediction import to_label_map
 
 SHOWN = 12  # synthetic images in the picture
@@ -119,22 +121,15 @@ class LesionPlacement(ComparedImages[Row]):
     def finish(self, engine: Engine) -> None:
         titles = {"row_titles": ["made", "with boxes"], "column_titles": self.titles}
         write_grid(self.columns, self.folder / "placement.png", **titles, cell_size=SIDE)
-        said = {
-            "segmenter": self.segmenter_name,
-            "minimum_lesion_share": self.minimum_share,
-            "parts": {part: self._summarise(rows) for part, rows in self.rows.items()},
-        }
-        write_json(self.folder / "placement.json", without_nan(said))
+        parts = {part: self._summarise(rows) for part, rows in self.rows.items()}
+        write_dataclass(self.folder / "placement.json", Placement(parts, self.minimum_share, self.segmenter_name))
 
-    def _summarise(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def _summarise(self, rows: Sequence[Row]) -> PlacementPart:
         shares = np.concatenate([np.zeros(0), *(row["shares"] for row in rows)])
         with_lesion = np.where(np.isnan(shares), np.nan, shares >= self.minimum_share)
         owners = [row["patient"] for row in rows for _ in row["shares"]]
-        return {
-            "boxes": len(shares),
-            "with_lesion": mean_by_patient(owners, with_lesion),
-            "area_inside": mean_by_patient([row["patient"] for row in rows], [row["area_inside"] for row in rows]),
-        }
+        inside = mean_by_patient([row["patient"] for row in rows], [row["area_inside"] for row in rows])
+        return PlacementPart(len(shares), Share(*mean_by_patient(owners, with_lesion)), Share(*inside))
 
 
 def _compare(patient: str, lesion: np.ndarray, boxes: np.ndarray) -> Row:

@@ -18,9 +18,7 @@ from scripts.data.contract import (
     image_files,
     read_dataset,
     stem,
-    without_nan,
     write_dataset,
-    write_json,
 )
 from scripts.data.synthesis import ComparedSlices
 from scripts.handlers.compared_images import REAL, ComparedImages, stack_images, true_boxes
@@ -30,6 +28,8 @@ from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.wrapping import freeze
 from scripts.pictures.box_overlays import frame_boxes
 from scripts.pictures.grids import image_pictures, picture_titles, write_grid
+from scripts.scores.evidence import BoxScores, Dropped, Presence, PresencePart, Share
+from scripts.scores.json_files import plain, write_dataclass
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SHOWN = 8  # dropped and kept images in the picture
@@ -151,7 +151,7 @@ class LesionPresence(ComparedImages[Row]):
         every = np.all if self.require_every_box else np.any
         kept = np.array([bool(every(row["present"])) for row in self.rows["synthetic"]])
         self._draw(kept)
-        write_json(self.folder / "presence.json", without_nan(self._describe(direction, least, kept)))
+        write_dataclass(self.folder / "presence.json", self._describe(direction, least, kept))
         if not kept.any():
             raise ValueError(
                 f"No synthetic image shows a lesion ({self.folder / 'presence.json'} has all scores). Train the "
@@ -159,35 +159,28 @@ class LesionPresence(ComparedImages[Row]):
             )
         self._write_set(kept)
 
-    def _describe(self, direction: np.ndarray, least: float, kept: np.ndarray) -> dict[str, Any]:
-        rows = self.rows["synthetic"]
-        return {
-            "criterion": "contrast" if self.detector is None else "detector",
-            "threshold": least,
-            "quantile": self.quantile if self.detector is None else None,
-            "every_box": self.require_every_box,
-            "channels": self.synthetic.modality,
-            "direction": direction.tolist(),
-            "parts": {part: _summarise(part_rows) for part, part_rows in self.rows.items()},
-            "images": len(kept),
-            "kept": int(kept.sum()),
-            "dropped": [
-                {"name": stem(row["file"]), **_scores(row)}
-                for row, is_kept in zip(rows, kept, strict=True)
-                if not is_kept
-            ],
-        }
+    def _describe(self, direction: np.ndarray, least: float, kept: np.ndarray) -> Presence:
+        judged = zip(self.rows["synthetic"], kept, strict=True)
+        return Presence(
+            criterion="contrast" if self.detector is None else "detector",
+            threshold=least,
+            images=len(kept),
+            kept=int(kept.sum()),
+            parts={part: _summarise(rows) for part, rows in self.rows.items()},
+            quantile=self.quantile if self.detector is None else float("nan"),
+            every_box=self.require_every_box,
+            channels=self.synthetic.modality,
+            direction=direction.tolist(),
+            dropped=[Dropped(**_scores(row), name=stem(row["file"])) for row, is_kept in judged if not is_kept],
+        )
 
     def _write_set(self, kept: np.ndarray) -> None:
         items: dict[str, Item] = {image_files(item)[0]: item for item in self.synthetic.items}
-        scored = [
-            {
-                **items[row["file"]],
-                "synthetic": {**items[row["file"]]["synthetic"], "presence": without_nan(_scores(row))},
-            }
-            for row, is_kept in zip(self.rows["synthetic"], kept, strict=True)
-            if is_kept
-        ]
+        scored = []
+        for row, is_kept in zip(self.rows["synthetic"], kept, strict=True):
+            if is_kept:
+                item, presence = items[row["file"]], plain(BoxScores(**_scores(row)))
+                scored.append({**item, "synthetic": {**item["synthetic"], "presence": presence}})
         folder = self.folder / "kept"
         write_dataset(folder, replace(self.synthetic, root=folder, splits={"training": scored}))
 
@@ -211,18 +204,15 @@ class LesionPresence(ComparedImages[Row]):
         write_grid(columns, self.folder / "dropped.png", row_titles=row_titles, column_titles=titles, cell_size=SIDE)
 
 
-def _scores(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's scores of each box as lists; `detection` is NaN without a detector."""
+def _scores(row: Row) -> dict[str, list[float]]:
+    """A row's scores of each box, as `BoxScores` has them."""
     return {key: [round(float(value), 4) for value in row[key]] for key in ("contrast", "detection")}
 
 
-def _summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A part's boxes: quantiles of their contrast, and the share that shows a lesion, with its interval."""
+def _summarise(rows: Sequence[Row]) -> PresencePart:
     contrast = np.concatenate([row["contrast"] for row in rows])
     known = contrast[~np.isnan(contrast)]
     owners = [row["patient"] for row in rows for _ in row["present"]]
-    return {
-        "boxes": len(contrast),
-        "contrast": {f"{q:g}": float(np.quantile(known, q)) if len(known) else np.nan for q in QUANTILES},
-        "present": mean_by_patient(owners, np.concatenate([row["present"] for row in rows]).astype(float)),
-    }
+    present = mean_by_patient(owners, np.concatenate([row["present"] for row in rows]).astype(float))
+    quantiles = {f"{q:g}": float(np.quantile(known, q)) if len(known) else np.nan for q in QUANTILES}
+    return PresencePart(len(contrast), Share(*present), quantiles)

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from ignite.engine import Engine
 
-from scripts.data.contract import DatasetError, without_nan, write_json
+from scripts.data.contract import DatasetError
 from scripts.data.synthesis import ComparedSlices, member_of
 from scripts.handlers.compared_images import REAL, ComparedImages, encode_images
 from scripts.metrics.coverage import covered, order_members
 from scripts.metrics.statistics import standardise
 from scripts.networks.wrapping import freeze
+from scripts.scores.evidence import Choice
+from scripts.scores.json_files import write_dataclass
 
 NEIGHBOURS = 5  # as published; fewer where there are fewer real images
 
@@ -72,20 +74,20 @@ class MemberChoice(ComparedImages[tuple[np.ndarray, int]]):
         k = min(NEIGHBOURS, len(held_out) - 1)
         chosen = order_members(held_out, synthetic, members, k=k)
         counts = [chosen.images_per_member * n for n in range(1, len(chosen.order) + 1)]
-        content = {
-            "order": chosen.order,
-            "files": [self.generators[member].get("generator") for member in chosen.order],
-            "sha256": [self.generators[member].get("generator_sha256") for member in chosen.order],
-            "coverage": chosen.coverage,
-            "training_coverage": _coverage_by_counts(held_out, training, counts, k),
-            "single": chosen.single,
-            "k": k,
-            "images_per_member": chosen.images_per_member,
-            "features": "segmenter bottleneck",
-            "real": self.real,
-            "real_images": len(held_out),
-        }
-        write_json(self.file, without_nan(content))
+        content = Choice(
+            order=chosen.order,
+            files=[self.generators[member].get("generator") for member in chosen.order],
+            sha256=[self.generators[member].get("generator_sha256") for member in chosen.order],
+            coverage=chosen.coverage,
+            training_coverage=_coverage_by_counts(held_out, training, counts, k),
+            single=chosen.single,
+            k=k,
+            images_per_member=chosen.images_per_member,
+            features="segmenter bottleneck",
+            real=self.real,
+            real_images=len(held_out),
+        )
+        write_dataclass(self.file, content)
 
 
 def _generators(dataset: ComparedSlices) -> dict[int, dict[str, Any]]:

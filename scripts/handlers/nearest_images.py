@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from ignite.engine import Engine
 
-from scripts.data.contract import write_json
 from scripts.handlers.compared_images import ComparedImages
 from scripts.metrics.nearest import THUMBNAIL_SIZE, make_thumbnail, mean_pairwise_distance, nearest_distances
+from scripts.scores.evidence import NamedDistance, Nearest
+from scripts.scores.json_files import write_dataclass
 
 NAMED = 10  # images of each part, the nearest ones
 
@@ -53,13 +54,11 @@ class NearestImages(ComparedImages[tuple[str, np.ndarray]]):
             if part != "training":
                 samples = np.stack([thumbnail for _, thumbnail in rows])
                 distances = nearest_distances(samples, references)
-                parts[part] = {
-                    "images": len(rows),
-                    "median": float(np.median(distances)),
-                    "least": float(distances.min()),
-                    "apart": mean_pairwise_distance(samples) if len(samples) > 1 else None,
-                    "nearest": [
-                        {"name": rows[n][0], "distance": float(distances[n])} for n in np.argsort(distances)[:NAMED]
-                    ],
-                }
-        write_json(self.file, parts)
+                parts[part] = Nearest(
+                    images=len(rows),
+                    median=float(np.median(distances)),
+                    least=float(distances.min()),
+                    apart=mean_pairwise_distance(samples) if len(samples) > 1 else float("nan"),
+                    nearest=[NamedDistance(rows[n][0], float(distances[n])) for n in np.argsort(distances)[:NAMED]],
+                )
+        write_dataclass(self.file, parts)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from scripts.data.contract import DatasetError, Item, write_json
+from scripts.data.contract import DatasetError, Item
 from scripts.data.feature_format import hash_file
 from scripts.data.feature_source import FeatureSource
 from scripts.data.feature_writer import FeatureWriter
@@ -21,36 +20,14 @@ from scripts.inferers.class_features import ClassFeatureInferer
 from scripts.inferers.image_encoder import ImageEncoder
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import Weights
+from scripts.scores.evidence import ClassCount
+from scripts.scores.json_files import write_dataclass
 
 logger = logging.getLogger(__name__)
 
 MOST_DRAWS = 50  # per feature that is kept
 LEAST_KEPT = 20  # so many would have been kept at that rate before a class is given up
 SYSTEM = "feature_acgan"
-
-
-@dataclass
-class ClassCount:
-    """What became of the features asked of one class.
-
-    Attributes:
-        asked: how many were to be kept.
-        generated: how many were made for that.
-        accepted: how many of these the discriminator took for their class.
-        kept: how many were written.
-    """
-
-    asked: int
-    generated: int = 0
-    accepted: int = 0
-    kept: int = 0
-
-    @property
-    def acceptance_rate(self) -> float:
-        return self.accepted / max(self.generated, 1)
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "acceptance_rate": self.acceptance_rate}
 
 
 class FeatureSynthesis:
@@ -222,15 +199,15 @@ def write_synthetic_features(
     with FeatureWriter(output_dir, synthesis.description, sum(asked.values()), settings=settings) as writer:
         if not writer.complete:
             _append_missing(writer, synthesis)
-        counts = {name: count.to_json() for name, count in synthesis.counts.items()}
+        counts = {name: asdict(count) for name, count in synthesis.counts.items()}
         features = writer.finish({**networks, "keep_all": synthesis.keep_all, "counts": counts})
-    counts = features.manifest["counts"]
-    for name, count in counts.items():
+    kept = {name: ClassCount(**count) for name, count in features.manifest["counts"].items()}
+    for name, count in kept.items():
         logger.info(
-            f"{name}: {count['asked']} asked, {count['generated']} generated, {count['accepted']} accepted "
-            f"({count['acceptance_rate']:.1%}), {count['kept']} kept"
+            f"{name}: {count.asked} asked, {count.generated} generated, {count.accepted} accepted "
+            f"({count.acceptance_rate:.1%}), {count.kept} kept"
         )
-    write_json(features.folder.with_name(f"{features.folder.name}_counts.json"), counts)
+    write_dataclass(features.folder.with_name(f"{features.folder.name}_counts.json"), kept)
     if synthesis.encoder is not None:
         synthesis.encoder.write_picture(features.folder.with_name(f"{features.folder.name}_images.png"))
     logger.info(f"{len(features)} synthetic features in {features.folder}")

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from scripts.data.contract import write_json
 from scripts.data.slices import SliceDataset
 from scripts.metrics.nearest import make_thumbnail, mean_pairwise_distance
+from scripts.scores.evidence import MemberCheck, MemberDiversity
+from scripts.scores.json_files import write_dataclass
 
 logger = logging.getLogger(__name__)
 
@@ -48,16 +49,16 @@ def check_members(
     """
     positions = np.linspace(0, len(slices) - 1, min(count, len(slices))).astype(int).tolist()
     real = mean_pairwise_distance(np.stack([make_thumbnail(slices[p]["image"].numpy()) for p in positions]))
-    report = []
+    found = []
     for number, (member, file) in enumerate(zip(members, files, strict=True)):
         member.eval()
         images = inferer(torch.arange(count, device=device), [member])[:, :image_channels].float().cpu().numpy()
         diversity = mean_pairwise_distance(np.stack([make_thumbnail(image) for image in images])) / real
         collapsed = not diversity >= minimum_diversity  # NaN counts as collapsed
-        report.append({"member": number, "file": file, "diversity": round(diversity, 4), "collapsed": collapsed})
+        found.append(MemberDiversity(number, file, round(diversity, 4), collapsed))
         if collapsed:
             logger.warning(
                 f"Member {number} ({file}) has collapsed: its images differ {diversity:.2f} times as much as real "
                 f"ones, expected {minimum_diversity} or more. Leave it out of --generator_files, or train another seed."
             )
-    write_json(Path(output), {"minimum_diversity": minimum_diversity, "members": report})
+    write_dataclass(Path(output), MemberCheck(minimum_diversity, found))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scripts.metrics.statistics import Floats, distance_with_floor
+from scripts.metrics.statistics import Floats, FlooredDistance, distance_with_floor
 
 
 def frechet_distance(features_a: ArrayLike, features_b: ArrayLike) -> float:
@@ -65,7 +65,7 @@ def frechet_with_floor(
     patients: tuple[Sequence[str], Sequence[str], Sequence[str]] | None = None,
     resamples: int = 100,
     seed: int = 0,
-) -> dict[str, float]:
+) -> FlooredDistance:
     """Frechet distance of synthetic and of other real images from `real_a` at the same n, each with a 95% interval.
 
     Args, returns: as in `scripts.metrics.statistics.distance_with_floor`; the lower ends are not below 0.
@@ -74,4 +74,5 @@ def frechet_with_floor(
         frechet_distance, real_a, real_b, synthetic, patients=patients, resamples=resamples, seed=seed
     )
     # np.maximum keeps NaN, the mark of "too few patients for an interval".
-    return result | {key: float(np.maximum(0.0, result[key])) for key in ("low", "floor_low")}
+    low, floor_low = (float(np.maximum(0.0, end)) for end in (result.low, result.floor_low))
+    return result._replace(low=low, floor_low=floor_low)

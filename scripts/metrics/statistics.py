@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,27 @@ PERMUTATIONS = 10_000  # random sign patterns beyond
 RESAMPLES = 5000  # of the bootstrap, in every study
 MINIMUM_PATIENTS = 6  # below, the two-sided sign-flip p cannot get under .05, and no interval is given
 CHUNK = 500  # resamples held in memory at a time
+
+
+class PatientMean(NamedTuple):
+    """A mean over n patients with its interval; NaN where they cannot be known."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class FlooredDistance(NamedTuple):
+    """A distance of synthetic from real samples, and of other real ones, the floor, of n rows each."""
+
+    value: float
+    low: float
+    high: float
+    floor: float
+    floor_low: float
+    floor_high: float
+    n: int
 
 
 def _finite_vector(values: ArrayLike, name: str) -> Floats:
@@ -178,20 +199,17 @@ def average_by_patient(patients: Iterable[str], values: ArrayLike) -> tuple[list
     return list(order), np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def mean_by_patient(patients: Iterable[str], values: ArrayLike) -> dict[str, float]:
+def mean_by_patient(patients: Iterable[str], values: ArrayLike) -> PatientMean:
     """Mean over patients of their rows' means, with its 95% interval over patients.
 
     Args:
         patients: (rows,) names.
         values: (rows,) numbers; NaN rows are left out, and with them patients who have no others.
-
-    Returns:
-        value, low, high and n, the patients; NaN where they cannot be known.
     """
     _, means = average_by_patient(patients, values)
     known = means[~np.isnan(means)]
     low, high = bootstrap_interval(known) if len(known) else (float("nan"), float("nan"))
-    return {"value": float(known.mean()) if len(known) else float("nan"), "low": low, "high": high, "n": len(known)}
+    return PatientMean(float(known.mean()) if len(known) else float("nan"), low, high, len(known))
 
 
 def standardise(reference: np.ndarray, *samples: np.ndarray) -> list[np.ndarray]:
@@ -248,7 +266,7 @@ def distance_with_floor(
     resamples: int = 100,
     seed: int = 0,
     level: float = 0.95,
-) -> dict[str, float]:
+) -> FlooredDistance:
     """Distance of synthetic from real images beside the distance of real from real ones (the floor) at the same n.
 
     All three samples are cut to the size of the smallest, since such distances shrink with n: 0 is out of reach, the
@@ -264,9 +282,6 @@ def distance_with_floor(
         resamples: random halves per interval.
         seed: of the cut and the halves.
         level: confidence of the intervals.
-
-    Returns:
-        value, low, high, floor, floor_low, floor_high, and n, the rows compared.
     """
     samples = [np.asarray(sample, dtype=np.float64) for sample in (real_a, real_b, synthetic)]
     owners = [np.arange(len(s)) for s in samples] if patients is None else [np.asarray(names) for names in patients]
@@ -280,10 +295,9 @@ def distance_with_floor(
         *((x[i], o[i]) for x, o, i in zip(samples, owners, picks, strict=True)), strict=True
     )
     z = float(stats.norm.ppf((1 + level) / 2))
-    result: dict[str, float] = {}
-    for key, other, of_other in (("value", s, of_s), ("floor", b, of_b)):
+    found: list[tuple[float, float, float]] = []
+    for other, of_other in ((s, of_s), (b, of_b)):
         value = distance(a, other)
         error = half_sample_error(distance, a, other, patients=(of_a, of_other), resamples=resamples, seed=seed)
-        prefix = "" if key == "value" else "floor_"
-        result |= {key: value, f"{prefix}low": value - z * error, f"{prefix}high": value + z * error}
-    return {**result, "n": n}
+        found.append((value, value - z * error, value + z * error))
+    return FlooredDistance(*found[0], *found[1], n)

@@ -1,6 +1,6 @@
 """What is known of a synthetic set besides the scores of the networks that it taught, as dataclasses.
 
-Each is written by one handler and shown by one section of the page; null in the file is NaN here.
+Each is built and written by one handler and shown by one section of the page; null in the file is NaN here.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Specificity:
     chance: Number = math.nan
     ceiling: Number = math.nan
     recall: dict[str, Number] = field(default_factory=dict)
+    ceiling_recall: dict[str, Number] = field(default_factory=dict)
+    without_ceiling: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,19 +61,45 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class NamedDistance:
+    name: str
+    distance: Number
+
+
+@dataclass(frozen=True)
 class Nearest:
-    """`nearest.json`, an entry for each part: distances to the nearest training image or feature."""
+    """`nearest.json`, an entry for each part: distances to the nearest training image or feature.
+
+    `apart` is the mean distance of the part's own images from each other, `nearest` those that lie nearest.
+    """
 
     images: int
     median: Number
     least: Number
     apart: Number = math.nan
+    nearest: list[NamedDistance] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class PresencePart:
+    """`contrast` by quantile of the boxes."""
+
     boxes: int
     present: Share
+    contrast: dict[str, Number] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BoxScores:
+    """Of each box of an image; `detection` is NaN without a detector."""
+
+    contrast: list[Number]
+    detection: list[Number]
+
+
+@dataclass(frozen=True)
+class Dropped(BoxScores):
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +113,9 @@ class Presence:
     parts: dict[str, PresencePart]
     quantile: Number = math.nan
     every_box: bool = False
+    channels: list[str] = field(default_factory=list)
+    direction: list[Number] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,13 +131,7 @@ class Placement:
 
     parts: dict[str, PlacementPart]
     minimum_lesion_share: Number = math.nan
-
-
-@dataclass(frozen=True)
-class Interval:
-    value: Number
-    low: Number
-    high: Number
+    segmenter: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,7 +139,7 @@ class CandidateEntry:
     """A generator considered, or a part of the real images; shares and distances as `CandidateScores` says."""
 
     images: int
-    fcn_score: Interval
+    fcn_score: Share
     laplacian_variance: Number
     fourier_mean: Number
     called_real: Number
@@ -184,14 +209,38 @@ class Choice:
     images_per_member: int
     real: str
     real_images: int
+    files: list[str | None] = field(default_factory=list)
+    sha256: list[str | None] = field(default_factory=list)
+    features: str = ""
 
 
 @dataclass(frozen=True)
+class MemberDiversity:
+    """How much a member's images differ, in times as much as real ones do."""
+
+    member: int
+    file: str
+    diversity: Number
+    collapsed: bool
+
+
+@dataclass(frozen=True)
+class MemberCheck:
+    """`<set>_members.json`: which members of an ensemble have collapsed."""
+
+    minimum_diversity: float
+    members: list[MemberDiversity]
+
+
+@dataclass
 class ClassCount:
-    """`synthetic_counts.json`, by class: features asked, generated for that, accepted and kept."""
+    """`synthetic_counts.json`, by class: features asked, generated for that, taken for their class, and kept."""
 
     asked: int
-    generated: int
-    accepted: int
-    kept: int
-    acceptance_rate: Number
+    generated: int = 0
+    accepted: int = 0
+    kept: int = 0
+
+    @property
+    def acceptance_rate(self) -> float:
+        return self.accepted / max(self.generated, 1)

@@ -20,7 +20,7 @@ class ResultsError(ValueError):
 
 def write_dataclass(file: Path, content: Any) -> Path:
     """Writes a dataclass, or a dict or list of them, whole or not at all; NaN becomes null."""
-    return write_json(file, _plain(content))
+    return write_json(file, plain(content))
 
 
 def read_dataclass(file: Path, kind: type[T]) -> T:
@@ -44,11 +44,12 @@ def read_dataclass(file: Path, kind: type[T]) -> T:
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A dataclass, or a dict or list of them, as JSON has it: dicts, lists, and null for NaN."""
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return None if isinstance(value, float) and value != value else value

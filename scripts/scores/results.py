@@ -14,6 +14,7 @@ from scripts.scores.evidence import (
     Annotations,
     Choice,
     ClassCount,
+    MemberCheck,
     Nearest,
     Number,
     Placement,
@@ -259,7 +260,7 @@ class Evidence:
     annotations: dict[str, Annotations] = field(default_factory=dict)
     choice: dict[str, Choice] = field(default_factory=dict)
     counts: dict[str, dict[str, ClassCount]] = field(default_factory=dict)
-    collapsed: list[str] = field(default_factory=list)
+    members: dict[str, MemberCheck] = field(default_factory=dict)
     froc: list[FrocCurve] = field(default_factory=list)
 
 

@@ -70,7 +70,7 @@ def test_means_are_over_images_with_lesion_and_shares_over_patients(tmp_path):
     assert training["label_percent"] == {"core": 100 * 4 / 64, "rim": 0}
     assert training["components"] == 1
     assert (training["outside_head_share"]["value"], training["outside_head_share"]["n"]) == (0.5, 2)
-    assert "nearest_training" not in training
+    assert training["nearest_training"] is None
 
 
 def test_false_rims_are_counted_and_every_synthetic_image_is_a_unit(tmp_path):

@@ -19,6 +19,7 @@ from scripts.inferers.class_features import ClassFeatureInferer
 from scripts.inferers.feature_synthesis import FeatureSynthesis, share_count, write_synthetic_features
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import Weights
+from scripts.scores.evidence import ClassCount
 from tests.known_weights import write_known
 
 CLASSES = ["LGG", "HGG"]
@@ -100,7 +101,7 @@ def test_the_first_features_of_the_asked_class_are_kept_and_counted(pair: dict[s
         count = features.manifest["counts"][name]
         generated = int(places[-1]) + 1
         assert (count["asked"], count["generated"], count["accepted"], count["kept"]) == (20, generated, 20, 20)
-        assert count["acceptance_rate"] == pytest.approx(20 / generated)
+        assert ClassCount(**count).acceptance_rate == pytest.approx(20 / generated)
     assert json.loads((tmp_path / "set_counts.json").read_text()) == features.manifest["counts"]
 
 
@@ -144,7 +145,7 @@ def test_a_class_that_is_never_accepted_is_named(pair: dict[str, Weights], tmp_p
 def test_a_rare_class_is_waited_for(pair: dict[str, Weights], tmp_path: Path) -> None:
     share = (draws(0, 2000) < -1.5).mean()  # about 1 in 15
     features = write(pair, tmp_path / "set", threshold=-1.5, feature_count={"LGG": 60}, batch_size=64)
-    assert features.manifest["counts"]["LGG"]["acceptance_rate"] == pytest.approx(share, rel=0.4)
+    assert ClassCount(**features.manifest["counts"]["LGG"]).acceptance_rate == pytest.approx(share, rel=0.4)
 
 
 def test_a_killed_run_ends_with_the_same_features(

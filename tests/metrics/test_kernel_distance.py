@@ -43,6 +43,6 @@ def test_floor_lies_around_zero_and_shift_above_it() -> None:
     rng = np.random.default_rng(3)
     samples = rng.normal(size=(80, 6)), rng.normal(size=(80, 6)), rng.normal(1, 1, (90, 6))
     result = distance_with_floor(kernel_distance, *samples)
-    assert result["floor_low"] < 0 < result["floor_high"]
-    assert result["low"] > result["floor_high"]
-    assert result["n"] == 80
+    assert result.floor_low < 0 < result.floor_high
+    assert result.low > result.floor_high
+    assert result.n == 80

@@ -130,15 +130,15 @@ def test_average_by_patient_by_hand() -> None:
 
 def test_mean_by_patient_by_hand() -> None:
     found = mean_by_patient(["b", "a", "b", "c", "a"], [1.0, 4.0, 2.0, np.nan, np.nan])  # of 1.5 and 4
-    assert (found["value"], found["n"]) == (2.75, 2)
-    assert np.isnan([found["low"], found["high"]]).all()  # of two patients
+    assert (found.value, found.n) == (2.75, 2)
+    assert np.isnan([found.low, found.high]).all()  # of two patients
 
 
 def test_a_mean_of_nothing_is_not_known() -> None:
     for patients, values in (([], []), (["a"], [np.nan])):
         found = mean_by_patient(patients, values)
-        assert found.pop("n") == 0
-        assert np.isnan(list(found.values())).all()
+        assert found.n == 0
+        assert np.isnan(found[:3]).all()
 
 
 def test_half_sample_error_of_a_difference_of_means() -> None:
@@ -169,7 +169,7 @@ def test_floor_is_taken_at_the_same_n() -> None:
 
     rng = np.random.default_rng(7)
     result = distance_with_floor(distance, rng.normal(size=(30, 2)), rng.normal(size=(50, 2)), rng.normal(size=(90, 2)))
-    assert result["n"] == 30
+    assert result.n == 30
     assert set(sizes) == {(30, 30), (15, 15)}
 
 
@@ -181,8 +181,8 @@ def test_intervals_cover_the_expected_distance() -> None:
 
     expected = np.mean([frechet_distance(draw(0), draw(0.5)) for _ in range(300)])
     runs = [distance_with_floor(frechet_distance, draw(0), draw(0), draw(0.5), resamples=40) for _ in range(60)]
-    assert np.mean([run["low"] <= expected <= run["high"] for run in runs]) > 0.85
-    assert np.mean([run["floor_high"] < run["value"] for run in runs]) > 0.85
+    assert np.mean([run.low <= expected <= run.high for run in runs]) > 0.85
+    assert np.mean([run.floor_high < run.value for run in runs]) > 0.85
 
 
 def test_floor_refuses_patients_of_another_length() -> None:

@@ -16,7 +16,8 @@ from scripts.scores.evidence import (
     ClassCount,
     Distance,
     Filters,
-    Interval,
+    MemberCheck,
+    MemberDiversity,
     Nearest,
     Placement,
     PlacementPart,
@@ -143,7 +144,7 @@ def make_differences(task: Task) -> list[Difference]:
 
 
 def make_evidence() -> Evidence:
-    share, interval = Share(0.8, 0.7, 0.9, 8), Interval(0.61, 0.55, 0.66)
+    share, interval = Share(0.8, 0.7, 0.9, 8), Share(0.61, 0.55, 0.66)
     candidate = CandidateEntry(40, interval, 0.0123, 0.0456, 0.37, 0.25, "epoch 50", 1.5, True)
     entry = AnnotationEntry(20, 0.9, {"core": 1.25}, 1.5, share, share)
     curve = [(0.125, 0.2), (1.0, 0.5)]
@@ -169,8 +170,8 @@ def make_evidence() -> Evidence:
         },
         annotations={"GAN": Annotations(["core"], {"training": entry, "synthetic": entry}, [entry])},
         choice={"GAN": Choice([2, 0], [0.4, 0.6], [0.7, 0.8], [0.3, 0.4], 5, 100, "held-out", 60)},
-        counts={"GAN": {"A": ClassCount(100, 250, 120, 100, 0.48)}},
-        collapsed=["member 7"],
+        counts={"GAN": {"A": ClassCount(100, 250, 120, 100)}},
+        members={"GAN": MemberCheck(0.5, [MemberDiversity(7, "seven.pt", 0.01, True)])},
         froc=[FrocCurve("detection", 1.0, "real+gan:1", 0.5, curve, points, (1.0, 0.5))],
     )
 

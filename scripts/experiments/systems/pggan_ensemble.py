@@ -84,11 +84,13 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     shown.evidence += [
         (kind, TITLE, evaluation.folder / f"{kind}.json") for kind in ("quality", "annotations", "choice")
     ]
+    everybody = make(plan, cell, _everybody(cell)).folder
+    shown.evidence.append(("members", TITLE, everybody.with_name(f"{everybody.name}_members.json")))
     runs = [_train_member(plan, cell, member).folder / "run" for member in range(count)]
     shown.curves += [(f"{TITLE}, member {member}", run / "curves.csv") for member, run in enumerate(runs)]
     caption = "What member 0 made of the same two latents at the end of each resolution."
     shown.pictures.append((runs[0] / "pictures" / "growth.png", caption, "pictures"))
-    shown.sets.append((f"{TITLE}, all members", make(plan, cell, _everybody(cell)).folder))
+    shown.sets.append((f"{TITLE}, all members", everybody))
     return shown
 
 

@@ -14,9 +14,9 @@ ORDER = 130
 
 def build(results: Results, folder: Path) -> Section | None:
     blocks: list[Block] = [_table(title, choice) for title, choice in results.evidence.choice.items()]
-    if results.evidence.collapsed:
-        names = ", ".join(results.evidence.collapsed)
-        blocks.append(Paragraph(f"Collapsed, so that their images hardly differ: {names}.", "warning"))
+    for title, check in results.evidence.members.items():
+        if names := ", ".join(str(each.member) for each in check.members if each.collapsed):
+            blocks.append(Paragraph(f"{title}, collapsed, so that their images hardly differ: {names}.", "warning"))
     return Section("choice", "Choice of members", blocks) if blocks else None
 
 

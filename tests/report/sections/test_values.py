@@ -31,7 +31,7 @@ SHOWN = {
     "presence": ["0.80 [0.70, 0.90]", "all but 5% of the real boxes", "43 of 50", "from 10% of the box on"],
     "selection": ["epoch 50 (chosen)", "0.61 [0.55, 0.66]", "LEAKS", "31 of 40", "under 0.5: 9", "A note."],
     "annotations": ["1.25", "80.00 [70.00, 90.00]", "Real, training"],
-    "choice": ["40.0%", "60.0%", "Collapsed", "member 7"],
+    "choice": ["40.0%", "60.0%", "GAN, collapsed", "differ: 7."],
     "counts": ["250", "120", "48.0%"],
     "cases": ["Shows cases.", "core <i>"],
     "pictures": ["Shows pictures."],
