@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from ignite.engine import Engine
 
-from scripts.data.contract import without_nan, write_json
 from scripts.handlers.collector import Collector
 from scripts.metrics.box_detection import (
     DETECTION_THRESHOLD,
@@ -24,8 +23,10 @@ from scripts.metrics.box_detection import (
     split_by_size,
 )
 from scripts.metrics.box_matching import Matches, SliceBoxes, check_slice, match_slices
-from scripts.metrics.comparison import RESAMPLES, estimate
-from scripts.scores.box_tables import IOUS, write_box_tables
+from scripts.metrics.comparison import RESAMPLES, IntervalEstimate, estimate
+from scripts.scores.box_tables import IOUS, DetectionSummary, FrocPoint, IouSummary, SizeScore, write_box_tables
+from scripts.scores.json_files import write_dataclass
+from scripts.scores.results import Estimate
 
 CURVE_RATES = np.geomspace(FROC_RATES[0], FROC_RATES[-1], 49)
 
@@ -101,47 +102,46 @@ class BoxScores(Collector):
                 engine.state.metrics[name + end] = measure.value
         if self.folder is not None and not getattr(engine.state, "rank", 0):
             write_box_tables(self.folder, slices, matches, self.classes, threshold=self.detection_threshold)
-            write_json(self.folder / "detection.json", without_nan(self._summarise(matches)))
+            write_dataclass(self.folder / "detection.json", self._summarise(matches))
 
-    def _summarise(self, matches: dict[float, Matches]) -> dict[str, Any]:
+    def _summarise(self, matches: dict[float, Matches]) -> DetectionSummary:
         any_iou = next(iter(matches.values()))
         edges, _ = split_by_size(any_iou.areas, self.size_edges)
-        return {
-            "classes": self.classes,
-            "patients": len(any_iou.patients),
-            "slices": int(any_iou.slices.sum()),
-            "truths": len(any_iou.areas),
-            "detections": len(any_iou.scores),
-            "detection_threshold": self.detection_threshold,
-            "size_edges_px2": list(edges),
-            "resamples": self.resamples,
-            "seen_in": self.seen,
+        return DetectionSummary(
+            classes=self.classes,
+            detection_threshold=self.detection_threshold,
+            patients=len(any_iou.patients),
+            slices=int(any_iou.slices.sum()),
+            truths=len(any_iou.areas),
+            detections=len(any_iou.scores),
+            size_edges_px2=list(edges),
+            resamples=self.resamples,
+            seen_in=self.seen,
             **{f"iou{IOUS[iou]}": self._summarise_iou(found) for iou, found in matches.items()},
-        }
+        )
 
-    def _summarise_iou(self, matches: Matches) -> dict[str, Any]:
+    def _summarise_iou(self, matches: Matches) -> IouSummary:
         threshold, froc = self.detection_threshold, Froc(matches)
-        _, sizes = split_by_size(matches.areas, self.size_edges)
-        return {
-            **{name: self._scored(measure) for name, measure in _measures(matches, threshold).items()},
-            "AP": {name: self._scored(average_precision(matches, n)) for n, name in enumerate(self.classes)},
-            "sensitivity_by_size": {
-                size: {
-                    **self._scored(sensitivity(matches, threshold=threshold, chosen=chosen)),
-                    "truths": int(sum(chosen)),
-                }
-                for size, chosen in sizes.items()
-            },
-            "froc": [
-                {"rate": rate, **self._scored(froc.sensitivity(rate)), "threshold": froc.threshold(rate)}
-                for rate in FROC_RATES
-            ],
-            "froc_curve": [[float(rate), froc.sensitivity(rate).value] for rate in CURVE_RATES],
-        }
+        by_size = {}
+        for size, chosen in split_by_size(matches.areas, self.size_edges)[1].items():
+            found = self._estimate(sensitivity(matches, threshold=threshold, chosen=chosen))
+            by_size[size] = SizeScore(*found, int(sum(chosen)))
+        points = []
+        for rate in FROC_RATES:
+            least = froc.threshold(rate)
+            least = least if np.isfinite(least) else float("nan")
+            points.append(FrocPoint(*self._estimate(froc.sensitivity(rate)), rate, least))
+        per_class = {name: average_precision(matches, n) for n, name in enumerate(self.classes)}
+        return IouSummary(
+            measures={n: Estimate(*self._estimate(each)) for n, each in _measures(matches, threshold).items()},
+            ap_by_class={name: Estimate(*self._estimate(each)) for name, each in per_class.items()},
+            sensitivity_by_size=by_size,
+            froc=points,
+            froc_curve=[(float(rate), froc.sensitivity(rate).value) for rate in CURVE_RATES],
+        )
 
-    def _scored(self, measure: Measure) -> dict[str, float | int]:
-        score = estimate(measure, resamples=self.resamples)
-        return {"value": score.value, "low": score.low, "high": score.high, "patients": score.patients}
+    def _estimate(self, measure: Measure) -> IntervalEstimate:
+        return estimate(measure, resamples=self.resamples)
 
 
 def _measures(matches: Matches, threshold: float) -> dict[str, Measure]:

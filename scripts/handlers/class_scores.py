@@ -10,12 +10,21 @@ import numpy as np
 import torch
 from ignite.engine import Engine
 
-from scripts.data.contract import without_nan, write_json
 from scripts.handlers.collector import Collector
 from scripts.metrics.classification import MEASURES, ClassScores, check_vote, class_accuracy, vote
 from scripts.metrics.comparison import RESAMPLES, estimate
 from scripts.metrics.measure import Measure
-from scripts.scores.class_tables import PATIENTS, SLICES, SUMMARY, write_patients, write_scores
+from scripts.scores.class_tables import (
+    PATIENTS,
+    SLICES,
+    SUMMARY,
+    ClassificationSummary,
+    ClassMeasures,
+    write_patients,
+    write_scores,
+)
+from scripts.scores.json_files import write_dataclass
+from scripts.scores.results import Estimate
 
 
 class ClassificationScores(Collector):
@@ -33,7 +42,7 @@ class ClassificationScores(Collector):
             intervals.
         vote_rule: "mean" of the slices' probabilities, or "majority".
         resamples: of the patients, for the 95% intervals.
-        about: name -> plain value of what else `classification.json` is to say.
+        about: `split`, `classifier` and `seen_in` of `classification.json`.
     """
 
     def __init__(
@@ -77,26 +86,21 @@ class ClassificationScores(Collector):
         if self.folder is not None and not getattr(engine.state, "rank", 0):
             write_scores(self.folder / SLICES, slices)
             write_patients(self.folder / PATIENTS, slices, patients)
-            write_json(self.folder / SUMMARY, without_nan(self._summarise(slices, patients)))
+            summary = ClassificationSummary(
+                classes=self.classes,
+                vote=self.vote_rule,
+                resamples=self.resamples,
+                slices=self._score(slices),
+                patients=self._score(patients),
+                **self.about,
+            )
+            write_dataclass(self.folder / SUMMARY, summary)
 
-    def _summarise(self, slices: ClassScores, patients: ClassScores) -> dict[str, Any]:
-        return {
-            "classes": self.classes,
-            **self.about,
-            "vote": self.vote_rule,
-            "resamples": self.resamples,
-            "slices": self._score(slices),
-            "patients": self._score(patients),
+    def _score(self, scores: ClassScores) -> ClassMeasures:
+        measures = {
+            name: Estimate(*estimate(measure, resamples=self.resamples)) for name, measure in _measures(scores).items()
         }
-
-    def _score(self, scores: ClassScores) -> dict[str, Any]:
-        """Each measure with its interval and n, the patients it rests on, and the confusion matrix."""
-        measures = {name: self._estimate(measure) for name, measure in _measures(scores).items()}
-        return {"count": len(scores.sources), **measures, "confusion": scores.confusion.tolist()}
-
-    def _estimate(self, measure: Measure) -> dict[str, float | int]:
-        score = estimate(measure, resamples=self.resamples)
-        return {"value": score.value, "low": score.low, "high": score.high, "n": score.patients}
+        return ClassMeasures(len(scores.sources), measures, scores.confusion.tolist())
 
 
 def _measures(scores: ClassScores) -> dict[str, Measure]:

@@ -35,27 +35,6 @@ class IntervalEstimate(NamedTuple):
     patients: int
 
 
-class Comparison(NamedTuple):
-    """One arm against another.
-
-    Attributes:
-        difference: of the measures over all patients, first minus second.
-        low: of its interval, by the paired bootstrap over patients.
-        high: of its interval.
-        patient_difference: mean over patients of the differences of what they bring, which p tests.
-        p: of the paired sign-flip test over patients, 1 where their mean difference and `difference` point in
-            opposite directions, so that p never backs what it did not test; NaN below six patients.
-        patients: who bring something to both; the others are left out of p.
-    """
-
-    difference: float
-    low: float
-    high: float
-    patient_difference: float
-    p: float
-    patients: int
-
-
 @dataclass(frozen=True)
 class Noise:
     """Standard error of a difference of two arms' means over trainings that the chance of training makes.
@@ -115,24 +94,6 @@ def estimate(measure: Measure, *, resamples: int = RESAMPLES, level: float = LEV
     return IntervalEstimate(value, low, high, patients)
 
 
-def compare(
-    first: Measure, second: Measure, *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
-) -> Comparison:
-    """First minus second arm on the same patients: paired bootstrap interval and sign-flip test.
-
-    Several trainings of an arm go in as their `average`; the chance of training is not in this interval, see
-    `compare_trainings`. A patient without truths has no sensitivity and no AP: he is left out of the test.
-
-    Raises:
-        ValueError: measures of other numbers of patients.
-    """
-    difference = subtract(first, second)
-    found = estimate(difference, resamples=resamples, level=level, seed=seed)
-    own = difference.by_patient[~np.isnan(difference.by_patient)]
-    mean = float(own.mean()) if own.size else np.nan
-    return Comparison(found.value, found.low, found.high, mean, p_value(difference, seed=seed), own.size)
-
-
 def subtract(first: Measure, second: Measure) -> Measure:
     """The difference of two measures of the same patients.
 
@@ -148,7 +109,11 @@ def subtract(first: Measure, second: Measure) -> Measure:
 
 
 def p_value(difference: Measure, *, seed: int = 0) -> float:
-    """Two-sided p of the sign-flip test over patients, as `Comparison` says."""
+    """Two-sided p of the paired sign-flip test over the patients who bring something to both arms.
+
+    1 where their mean difference and that of the measures point in opposite directions, so that p never backs what it
+    did not test; NaN below six patients.
+    """
     own = difference.by_patient[~np.isnan(difference.by_patient)]
     if own.size < MINIMUM_PATIENTS or np.isnan(difference.value):
         return float("nan")

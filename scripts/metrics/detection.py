@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scripts.metrics.comparison import IntervalEstimate, estimate
 from scripts.metrics.measure import Measure, ratio
 
 Outcome = Literal["true_positive", "missed", "false_positive", "ignored"]
@@ -104,18 +103,6 @@ def precision_recall_measures(outcomes: Mapping[str, Iterable[str]]) -> tuple[Me
     tallies = np.array([_tally(of_patient) for of_patient in outcomes.values()], dtype=np.float64).reshape(-1, 3)
     true, wrong, missed = tallies.T  # (patients,) each
     return ratio(true, true + wrong), ratio(true, true + missed)
-
-
-def precision_recall_with_interval(outcomes: Mapping[str, Iterable[str]]) -> tuple[IntervalEstimate, IntervalEstimate]:
-    """Precision and recall with bootstrap intervals that resample patients, see `estimate`.
-
-    Where all patients agree, such as at 0 or 1, the interval has no width: it then says nothing.
-
-    Args:
-        outcomes: of each patient, over images, labels, folds and seeds.
-    """
-    precision, recall = precision_recall_measures(outcomes)
-    return estimate(precision), estimate(recall)
 
 
 def _tally(outcomes: Iterable[str]) -> tuple[int, int, int]:

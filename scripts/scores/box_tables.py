@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from scripts.metrics.box_matching import Matches, SliceBoxes, join_matches
 from scripts.scores.csv_tables import write_table
+from scripts.scores.evidence import Number
+from scripts.scores.results import Estimate
 
 IOUS = {0.5: "50", 0.25: "25"}  # and how columns end
 BOX = ("x0", "y0", "x1", "y1")
@@ -22,6 +25,57 @@ PATIENT_COLUMNS = (
     *(f"found_{end}" for end in IOUS.values()),
     *(f"false_positives_{end}" for end in IOUS.values()),
 )
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Of `detection.json`, what all evaluations of a study must share."""
+
+    classes: list[str]
+    detection_threshold: float
+
+
+@dataclass(frozen=True)
+class SizeScore(Estimate):
+    """Sensitivity to the truths of a size."""
+
+    truths: int
+
+
+@dataclass(frozen=True)
+class FrocPoint(Estimate):
+    """Sensitivity at a rate of false positives per slice, and the score that it takes; NaN where none reaches it."""
+
+    rate: float
+    threshold: Number
+
+
+@dataclass(frozen=True)
+class IouSummary:
+    """A detector at one IoU; `measures` are mAP, sensitivity and false positives per slice, `froc_curve` pairs of rate
+    and sensitivity.
+    """
+
+    measures: dict[str, Estimate]
+    ap_by_class: dict[str, Estimate]
+    sensitivity_by_size: dict[str, SizeScore]
+    froc: list[FrocPoint]
+    froc_curve: list[tuple[float, Number]]
+
+
+@dataclass(frozen=True)
+class DetectionSummary(DetectorSettings):
+    """`detection.json`; `seen_in` is the split of patients whom the weights know."""
+
+    patients: int
+    slices: int
+    truths: int
+    detections: int
+    size_edges_px2: list[float]
+    resamples: int
+    seen_in: dict[str, str]
+    iou50: IouSummary
+    iou25: IouSummary
 
 
 def write_box_tables(

@@ -3,16 +3,47 @@
 from __future__ import annotations
 
 import csv
-import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from scripts.metrics.classification import ClassScores
 from scripts.scores.csv_tables import write_table
+from scripts.scores.json_files import read_dataclass
+from scripts.scores.results import Estimate
 
 COLUMNS = ("source", "patient", "class", "predicted")
 SUMMARY, SLICES, PATIENTS = "classification.json", "scores.csv", "patients.csv"
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """Of `classification.json`, what all evaluations of a study must share."""
+
+    classes: list[str]
+    vote: str
+    split: str = "test"
+
+
+@dataclass(frozen=True)
+class ClassMeasures:
+    """Of slices or patients: their number, each measure, and the confusion matrix, a row for each true class."""
+
+    count: int
+    measures: dict[str, Estimate]
+    confusion: list[list[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationSummary(ClassifierSettings):
+    """`classification.json`; `classifier` is its kind, `seen_in` the split of patients whom the weights know."""
+
+    resamples: int
+    slices: ClassMeasures
+    patients: ClassMeasures
+    classifier: str = ""
+    seen_in: dict[str, str] = field(default_factory=dict)
 
 
 def write_scores(file: Path, scores: ClassScores) -> None:
@@ -60,7 +91,7 @@ def read_scores(folder: str | Path) -> ClassScores:
     """
     folder = Path(folder)
     try:
-        classes = [str(name) for name in json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["classes"]]
+        classes = read_dataclass(folder / SUMMARY, ClassifierSettings).classes
         with open(folder / SLICES, newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
         return ClassScores(

@@ -97,10 +97,10 @@ def test_summary_has_every_measure_with_its_interval(tmp_path: Path) -> None:
         "patients": 2, "slices": 3, "truths": 3, "detections": 4, "size_edges_px2": [50, 200],
     }  # fmt: skip
     at = summary["iou25"]
-    assert at["mAP"]["value"] == metrics["mAP_iou25"]
-    assert at["AP"]["b"]["value"] == pytest.approx(51 / 101)
-    assert at["sensitivity"] == {"value": pytest.approx(2 / 3), "low": None, "high": None, "patients": 1}
-    rates = at["false_positives_per_slice"]
+    assert at["measures"]["mAP"]["value"] == metrics["mAP_iou25"]
+    assert at["ap_by_class"]["b"]["value"] == pytest.approx(51 / 101)
+    assert at["measures"]["sensitivity"] == {"value": pytest.approx(2 / 3), "low": None, "high": None, "patients": 1}
+    rates = at["measures"]["false_positives_per_slice"]
     assert (rates["low"], rates["high"], rates["patients"]) == (None, None, 2)
     sizes = at["sensitivity_by_size"]
     assert [sizes[size]["truths"] for size in ("small", "medium", "large")] == [0, 1, 2]

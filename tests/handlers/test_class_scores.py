@@ -72,13 +72,13 @@ def test_summary_holds_intervals(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "classification.json").read_text())
     scores = read_scores(tmp_path)
     expected = estimate(balanced_accuracy(scores), resamples=50)
-    assert summary["slices"]["balanced_accuracy"] == {
+    assert summary["slices"]["measures"]["balanced_accuracy"] == {
         "value": pytest.approx(expected.value),
         "low": pytest.approx(expected.low),
         "high": pytest.approx(expected.high),
-        "n": 6,
+        "patients": 6,
     }
-    assert summary["slices"]["accuracy_high"]["n"] == 3
+    assert summary["slices"]["measures"]["accuracy_high"]["patients"] == 3
     assert summary["slices"]["confusion"] == [[3, 1], [1, 2]]
     assert summary["patients"]["confusion"] == [[2, 1], [1, 2]]
     assert (summary["slices"]["count"], summary["patients"]["count"]) == (7, 6)
@@ -89,8 +89,13 @@ def test_undefined_measures_are_null(tmp_path: Path) -> None:
     metrics = evaluate(ClassificationScores(["low", "high"], tmp_path, resamples=20), ROWS[1:4])
     assert np.isnan(metrics["balanced_accuracy"])
     summary = json.loads((tmp_path / "classification.json").read_text())
-    assert summary["slices"]["balanced_accuracy"] == {"value": None, "low": None, "high": None, "n": 0}
-    assert summary["slices"]["accuracy"]["value"] == pytest.approx(2 / 3)
+    assert summary["slices"]["measures"]["balanced_accuracy"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "patients": 0,
+    }
+    assert summary["slices"]["measures"]["accuracy"]["value"] == pytest.approx(2 / 3)
 
 
 def test_scores_are_read_back_as_they_were(tmp_path: Path) -> None:
@@ -105,7 +110,7 @@ def test_scores_are_read_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_folder_without_scores_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds no scores of a classifier \(FileNotFoundError"):
+    with pytest.raises(ValueError, match=r"holds no scores of a classifier \(ResultsError"):
         read_scores(tmp_path)
     evaluate(ClassificationScores(["low", "high"], tmp_path, resamples=20))
     (tmp_path / "scores.csv").write_text("source,patient\n1,a\n")

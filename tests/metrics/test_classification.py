@@ -26,7 +26,7 @@ from scripts.metrics.classification import (
     mcc,
     vote,
 )
-from scripts.metrics.comparison import compare, estimate
+from scripts.metrics.comparison import estimate, p_value, subtract
 from scripts.metrics.measure import average
 from scripts.metrics.statistics import bootstrap_interval
 
@@ -110,7 +110,7 @@ def test_a_set_without_a_class_has_accuracy_alone() -> None:
     assert accuracy(alone).value == class_accuracy(alone, 0).value
     assert all(np.isnan(measure(alone).value) for measure in (balanced_accuracy, auc, mcc))
     assert np.isnan(estimate(balanced_accuracy(alone)).low)
-    assert np.isnan(compare(balanced_accuracy(alone), balanced_accuracy(alone)).p)
+    assert np.isnan(p_value(subtract(balanced_accuracy(alone), balanced_accuracy(alone))))
 
 
 def test_resamples_that_lack_a_class_are_left_out() -> None:
@@ -157,26 +157,24 @@ def test_p_is_that_of_exchanging_the_arms_in_patients(names: tuple[str]) -> None
         ]
         differences.append(measure(arms[0]).value - measure(arms[1]).value)
     extreme = np.abs(differences) >= abs(differences[0]) - 1e-12
-    result = compare(measure(first), measure(second), resamples=50)
-    assert result.difference == pytest.approx(differences[0])
-    assert result.patient_difference == pytest.approx(differences[0])
-    assert result.p == pytest.approx(extreme.mean())
+    difference = subtract(measure(first), measure(second))
+    assert difference.value == pytest.approx(differences[0])
+    assert np.nanmean(difference.by_patient) == pytest.approx(differences[0])
+    assert p_value(difference) == pytest.approx(extreme.mean())
 
 
 def test_comparison_of_trainings_is_paired() -> None:
     first = [random_scores(seed, patients=30, skill=2.5) for seed in (1, 2)]
     second = [random_scores(seed, patients=30, skill=0.2) for seed in (3, 4)]
     measures = [average([balanced_accuracy(scores) for scores in arm]) for arm in (first, second)]
-    result = compare(*measures, resamples=200)
+    difference = subtract(*measures)
     means = [np.mean([balanced_accuracy(scores).value for scores in arm]) for arm in (first, second)]
-    assert result.difference == pytest.approx(means[0] - means[1])
-    assert result.low > 0
-    assert result.p < 0.01
-    same = compare(measures[0], measures[0], resamples=50)
-    assert (same.difference, same.low, same.high, same.p) == (0, 0, 0, 1)
-    area_alone = compare(*(average([auc(scores) for scores in arm]) for arm in (first, second)), resamples=50)
-    assert area_alone.low > 0
-    assert np.isnan(area_alone.p)
+    assert difference.value == pytest.approx(means[0] - means[1])
+    assert estimate(difference, resamples=200).low > 0
+    assert p_value(difference) < 0.01
+    area = subtract(*(average([auc(scores) for scores in arm]) for arm in (first, second)))
+    assert estimate(area, resamples=50).low > 0
+    assert np.isnan(p_value(area))
 
 
 def scores_of(patients: str, truths: list[int], second: list[float]) -> ClassScores:

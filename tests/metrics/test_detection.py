@@ -7,11 +7,12 @@ import pytest
 import torch
 from sklearn.metrics import precision_score, recall_score
 
+from scripts.metrics.comparison import estimate
 from scripts.metrics.detection import (
     Detection,
     classify_detections,
     precision_recall,
-    precision_recall_with_interval,
+    precision_recall_measures,
 )
 
 
@@ -83,7 +84,7 @@ def test_unknown_outcome_is_refused() -> None:
 def test_interval_is_of_the_ratio_of_sums() -> None:
     outcomes = {"p": ["true_positive"] * 9 + ["missed"], "r": ["ignored"], "s": []}
     outcomes |= {str(n): ["missed"] * 2 for n in range(5)}
-    precision, recall = precision_recall_with_interval(outcomes)
+    precision, recall = map(estimate, precision_recall_measures(outcomes))
     assert recall.value == pytest.approx(9 / 20)  # not the mean of .9 and five 0
     assert (precision.value, precision.patients, recall.patients) == (1, 1, 6)
     assert math.isnan(precision.low)  # one patient
@@ -99,7 +100,7 @@ def test_interval_agrees_with_the_delta_method_for_many_patients() -> None:
         str(n): ["true_positive"] * hit + ["false_positive"] * (count - hit)
         for n, (hit, count) in enumerate(zip(hits, counts, strict=True))
     }
-    precision, recall = precision_recall_with_interval(outcomes)
+    precision, recall = map(estimate, precision_recall_measures(outcomes))
     ratio = hits.sum() / counts.sum()
     error = (hits - ratio * counts).std(ddof=1) / (np.sqrt(300) * counts.mean())
     assert (precision.low, precision.high) == pytest.approx((ratio - 1.96 * error, ratio + 1.96 * error), abs=0.005)
@@ -107,6 +108,6 @@ def test_interval_agrees_with_the_delta_method_for_many_patients() -> None:
 
 
 def test_nobody_at_all_is_unknown() -> None:
-    for ratio in precision_recall_with_interval({}):
+    for ratio in map(estimate, precision_recall_measures({})):
         assert math.isnan(ratio.value)
         assert ratio.patients == 0

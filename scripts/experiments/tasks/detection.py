@@ -22,7 +22,7 @@ from scripts.metrics.box_detection import (
 from scripts.metrics.box_matching import Matches, join_folds
 from scripts.metrics.comparison import estimate
 from scripts.metrics.measure import Measure, average, embed
-from scripts.scores.box_tables import IOUS, read_matches
+from scripts.scores.box_tables import IOUS, DetectorSettings, read_matches
 from scripts.scores.json_files import ResultsError, read_dataclass
 from scripts.scores.results import ALL, Estimate, FrocCurve, Metric, Task
 
@@ -34,14 +34,6 @@ METHOD = (
     "Sensitivity and false positives count detections with a score of {threshold:g} or more. Sizes are thirds of all "
     "true boxes. At equally many false positives, both arms are held to the lower rate of the two, which both reach."
 )
-
-
-@dataclass(frozen=True)
-class DetectorSettings:
-    """Of `detection.json`, what all evaluations of a study must share."""
-
-    classes: list[str]
-    detection_threshold: float
 
 
 @dataclass(frozen=True)

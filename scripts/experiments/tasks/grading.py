@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.experiments.tasks.task import Key, Runs, TaskScores, Trainings, check_alike, check_runs, unite_patients
@@ -19,7 +18,7 @@ from scripts.metrics.classification import (
     vote,
 )
 from scripts.metrics.measure import Measure, embed
-from scripts.scores.class_tables import SUMMARY, read_scores
+from scripts.scores.class_tables import SUMMARY, ClassifierSettings, read_scores
 from scripts.scores.json_files import ResultsError, read_dataclass
 from scripts.scores.results import ALL, Metric, Task
 
@@ -35,15 +34,6 @@ METHOD = (
     "and MCC belong to no single patient: they have intervals, but no test. Accuracies per slice count every slice."
 )
 VOTES = {"mean": "the mean of their probabilities", "majority": "the majority"}
-
-
-@dataclass(frozen=True)
-class ClassifierSettings:
-    """Of `classification.json`, what all evaluations of a study must share."""
-
-    classes: list[str]
-    vote: str
-    split: str = "test"
 
 
 def read_arms(runs: Runs) -> TaskScores:
