@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.data.contract import read_dataset
 from scripts.data.splits import select_fraction, select_items
 from scripts.experiments.jobs import Job
 
@@ -78,7 +77,7 @@ class Cell:
 
     def training_patients(self) -> set[str]:
         """The patients who are trained on."""
-        items = select_items(read_dataset(self.study.data), "training", self.fold, boxed=True)
+        items = select_items(self.study.dataset, "training", self.fold, boxed=True)
         return {item["patient"] for item in select_fraction(items, self.fraction, seed=self.study.seeds[0])}
 
 

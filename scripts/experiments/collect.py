@@ -197,7 +197,7 @@ def _seconds(study: Study, plan: StudyPlan) -> dict[str, float]:
 
 
 def _describe_data(study: Study) -> DataSummary:
-    dataset, first = read_dataset(study.data), study.folds[0]
+    dataset, first = study.dataset, study.folds[0]
     training = {fraction: _training_items(study, Cell(study, first, fraction)) for fraction in study.fractions}
     whole = training[max(training)]
     return DataSummary(
@@ -212,7 +212,7 @@ def _describe_data(study: Study) -> DataSummary:
 
 def _training_items(study: Study, cell: Cell) -> list[Item]:
     patients = cell.training_patients()
-    items = select_items(read_dataset(study.data), "training", cell.fold, boxed=True)
+    items = select_items(study.dataset, "training", cell.fold, boxed=True)
     return [item for item in items if item["patient"] in patients]
 
 
@@ -222,7 +222,7 @@ def _count(items: Sequence[Item]) -> dict[str, int]:
 
 
 def _all_folds(study: Study) -> list[int]:
-    return sorted({item["fold"] for item in read_dataset(study.data).items if item.get("fold") is not None})
+    return sorted({item["fold"] for item in study.dataset.items if item.get("fold") is not None})
 
 
 def _read_evidence(plan: StudyPlan, froc: list[Any]) -> Evidence:

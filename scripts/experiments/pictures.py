@@ -14,7 +14,14 @@ from scipy import ndimage
 from scripts.data.contract import Dataset, Item, image_files, read_dataset
 from scripts.experiments.planning import StudyPlan
 from scripts.experiments.study import Study
-from scripts.pictures.grids import LABEL_COLOURS, image_pictures, label_picture, picture_titles, write_grid
+from scripts.pictures.grids import (
+    LABEL_COLOURS,
+    channel_picture,
+    image_pictures,
+    label_picture,
+    picture_titles,
+    write_grid,
+)
 from scripts.pictures.single_slices import load_slice
 from scripts.scores.results import Picture
 from scripts.transforms.loading import LoadItemd
@@ -39,10 +46,10 @@ def draw_pictures(
     folder = study.results / "pictures"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    dataset = read_dataset(study.data)
+    dataset = study.dataset
     pictures = [_draw_sources(dataset, title, made, study, folder) for title, made in _sets(plan)]
     pictures += _copy_pictures(plan, folder)
-    pictures += [_draw_cases(dataset, plan, scores, titles, folder), _join_detections(plan, titles, folder)]
+    pictures += [_draw_cases(study, dataset, plan, scores, titles), _join_detections(plan, titles, folder)]
     return [picture for picture in pictures if picture is not None]
 
 
@@ -98,11 +105,11 @@ def _copy_pictures(plan: StudyPlan, folder: Path) -> list[Picture]:
 
 
 def _draw_cases(
+    study: Study,
     dataset: Dataset,
     plan: StudyPlan,
     scores: Mapping[str, Mapping[str, float]],
     titles: Mapping[str, str],
-    folder: Path,
 ) -> Picture | None:
     """The baseline's best, median and worst patient, a row for each arm: reference white, prediction in colour."""
     if not scores:
@@ -124,16 +131,15 @@ def _draw_cases(
         column = []
         for arm, cases in rows.items():
             case = cases[patient]
-            column.append(_contours(dataset, items.get(str(case["image"])), case))
+            column.append(_contours(study, dataset, items.get(str(case["image"])), case))
             words += f"{' / ' if column[1:] else ' '}{scores[arm].get(patient, np.nan):.2f}"
         columns.append(column)
         heads.append(words)
-    write_grid(columns, folder / "cases.png", row_titles=[], column_titles=heads, cell_size=CELL)
+    write_grid(columns, study.results / "pictures" / "cases.png", row_titles=[], column_titles=heads, cell_size=CELL)
     caption = (
         f"The patients with the best, median and worst Dice of {titles[next(iter(scores))]}, in whose slice with most "
-        "lesion "
-        f"the reference is white and the prediction orange. Rows: {'; '.join(titles[arm] for arm in scores)}; the "
-        "numbers are their Dice."
+        f"lesion the reference is white and the prediction orange. Rows: {'; '.join(titles[arm] for arm in scores)}; "
+        "the numbers are their Dice."
     )
     return Picture("pictures/cases.png", caption, "cases")
 
@@ -143,8 +149,8 @@ def _cases_folder(plan: StudyPlan, arm: str) -> Path:
     return mine[0].folder / "cases"
 
 
-def _contours(dataset: Dataset, item: Item | None, case: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The slice's first channel (or its colours) with the contours, (CELL, CELL, 3)."""
+def _contours(study: Study, dataset: Dataset, item: Item | None, case: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The slice's shown channel (or its colours) with the contours, (CELL, CELL, 3)."""
     shape = case["label"].shape
     picture = np.zeros(shape[::-1], np.uint8)
     if item is not None:
@@ -152,7 +158,8 @@ def _contours(dataset: Dataset, item: Item | None, case: Mapping[str, np.ndarray
         image = np.asarray(data["image"], dtype=np.float32)
         image = image[..., int(case["z"])] if image.ndim == 4 else image
         low, high = image.min(axis=(1, 2), keepdims=True), image.max(axis=(1, 2), keepdims=True)
-        picture = image_pictures(2 * (image - low) / np.maximum(high - low, 1e-6) - 1, dataset.modality)[0]
+        scaled = 2 * (image - low) / np.maximum(high - low, 1e-6) - 1
+        picture = channel_picture(scaled, dataset.modality, study.shown_channel)
     side = max(shape)
     square = Image.new("RGB", (side, side))
     square.paste(Image.fromarray(picture).convert("RGB"), ((side - shape[0]) // 2, (side - shape[1]) // 2))

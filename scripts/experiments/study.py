@@ -10,7 +10,7 @@ import sys
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,6 +60,7 @@ class Study:
         jobs_dir: folder of trainings, shared by studies that name the same one; `<results_dir>/jobs` by default.
         cache_dir: of prepared slices.
         threads: of each training.
+        shown_channel: of the images in pictures of cases, from 0.
         published: the paper's figures, see `PublishedFigure`.
         turing: options of `python -m scripts turing make`; no such page where it is left out.
     """
@@ -85,6 +86,7 @@ class Study:
     jobs_dir: str = ""
     cache_dir: str = "cache"
     threads: int = 1
+    shown_channel: int = 0
     published: list[dict[str, Any]] = field(default_factory=list)
     turing: dict[str, Any] | None = None
 
@@ -92,6 +94,11 @@ class Study:
     def data(self) -> str:
         """Folder of the data set, the phantom's where that stands for it."""
         return self.dataset_dir or str(self.phantom["folder"])
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set, read once."""
+        return read_dataset(self.data)
 
     @property
     def results(self) -> Path:
@@ -286,10 +293,12 @@ def _check_arms(study: Study) -> None:
 
 def _check_data(study: Study) -> None:
     try:
-        dataset = read_dataset(study.data)
+        dataset = study.dataset
     except DatasetError as error:
         raise OptionError(f"dataset_dir: {error}") from error
     _check_oversampling(study, dataset)
+    if not 0 <= study.shown_channel < dataset.channel_count:
+        raise OptionError(f"shown_channel is {study.shown_channel}, expected 0..{dataset.channel_count - 1}")
     known = sorted({item["fold"] for item in dataset.items if item.get("fold") is not None})
     for fold in study.folds:
         if fold is not None and fold not in known:

@@ -43,7 +43,7 @@ class NearestImages(ComparedImages[tuple[str, np.ndarray]]):
     def measure(self, engine: Any) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
         for element in engine.state.batch:
             thumbnail = make_thumbnail(np.asarray(element["image"].cpu()), self.thumbnail_size)
-            yield element["part"], (element["source"], thumbnail)
+            yield element["part"], (Path(element["source"]).name, thumbnail)
 
     def finish(self, engine: Engine) -> None:
         training = np.stack([thumbnail for _, thumbnail in self.rows["training"]])  # (n, C, 32, 32)

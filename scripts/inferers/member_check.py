@@ -55,7 +55,7 @@ def check_members(
         images = inferer(torch.arange(count, device=device), [member])[:, :image_channels].float().cpu().numpy()
         diversity = mean_pairwise_distance(np.stack([make_thumbnail(image) for image in images])) / real
         collapsed = not diversity >= minimum_diversity  # NaN counts as collapsed
-        found.append(MemberDiversity(number, file, round(diversity, 4), collapsed))
+        found.append(MemberDiversity(number, "/".join(Path(file).parts[-2:]), round(diversity, 4), collapsed))
         if collapsed:
             logger.warning(
                 f"Member {number} ({file}) has collapsed: its images differ {diversity:.2f} times as much as real "

@@ -64,6 +64,7 @@ def drop(path: str) -> Callable[[Content], None]:
         (change("tasks/segmentation/arms", ["real", "real+pretraining"]), "expected real+<system>+pretraining"),
         (change("seeds", "0"), "seeds is '0', expected a list with a whole number for each"),
         (change("image_size_pixels", 32.5), "image_size_pixels is 32.5, expected a whole number"),
+        (change("shown_channel", 4), "shown_channel is 4, expected 0..3"),
         (change("folds", [7]), "folds has 7, expected folds of the data set (0, 1, 2, 3, 4)"),
         (change("fractions", [0.0]), "fractions has 0.0, expected shares"),
         (change("tasks/segmentation/network", "vnet"), "network is 'vnet', expected one of unet, fcn8s, nnunet"),

@@ -28,7 +28,6 @@ HEADS = (
     Column("Nearest image", optional=True),
     Column("Synthetic items", optional=True),
     Column("Training", optional=True),
-    Column("Holds"),
 )
 CAPTION = (
     "Arms by their score. The best cheap alternative is the one with the best score; all were tested, so that p covers "
@@ -62,14 +61,12 @@ def _rows(results: Results, task: Task, fraction: float) -> list[Row]:
     rows = []
     for arm, estimate in found:
         role = "baseline" if arm.kind == "baseline" else "best cheap alternative" if arm.name == best else ""
-        to_baseline, to_best = (tested.get((arm.name, other)) for other in (results.baseline, best))
         cells = [
             interval_cell(estimate, metric.digits),
-            *(_difference_cell(each, metric) for each in (to_baseline, to_best)),
+            *(_difference_cell(tested.get((arm.name, other)), metric) for other in (results.baseline, best)),
             _nearest_cell(results.evidence, arm.evidence),
             Cell(f"{sum(arm.synthetic.values()):,}" if arm.synthetic else DASH, style="quiet"),
             Cell(DASH if math.isnan(arm.hours) else format_seconds(3600 * arm.hours), style="quiet"),
-            _conclude(to_baseline, to_best),
         ]
         rows.append(Row(f"{arm.title} ({role})" if role else arm.title, cells, arm_mark(results, arm)))
     return rows
@@ -80,21 +77,10 @@ def _difference_cell(difference: Difference | None, metric: Metric) -> Cell:
         return Cell(DASH, style="quiet")
     estimate, p = difference.estimate, difference.p_page
     interval = format_interval(estimate.low, estimate.high, metric.digits)
-    said = difference.finding if math.isnan(p) else state_p(p)
-    return Cell(format_signed(estimate.value, metric.digits), interval, [said])
-
-
-def _conclude(to_baseline: Difference | None, to_best: Difference | None) -> Cell:
-    """What of an arm's differences holds, in words."""
-    named = {"the baseline": to_baseline, "the best alternative": to_best}
-    held = {name: d.finding for name, d in named.items() if d and d.p_page < SIGNIFICANT}
-    better, worse = ([name for name, found in held.items() if found == each] for each in ("raised", "lowered"))
-    if better and worse:
-        return Cell(f"better than {better[0]}", below=[f"worse than {worse[0]}"])
-    for word, names, style in (("better", better, "raised"), ("worse", worse, "lowered")):
-        if names:
-            return Cell(f"{word} than {'both' if len(names) == 2 else names[0]}", style=style)
-    return Cell("not shown" if to_baseline or to_best else DASH, style="quiet")
+    holds = p < SIGNIFICANT and difference.finding in ("raised", "lowered")
+    said = difference.finding if math.isnan(p) else f"{state_p(p)}{', holds' * holds}"
+    style = difference.finding if holds else ""
+    return Cell(format_signed(estimate.value, metric.digits), interval, [said], style)
 
 
 def _nearest_cell(evidence: Evidence, title: str) -> Cell:

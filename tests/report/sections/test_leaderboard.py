@@ -54,13 +54,13 @@ def test_arms_stand_by_score_with_the_two_that_count_marked(ranked: Results) -> 
 
 def test_only_what_is_significant_over_all_tests_of_the_page_holds(ranked: Results) -> None:
     best, second, *others = rows(ranked)
-    assert [(cell.value, list(cell.below)) for cell in best.cells[1:3]] == [
-        ("+0.040", ["p = .03"]),
-        ("+0.030", ["p = .06"]),
+    told = [(cell.value, list(cell.below), cell.style) for cell in [*best.cells[1:3], second.cells[1]]]
+    assert told == [
+        ("+0.040", ["p = .03, holds"], "raised"),
+        ("+0.030", ["p = .06"], ""),
+        ("\u22120.020", ["p = .01, holds"], "lowered"),
     ]
-    assert best.cells[-1].value == "better than the baseline"
-    assert second.cells[-1].value == "worse than the baseline"
-    assert [row.cells[-1].value for row in others] == ["\u2013", "\u2013"]
+    assert [cell.value for row in others for cell in row.cells[1:3]] == ["\u2013"] * 4
 
 
 def test_a_set_four_times_as_near_as_held_out_images_is_repeated(ranked: Results) -> None:
