@@ -26,18 +26,10 @@ Row = dict[str, Any]
 class AnnotationValidity(ComparedImages[Row]):
     """Attached to an evaluator that runs through `ComparedSlices`; looks at their label maps and images alone.
 
-    Elements hold, beside `label` (1, X, Y), the image (C, X, Y) in [-1, 1] as `original`. Written as
-    `annotations.json`: `labels`, `parts` with an entry each for "training", "held_out" and "synthetic", and `members`,
-    a list with an entry for each member of the synthetic set. An entry holds:
-
-    - `images`, and `lesion_images`, the share of them with any lesion, in 0..1;
-    - `label_percent`: label -> its share of an image's pixels in %, mean over images with lesion;
-    - `components`: separate lesions (of any labels, corners touch) per image with lesion, mean;
-    - `rim_share`: see `scripts.metrics.false_rims`, and `outside_head_share`: share of the lesion's pixels where all
-      channels are dark; mean over patients (synthetic images: over images) with a 95% interval, and n, their number;
-    - `nearest_training` (not of training): median and least distance from the nearest training image or its mirror
-      image (left for right), as mean absolute difference of thumbnails, in 0..2. Synthetic images that lie far nearer
-      than held-out real ones repeat what their generator was shown.
+    Elements hold, beside `label` (1, X, Y), the image (C, X, Y) in [-1, 1] as `original`. Written as `Annotations`,
+    with the parts "training", "held_out" and "synthetic". Distances are mean absolute differences of thumbnails, in
+    0..2, from the nearest training image or its mirror image (left for right); lesions of any labels whose corners
+    touch are one; synthetic images are each a patient of their own.
 
     Args:
         labels: names of the foreground labels.

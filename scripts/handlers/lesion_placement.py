@@ -39,11 +39,8 @@ class LesionPlacement(ComparedImages[Row]):
 
     Writes into the folder:
 
-    - `placement.json`: `segmenter` (its file's name), `minimum_lesion_share`, and `parts` with an entry each for
-      "training", "held_out", "synthetic" and "synthetic_shuffled" (synthetic images judged by the boxes of another one,
-      of another patient wherever that can be): `boxes`, `with_lesion`, the share of boxes with a lesion, and
-      `area_inside`, the share of the segmented area that lies inside an image's boxes (images without any are left
-      out), both means over source patients with a 95% interval;
+    - `placement.json`, see `Placement`, with the parts "training", "held_out", "synthetic" and "synthetic_shuffled"
+      (synthetic images judged by the boxes of another one, of another patient wherever that can be);
     - `placement.png`: some synthetic images, without and with the boxes asked for and the segmenter's contours.
 
     Args:

@@ -49,12 +49,9 @@ class LesionPresence(ComparedImages[Row]):
 
     Writes into the folder:
 
-    - `presence.json`: `criterion` ("contrast" or "detector"), `threshold` of it, `every_box`; `channels` and
-      `direction`, the mean contrast of real boxes; `parts` with an entry each for "training", "held_out", "synthetic"
-      and "training_mirrored" (boxes at the mirror place of real ones, which hold no annotated lesion: how many of them
-      pass says how far the criterion can be trusted): `boxes`, `contrast` (quantile -> value) and `present`, the share
-      of boxes that pass, mean over patients with a 95% interval; then `images`, `kept`, and `dropped`, a list of
-      `name`, `contrast` and `detection` of each box;
+    - `presence.json`, see `Presence`, with the parts "training", "held_out", "synthetic" and "training_mirrored" (boxes
+      at the mirror place of real ones, which hold no annotated lesion: how many of them pass says how far the criterion
+      can be trusted);
     - `dropped.png`: dropped images, and some kept ones, with boxes that pass in blue and others in orange;
     - `kept/dataset.json`: the synthetic set of the kept images, whose files stay where they are, each with these scores
       as `presence` of its `synthetic`.

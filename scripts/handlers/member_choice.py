@@ -25,14 +25,7 @@ class MemberChoice(ComparedImages[tuple[np.ndarray, int]]):
     """Attached to an evaluator that runs a segmenter over `ComparedSlices` with an ensemble's images.
 
     Features are the segmenter's bottleneck, averaged over the image, in standard deviations of the training images.
-    Written as `choice.json`:
-
-    - `order`: members, each next one adding most held-out real images that are covered (see
-      `scripts.metrics.coverage`); `files` and `sha256` of their weights in that order, from the images' provenance;
-    - `coverage`: after 1, 2, ... of them; `training_coverage`: the same by as many real training images, evenly spread,
-      which is about what can be expected (null where there are fewer); `single`: of each member alone, by ascending
-      member;
-    - `k`, `images_per_member`, `features`; `real`: what was to be covered, and `real_images`, how many.
+    Written as `Choice`, with the coverage of `scripts.metrics.coverage`.
 
     Args:
         segmenter: whose `encode` gives features (B, F); it sees the elements' `image`.

@@ -20,12 +20,9 @@ NAMED = 10  # images of each part, the nearest ones
 class NearestImages(ComparedImages[tuple[str, np.ndarray]]):
     """Attached to an evaluator that runs through `ComparedSlices`.
 
-    Written as `nearest.json`, an entry for each part but training: `images`, `median` and `least` distance from the
-    nearest training image, `apart`, the mean distance of its own images from each other (near 0 where a generator has
-    collapsed to one), and `nearest`, the ten images that lie nearest, each with `name` and `distance`. Distances
-    are mean absolute differences of 32-pixel thumbnails, in 0..2, the least over the training images and their mirror
-    images along x, y and both, as the generator was shown them. Synthetic images that lie far nearer than held-out
-    real ones repeat what their generator was shown.
+    Written as a `Nearest` for each part but training. Distances are mean absolute differences of 32-pixel thumbnails,
+    in 0..2, the least over the training images and their mirror images along x, y and both, as the generator was shown
+    them. Synthetic images that lie far nearer than held-out real ones repeat what their generator was shown.
 
     Args:
         file: the `nearest.json`.

@@ -104,7 +104,10 @@ class Dropped(BoxScores):
 
 @dataclass(frozen=True)
 class Presence:
-    """`presence.json`: which boxes of which images show a lesion; "contrast" or "detector" is the criterion."""
+    """`presence.json`: which boxes of which images show a lesion; "contrast" or "detector" is the criterion.
+
+    `direction` is the mean contrast of real boxes by channel, `threshold` what a box has to reach.
+    """
 
     criterion: str
     threshold: Number
@@ -120,6 +123,8 @@ class Presence:
 
 @dataclass(frozen=True)
 class PlacementPart:
+    """Shares of boxes with a lesion, and of the segmented area that lies inside an image's boxes."""
+
     boxes: int
     with_lesion: Share
     area_inside: Share
@@ -178,6 +183,17 @@ class NearestTraining:
 
 @dataclass(frozen=True)
 class AnnotationEntry:
+    """The annotations of a part or a member.
+
+    Attributes:
+        lesion_images: share of the images with any lesion.
+        label_percent: label -> its share of an image's pixels in %, mean over images with lesion.
+        components: separate lesions per image with lesion, mean.
+        rim_share: see `scripts.metrics.false_rims`; mean over patients, as is the next.
+        outside_head_share: share of the lesion's pixels where all channels are dark.
+        nearest_training: distances from the nearest training image; none of training images.
+    """
+
     images: int
     lesion_images: Number
     label_percent: dict[str, Number]
@@ -199,7 +215,15 @@ class Annotations:
 
 @dataclass(frozen=True)
 class Choice:
-    """`choice.json`: members in the order in which they cover held-out real images."""
+    """`choice.json`: members in the order in which they cover held-out real images.
+
+    Attributes:
+        order: each next one adds most held-out real images that are covered; `files` and `sha256` in that order.
+        coverage: after 1, 2, ... of them.
+        training_coverage: the same by as many real training images, about what can be expected; NaN of too few.
+        single: of each member alone, by ascending member.
+        real: name of the split that was to be covered.
+    """
 
     order: list[int]
     coverage: list[Number]

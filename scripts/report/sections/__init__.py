@@ -1,2 +1,1 @@
-"""Sections of the page, one file each, found by listing: `ORDER`, and `build(results, folder)`, None without "
-"evidence."""
+"""Sections of the page, found by listing: `ORDER`, and `build(results, folder)`, None without evidence."""

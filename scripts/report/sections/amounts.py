@@ -44,8 +44,7 @@ def _over_fractions(results: Results, task: Task) -> list[Block]:
     caption = (
         "Each arm against the share and number of training patients, with 95% intervals, drawn side by side. Where the "
         "patients whom a fraction leaves out are tested on, smaller fractions are tested on more patients: compare "
-        "arms "
-        "at one fraction, not fractions."
+        "arms at one fraction, not fractions."
     )
 
     def draw(width: int, name: str) -> Markup:

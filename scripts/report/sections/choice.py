@@ -29,12 +29,9 @@ def _table(title: str, choice: Choice) -> Table:
     ]
     caption = (
         f"{title}: members in the order of choice, each the one that adds most coverage: the share of "
-        f"{choice.real_images:,} "
-        f"real {choice.real} images with a synthetic one within the distance to their k-th nearest real one (k = "
-        f"{choice.k}), at "
-        f"{choice.images_per_member:,} images of each member. As many training images cover what is in the last "
-        "column: "
-        "about what can be expected."
+        f"{choice.real_images:,} real {choice.real} images with a synthetic one within the distance to their k-th "
+        f"nearest real one (k = {choice.k}), at {choice.images_per_member:,} images of each member. As many training "
+        "images cover what is in the last column: about what can be expected."
     )
     heads = columns("Covered alone", "Covered with those above", "By training images")
     return Table("Member", heads, [Group(rows)], caption)

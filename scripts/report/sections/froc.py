@@ -27,9 +27,9 @@ def build(results: Results, folder: Path) -> Section | None:
         ticks = {rate: format_plain(rate) for curve in mine for rate, _ in curve.points}
         at = fraction_title(results, fraction)
         caption = (
-            "Highest sensitivity within so many false positives per slice, mean over "
-            f"trainings{f', at {at}' if at else ''}, "
-            "with 95% intervals drawn side by side; large open marks: where the detection threshold puts the detector."
+            "Highest sensitivity within so many false positives per slice, mean over trainings"
+            f"{f', at {at}' if at else ''}, with 95% intervals drawn side by side; large open marks: where the "
+            "detection threshold puts the detector."
         )
 
         def draw(

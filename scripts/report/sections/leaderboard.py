@@ -24,15 +24,15 @@ NEW, REPEATS = 0.8, 0.5  # ratio of distances to the nearest training item, synt
 HEADS = (
     Column("Score [95%]"),
     Column("To the baseline [95%]"),
-    Column("To the best cheap alternative [95%]"),
+    Column("To the best alternative [95%]"),
     Column("Nearest image", optional=True),
     Column("Synthetic items", optional=True),
     Column("Training", optional=True),
 )
 CAPTION = (
     "Arms by their score. The best cheap alternative is the one with the best score; all were tested, so that p covers "
-    "the choice. p is corrected after Holm over all {tests} tests of this page, and a difference holds where it stands "
-    "against its own family of tests and against all of them. Nearest image: how far synthetic items lie from the "
+    "the choice. p is corrected after Holm over all tests of this page ({tests}), and a difference holds where it "
+    "stands against its own family of tests and against all of them. Nearest image: how far synthetic items lie from the "
     f"nearest training item, in that distance of held-out real ones; new from {NEW:g} on, repeated below {REPEATS:g}."
 )
 
@@ -46,7 +46,7 @@ def build(results: Results, folder: Path) -> Section | None:
             if rows := _rows(results, task, fraction):
                 groups.append(Group(rows, title))
     tests = sum(not math.isnan(d.p) for d in results.differences)
-    table = Table("Trained on", HEADS, groups, CAPTION.format(tests=f"{tests:,}"))
+    table = Table("Trained on", HEADS, groups, CAPTION.format(tests=tests))
     return Section("leaderboard", "Ranking", [table]) if groups else None
 
 

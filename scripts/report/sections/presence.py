@@ -17,8 +17,7 @@ CRITERIA = {
 }
 MIRRORED = (
     "Training mirrored: boxes at the mirror place of real ones, where no lesion is annotated; how many of these pass "
-    "says "
-    "how far the criterion can be trusted."
+    "says how far the criterion can be trusted."
 )
 
 
@@ -58,8 +57,7 @@ def _placement_table(title: str, placement: Placement) -> Table:
     least = format_percent(placement.minimum_lesion_share, 0)
     caption = (
         f"{title}: what a segmenter trained on real images sees: share of boxes with a lesion (from {least} of the "
-        "box on), "
-        "and share of the lesions' area inside the boxes; means over patients."
+        "box on), and share of the lesions' area inside the boxes; means over patients."
     )
     heads = columns("Boxes", "Patients", "With lesion [95%]", "Area inside [95%]")
     return Table("Images", heads, [Group(rows)], caption)

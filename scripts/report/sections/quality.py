@@ -12,8 +12,7 @@ from scripts.scores.results import Estimate, Results
 ORDER = 80
 NOTE = (
     "Real is the same measure of real images: for distances between two sets of real images at the same n, the floor "
-    "that "
-    "no generator should be expected to beat, with intervals from random halves; for the recognised class a "
+    "that no generator should be expected to beat, with intervals from random halves; for the recognised class a "
     "classifier's score on held-out real images; for the Dice with the mask that of held-out real images."
 )
 

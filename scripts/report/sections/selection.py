@@ -42,9 +42,8 @@ def _blocks(title: str, selection: Selection) -> list[Block]:
     rows += [_row(f"Real, {plain_title(name).lower()}", entry, "real") for name, entry in selection.real.items()]
     caption = (
         f"{title}: candidates beside real images, chosen by {selection.criterion}. Dice of the FCN with the mask, "
-        "variance "
-        "of the Laplacian and mean Fourier magnitude (higher is sharper), share that the classifier calls real, mean "
-        "distance to the nearest training image, and mean rank (lower is better)."
+        "variance of the Laplacian and mean Fourier magnitude (higher is sharper), share that the classifier calls "
+        "real, mean distance to the nearest training image, and mean rank (lower is better)."
     )
     passed = f"Images kept: {selection.filters.kept:,} of {selection.filters.images:,}."
     rejected = [

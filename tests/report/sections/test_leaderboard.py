@@ -39,7 +39,7 @@ def rows(results: Results) -> list[Row]:
     (table,) = section.blocks
     assert isinstance(table, Table)
     assert [group.title for group in table.groups] == ["Segmentation, Dice", "Detection, mAP"]
-    assert "over all 3 tests of this page" in table.caption
+    assert "over all tests of this page (3)" in table.caption
     return list(table.groups[0].rows)
 
 
