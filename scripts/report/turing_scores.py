@@ -11,9 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from scripts.data.contract import write_json
 from scripts.metrics.reader_agreement import compute_cohen_kappa, compute_fleiss_kappa, compute_share
-from scripts.scores.json_files import ResultsError, read_dataclass
+from scripts.scores.json_files import ResultsError, read_dataclass, write_dataclass
 
 REAL, SYNTHETIC = "real", "synthetic"
 COLUMNS = ("page", "reader", "image", "class", "answer", "seconds")
@@ -40,7 +39,7 @@ def score_readers(key: str, *answers: str, output: str = "turing_scores.json") -
     images = truth["images"]
     scores = {name: score_reader(given, images) for name, given in readers.items()}
     agreement = compute_agreement(readers)
-    write_json(Path(str(output)), _finite({"page": truth["page"], "readers": scores, "agreement": agreement}))
+    write_dataclass(Path(str(output)), {"page": truth["page"], "readers": scores, "agreement": agreement})
     print("\n\n".join([*(format_reader(name, score) for name, score in scores.items()), *_agreement_text(agreement)]))
     print(f"\nWrote {output}.")
 
@@ -223,10 +222,3 @@ def _agreement_text(agreement: Mapping[str, Any]) -> list[str]:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.0f}%"
-
-
-def _finite(value: Any) -> Any:
-    """The value with None for NaN, which JSON lacks."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
