@@ -33,7 +33,8 @@ CAPTION = (
     "Arms by their score. The best cheap alternative is the one with the best score; all were tested, so that p covers "
     "the choice. p is corrected after Holm over all tests of this page ({tests}), and a difference holds where it "
     "stands against its own family of tests and against all of them. Nearest image: how far synthetic items lie from "
-    f"the nearest training item, in that distance of held-out real ones; new from {NEW:g} on, repeated below {REPEATS:g}."
+    "the nearest training item, in that distance of held-out real ones; "
+    f"new from {NEW:g} on, repeated below {REPEATS:g}."
 )
 
 

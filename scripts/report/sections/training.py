@@ -10,7 +10,7 @@ import numpy as np
 
 from scripts.report.arms import arm_mark, by_task, fraction_title
 from scripts.report.blocks import Block, Group, Paragraph, Row, Section, Table, columns, text_cells
-from scripts.report.formats import count, format_number, join_words, plain_title
+from scripts.scores.formats import count, format_number, join_words, plain_title
 from scripts.scores.results import Results, Task, Training
 
 ORDER = 165
