@@ -44,7 +44,6 @@ from scripts.scores.json_files import read_dataclass
 from scripts.scores.results import ALL, Arm, Curve, DataSummary, Evidence, Results, Run, Score, Training, write_results
 
 READERS: dict[str, ModuleType] = {"segmentation": segmentation, "detection": detection, "grading": grading}
-WORKFLOW = "scripts/experiments/study.smk"
 KINDS: dict[str, Any] = {
     "quality": dict[str, Quality],
     "nearest": dict[str, Nearest],
@@ -67,8 +66,9 @@ def collect(*files: str, command: str = "") -> None:
     """
     study = open_study(read_study(files))
     plan = plan_study(study)
-    command = _without_private_paths(command or f"snakemake -s {WORKFLOW} --configfile {shlex.join(files)} --cores 2")
-    extent = Extent(command, study.seeds, study.folds, _all_folds(study))
+    again = shlex.join(["python", "-m", "scripts", "study", str(study.results / "study.json")])
+    again, command = _without_private_paths(again), _without_private_paths(command or again)
+    extent = Extent(again, study.seeds, study.folds, _all_folds(study))
     tasks, arms, scores, differences, verdicts, froc = [], [], [], [], [], []
     for name in study.tasks:
         mine = _describe_arms(study, plan, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ CHEAP = "classical augmentation or copy-paste of lesions"
 
 @dataclass(frozen=True)
 class Extent:
-    """What a study ran, for the advice what to run next; `command` without `--config`."""
+    """What a study ran, for the advice what to run next; `command` without folds and seeds."""
 
     command: str
     seeds: Sequence[int]
@@ -45,6 +44,11 @@ class _Judged:
         return self.beats_baseline and bool(self.alternatives) and beaten
 
     @property
+    def better(self) -> list[Difference]:
+        """The tests against arms that scored better."""
+        return [each for each in (self.baseline, *self.alternatives) if each.finding == "lowered"]
+
+    @property
     def undecided(self) -> Difference | None:
         """The first test that gave no answer."""
         return next((each for each in (self.baseline, *self.alternatives) if each.reason), None)
@@ -54,7 +58,8 @@ def give_verdict(task: Task, differences: Sequence[Difference], arms: Sequence[A
     """Whether synthetic images help in a task.
 
     "helps" only if a GAN arm is raised against the baseline and against every cheap alternative at some fraction;
-    "harms" if all are lowered against the baseline at all; "too few" if there were too few patients everywhere.
+    "harms" if all are lowered against the baseline at all; "no gain" if each is lowered against the baseline or a cheap
+    alternative; "too few" if there were too few patients everywhere.
 
     Args:
         task: whose.
@@ -68,7 +73,7 @@ def give_verdict(task: Task, differences: Sequence[Difference], arms: Sequence[A
     tests = sum(not math.isnan(each.p) for each in differences if each.family == "verdict" and each.task == task.name)
     details = [_describe(each, task.primary, _titles(arms), tests, _place(each, judged)) for each in judged]
     finding, sentence = _answer(task.primary, judged, arms)
-    if finding in ("helps", "harms"):
+    if finding in ("helps", "harms", "no gain"):
         return Verdict(task.name, finding, sentence, details)
 
     # Say why by the arm that comes closest, and what to run next.
@@ -98,6 +103,11 @@ def _answer(metric: Metric, judged: Sequence[_Judged], arms: Sequence[Arm]) -> t
     findings = {each.baseline.finding for each in judged}
     if findings == {"lowered"}:
         return "harms", f"No: {_name(judged, judged)} scored worse in {metric.title} than {baseline}."
+    if all(each.better for each in judged):
+        titles = _titles(arms)
+        shared = set.intersection(*({titles[d.other] for d in each.better} for each in judged))
+        best = sorted(shared)[0] if shared else f"{baseline} or a cheap alternative"
+        return "no gain", f"No: {_name(judged, judged)} scored worse in {metric.title} than {best}."
     if findings == {"too few"}:
         most = max(each.baseline.estimate.patients for each in judged)
         return "too few", f"Too few patients to tell: {most}, and the test needs {MINIMUM_PATIENTS}."
@@ -146,14 +156,18 @@ def _advise(closest: _Judged, extent: Extent) -> tuple[str, str]:
     if noisy:
         seeds = _more_seeds(extent.seeds)
         steps.append(f"train with {len(seeds)} seeds instead of {len(extent.seeds)}")
-        options.append(f"'seeds={json.dumps(seeds, separators=(',', ':'))}'")
+        options.append(f"--seeds {_list(seeds)}")
     if unused and (few or not noisy):
         steps.append(f"test on all {len(extent.all_folds)} folds instead of {len(extent.folds)}")
-        options.append(f"'folds={json.dumps(list(extent.all_folds), separators=(',', ':'))}'")
+        options.append(f"--folds {_list(extent.all_folds)}")
     elif few or not noisy:
         steps.append("add patients: all folds were tested")
     text = " and ".join(steps)
-    return f"{text[0].upper()}{text[1:]}.", f"{extent.command} --config {' '.join(options)}" if options else ""
+    return f"{text[0].upper()}{text[1:]}.", f"{extent.command} {' '.join(options)}" if options else ""
+
+
+def _list(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def _more_seeds(seeds: Sequence[int]) -> list[int]:

@@ -193,7 +193,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer for one task: `finding` is "helps", "harms", "cannot tell" or "too few"; `next` a command to run."""
+    """The answer for one task: `finding` is "helps", "harms", "no gain", "cannot tell" or "too few"."""
 
     task: str
     finding: str

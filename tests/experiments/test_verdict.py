@@ -13,7 +13,7 @@ from scripts.experiments.verdict import Extent, format_difference, give_verdict
 from scripts.scores.results import Arm, Estimate, Metric, Verdict
 from tests.experiments.studies import ARMS, make_scores, write_detection, write_segmentation
 
-EXTENT = Extent("snakemake -s study.smk --cores 2", [0, 1], [0], [0, 1, 2, 3])
+EXTENT = Extent("python -m scripts study x/study.json", [0, 1], [0], [0, 1, 2, 3])
 GAINS = {"real": 0.0, "classical": 0.02, "over": 0.0, "gan": 0.1}
 
 
@@ -58,6 +58,12 @@ def test_all_lowered_harms() -> None:
     assert (verdict.finding, verdict.sentence) == ("harms", "No: GAN scored worse in Dice than Real only.")
 
 
+def test_an_alternative_that_beats_every_gan_is_an_answer() -> None:
+    verdict = judge(make_scores({**GAINS, "over": 0.3}))
+    assert (verdict.finding, verdict.sentence) == ("no gain", "No: GAN scored worse in Dice than Oversampling.")
+    assert verdict.next_command == ""
+
+
 def test_one_fraction_suffices_to_help() -> None:
     verdict = judge({0.1: make_scores(GAINS), 1.0: make_scores({**GAINS, "gan": -0.1})})
     assert verdict.finding == "helps"
@@ -75,19 +81,19 @@ def test_no_gan_arm() -> None:
 @pytest.mark.parametrize(
     ("options", "seeds", "why", "command"),
     [
-        ({"seeds": {0: -0.2, 1: 0.2}}, [0, 1], "Why: the noise between trainings", "'seeds=[0,1,2,3,4]'"),
-        ({"seeds": {7: 0.0}}, [7], "Why: one training", "'seeds=[7,0,1,2,3]'"),
-        ({"patients": 6}, [0, 1], "Why: too few patients for 5", "'folds=[0,1,2,3]'"),
-        ({"patients": 5}, [0, 1], "Why: too few patients: 5", "'folds=[0,1,2,3]'"),
-        ({"spread": 0.3}, [0, 1], "Why: the difference is smaller", "'folds=[0,1,2,3]'"),
-        ({"patients": 5, "seeds": {0: 0.0}}, [0], "Why: too few", "'seeds=[0,1,2,3,4]' 'folds=[0,1,2,3]'"),
+        ({"seeds": {0: -0.2, 1: 0.2}}, [0, 1], "Why: the noise between trainings", "--seeds 0,1,2,3,4"),
+        ({"seeds": {7: 0.0}}, [7], "Why: one training", "--seeds 7,0,1,2,3"),
+        ({"patients": 6}, [0, 1], "Why: too few patients for 5", "--folds 0,1,2,3"),
+        ({"patients": 5}, [0, 1], "Why: too few patients: 5", "--folds 0,1,2,3"),
+        ({"spread": 0.3}, [0, 1], "Why: the difference is smaller", "--folds 0,1,2,3"),
+        ({"patients": 5, "seeds": {0: 0.0}}, [0], "Why: too few", "--seeds 0,1,2,3,4 --folds 0,1,2,3"),
     ],
 )
 def test_what_to_run_next(options: dict, seeds: list[int], why: str, command: str) -> None:
     verdict = judge(make_scores(GAINS, **options), extent=replace(EXTENT, seeds=seeds))
     assert verdict.finding in ("cannot tell", "too few")
     assert verdict.details[-1].startswith(why)
-    assert verdict.next_command == f"snakemake -s study.smk --cores 2 --config {command}"
+    assert verdict.next_command == f"python -m scripts study x/study.json {command}"
 
 
 def test_no_command_where_all_patients_were_tested() -> None:

@@ -9,7 +9,7 @@ from scripts.scores.formats import plain_title
 from scripts.scores.results import Results
 
 ORDER = 10
-COLOURS = {"helps": "raised", "harms": "lowered"}
+COLOURS = {"helps": "raised", "harms": "lowered", "no gain": "lowered"}
 
 
 def build(results: Results, folder: Path) -> Section | None:
