@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,7 @@ class Entry:
             DatasetError: a file is missing or does not keep the contract, or a box is not in the image.
         """
         keys = ["image", "label"] if self.item["label"] else ["image"]
-        item: Any = self.item
-        data: Any = LoadItemd.of(self.dataset, keys)(item)
+        data: Any = LoadItemd.of(self.dataset, keys)(self.item)  # type: ignore[arg-type]
         data = CanonicalOrientationd(keys, self.dataset.slice_axis)(data)
         data = ToSignedRanged("image", self.dataset.intensity_range)(data)
         plane = data["image"].ndim == 3
@@ -113,11 +112,7 @@ class Selection:
         return sorted({patient for dataset in self.sets for patient in dataset.trained_on})
 
     def summary(self, intensities: str) -> dict[str, Any]:
-        """The content of `synthetic.json`, which lies in every export.
-
-        Args:
-            intensities: what numbers in the files mean.
-        """
+        """The content of `synthetic.json`, which lies in every export; `intensities` says what numbers mean."""
         return {
             "notice": NOTICE,
             "name": self.description.name,
@@ -167,9 +162,9 @@ def check_same_names(dataset: Dataset, other: Dataset) -> None:
             raise DatasetError(f"{dataset.root}: {key} {ours} differ from {theirs} of {other.root}. Export them apart.")
 
 
-def show_progress(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
+def show_progress(entries: Sequence[Entry]) -> Iterator[Entry]:
     """The entries, with a bar on stderr once they take longer than two seconds."""
-    yield from tqdm(entries, desc="Exporting", total=count, unit="image", delay=2, mininterval=2)
+    yield from tqdm(entries, desc="Exporting", unit="image", delay=2, mininterval=2)
 
 
 def _open_set(folder: Path) -> Dataset:
