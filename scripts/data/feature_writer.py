@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -93,9 +92,7 @@ class FeatureWriter:
             self._array.seek(0, os.SEEK_END)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._close()
 
     def append(self, features: np.ndarray | torch.Tensor, items: Sequence[Item]) -> None:
@@ -106,8 +103,8 @@ class FeatureWriter:
             items: B of them, with `source`, `patient`, `class`, `split` and `synthetic`.
 
         Raises:
-            DatasetError: NaN, infinity or what the dtype cannot hold, a value below the minimum of the level, a row too
-                many, a synthetic row outside the training split, or a full disk.
+            DatasetError: a number that the dtype cannot hold or below the level's minimum, a row too many, a synthetic
+                row outside the training split, or a full disk.
         """
         assert self._array is not None, "the writer must be entered"
         assert self._items is not None
@@ -131,10 +128,7 @@ class FeatureWriter:
                 self._drop_pages()
 
     def finish(self, extra: Mapping[str, Any] | None = None) -> FeatureSet:
-        """Completes the set with the rows that were written and moves it to its place.
-
-        Args:
-            extra: further keys of the manifest.
+        """Completes the set with the rows that were written, `extra` keys in its manifest, and moves it to its place.
 
         Raises:
             DatasetError: no row, no training row to take mean and std from, or a full disk.

@@ -34,8 +34,7 @@ class FeatureSet:
     Attributes:
         description: see `FeatureDescription`.
         items: one per row.
-        mean: (C,) float32, over the training rows.
-        std: (C,) float32.
+        mean, std: (C,) float32, over the training rows.
         manifest: all that the file holds.
 
     Raises:
@@ -124,16 +123,13 @@ class FeatureSet:
     ) -> FeatureSet:
         """The set itself, once it is known to be of this network, level, shape and classes; None is not compared.
 
-        Raises:
-            DatasetError: it is of another; the message names both values.
+        A set of another is a DatasetError that names both values.
         """
-        shape = None if feature_shape is None else tuple(feature_shape)
-        names = None if classes is None else list(classes)
-        wanted = {"network_sha256": network_sha256, "level": level, "feature_shape": shape, "classes": names}
+        wanted = {"network_sha256": network_sha256, "level": level, "feature_shape": feature_shape, "classes": classes}
         for name, value in wanted.items():
             own = getattr(self.description, name)
-            if value is not None and own != value:
-                raise DatasetError(f"{self.folder}: {name} is {own}, expected {value}. {REMEDY}")
+            if value is not None and own != type(own)(value):
+                raise DatasetError(f"{self.folder}: {name} is {own}, expected {type(own)(value)}. {REMEDY}")
         return self
 
 
@@ -148,14 +144,11 @@ class FeatureDataset(Dataset):
 
     Raises:
         DatasetError: sets of different networks, levels, shapes or classes; synthetic features whose generator knows
-            patients of the real set's validation or test split; a class that no training row has; a row without class
-            or with another; no row at all.
+            held-out patients; a class that no training row has; a row without class or with another; no row at all.
     """
 
     def __init__(
-        self,
-        feature_sets: FeatureSet | Sequence[FeatureSet],
-        splits: str | Sequence[str] = "training",
+        self, feature_sets: FeatureSet | Sequence[FeatureSet], splits: str | Sequence[str] = "training"
     ) -> None:
         self.feature_sets = [feature_sets] if isinstance(feature_sets, FeatureSet) else list(feature_sets)
         self.real = self.feature_sets[0]
@@ -191,7 +184,7 @@ class FeatureDataset(Dataset):
     @property
     def items(self) -> list[Item]:
         """What the manifests say of each row."""
-        return [self._item(place) for place in self.rows]
+        return [self.feature_sets[k].items[row] for k, row in self.rows]
 
     @property
     def class_indices(self) -> np.ndarray:
@@ -208,21 +201,14 @@ class FeatureDataset(Dataset):
         """Whom a network knows that learns from these rows: their patients, and `taught_by`."""
         return sorted({*self.taught_by, *(item["patient"] for item in self.items if not item["synthetic"])})
 
-    def _item(self, place: tuple[int, int]) -> Item:
-        return self.feature_sets[place[0]].items[place[1]]
-
     def _check_sets(self) -> None:
         if any(item["synthetic"] for item in self.real.items):
             raise DatasetError(f"{self.real.folder} holds synthetic features. Name the set of real ones first.")
         own = self.real.description
         held_out = {item["patient"]: item["split"] for item in self.real.items if item["split"] != "training"}
         for other in self.feature_sets[1:]:
-            other.expect(
-                network_sha256=own.network_sha256,
-                level=own.level,
-                feature_shape=own.feature_shape,
-                classes=own.classes,
-            )
+            shape, classes = own.feature_shape, own.classes
+            other.expect(network_sha256=own.network_sha256, level=own.level, feature_shape=shape, classes=classes)
             if not other.description.trained_on:
                 raise DatasetError(f"{other.folder} does not say whom its generator was trained on. Generate it again.")
             for patient in other.description.trained_on:
@@ -248,16 +234,61 @@ class FeatureDataset(Dataset):
                 )
 
 
+class ComparedFeatures(Dataset):
+    """Real training features, real ones held out, and synthetic ones, standardised alike.
+
+    An element has `image`, the standardised feature (C, H, W) float32, `class_index`, `part` ("training", "held_out" or
+    "synthetic"), `source` and `patient`.
+
+    Args:
+        features_dir: of the real feature set.
+        synthetic_dir: of the synthetic one.
+        held_out: split whose features are held out.
+        most_features: of each part, drawn without replacement; None for all.
+        seed: of the draw.
+
+    Raises:
+        DatasetError: `most_features` below 1, and whatever `FeatureDataset` refuses.
+    """
+
+    def __init__(
+        self,
+        features_dir: str | Path,
+        synthetic_dir: str | Path,
+        *,
+        held_out: str = "validation",
+        most_features: int | None = 500,
+        seed: int = 0,
+    ) -> None:
+        if most_features is not None and most_features < 1:
+            raise DatasetError(f"most_features is {most_features}, expected 1 or more, or None for all.")
+        sets = [FeatureSet(features_dir), FeatureSet(synthetic_dir)]
+        self.features = FeatureDataset(sets, ["training", held_out])
+        self.classes = self.features.class_names
+        names = {"training": "training", held_out: "held_out"}
+        parts = np.array(["synthetic" if item["synthetic"] else names[item["split"]] for item in self.features.items])
+        rng = np.random.default_rng(seed)
+        self.places: list[tuple[int, str]] = []
+        for part in ("training", "held_out", "synthetic"):
+            positions = rng.permutation(np.flatnonzero(parts == part))[:most_features]
+            self.places += [(int(position), part) for position in sorted(positions)]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, n: int) -> dict[str, Any]:
+        position, part = self.places[n]
+        element = self.features[position]
+        about = {"source": element["source"], "patient": element["patient"] or ""}
+        return {"image": element["feature"], "class_index": element["class"], "part": part, **about}
+
+
 def restore_features(
     standardised: torch.Tensor, mean: np.ndarray, std: np.ndarray, *, minimum: float | None
 ) -> torch.Tensor:
     """Standardised features (..., C, H, W) in their own scale, float32.
 
-    Args:
-        standardised: of mean 0 and standard deviation 1 per channel.
-        mean: (C,) float32.
-        std: (C,) float32.
-        minimum: the least value they can have; None where there is none.
+    `mean` and `std` are (C,) float32; `minimum` is the least value they can have, None where there is none.
     """
     scale, shift = (torch.from_numpy(values)[:, None, None].to(standardised.device) for values in (std, mean))
     features = standardised.float() * scale + shift

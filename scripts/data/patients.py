@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 # What columns and keys of the patient are called, without case and punctuation; the first that is there counts.
@@ -66,9 +66,6 @@ class PatientGuess:
     def __str__(self) -> str:
         told = f"Patients were guessed from {self.source}: {', '.join(self.examples)}."
         return f"{told} {self.doubt}".strip()
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def find_patient_key(names: Iterable[str]) -> str | None:

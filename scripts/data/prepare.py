@@ -21,8 +21,7 @@ from scripts.data.contract import (
     read_dataset,
     write_dataset,
 )
-from scripts.data.layouts.brats import read_brats
-from scripts.data.layouts.brats2015_sample import read_brats2015_sample
+from scripts.data.layouts.brats import read_brats, read_brats2015_sample
 from scripts.data.layouts.coco import read_coco
 from scripts.data.layouts.colour_masks import read_colour_masks
 from scripts.data.layouts.covid_ct import read_covid_ct
@@ -31,9 +30,8 @@ from scripts.data.layouts.decathlon import read_decathlon
 from scripts.data.layouts.isic2018 import read_isic2018
 from scripts.data.layouts.lgg import read_lgg
 from scripts.data.layouts.nnunet_raw import read_nnunet_raw
-from scripts.data.layouts.options import parse_range
+from scripts.data.layouts.options import name_by_pattern, parse_range
 from scripts.data.layouts.patient_folders import read_patient_folders
-from scripts.data.layouts.patient_pattern import name_by_pattern
 from scripts.data.layouts.table import read_table
 from scripts.data.layouts.voc import read_voc
 from scripts.data.layouts.wbc import read_wbc

@@ -78,13 +78,10 @@ def select_items(
 
 
 def select_fraction(items: Sequence[Item], fraction: float, *, seed: int = 0) -> list[Item]:
-    """All items of a share of the patients; with one seed smaller fractions lie within larger ones.
+    """All items of a share, in (0, 1], of the patients; with one seed smaller fractions lie within larger ones.
 
     The patients of each class are put in seeded random order and the classes are interleaved, so that every fraction
     holds the classes about as the whole does. At least one patient is kept; the number is rounded, half to even.
-
-    Raises:
-        DatasetError: a fraction outside (0, 1].
     """
     if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
         raise DatasetError(f"patient_fraction is {fraction!r}, expected a number above 0 and up to 1, such as 0.1.")
@@ -133,11 +130,7 @@ def check_synthetic_sources(items: Iterable[Item], dataset: Dataset, fold: int |
 def check_trained_on(patients: Sequence[str], where: str | Path, dataset: Dataset, fold: int | None = None) -> None:
     """Raises DatasetError when a synthetic set's generator knows a patient that is validated or tested on, or nobody.
 
-    Args:
-        patients: whom it was trained on.
-        where: the synthetic set, for the message.
-        dataset: whose splits count.
-        fold: of the cross-validation.
+    `patients` are those whom it was trained on, `where` is the set, for the message.
     """
     if not patients:
         raise DatasetError(f"{where} does not say which patients its generator was trained on. Synthesise again.")
@@ -145,16 +138,13 @@ def check_trained_on(patients: Sequence[str], where: str | Path, dataset: Datase
 
 
 def refuse_known_patients(known: Iterable[str], where: str | Path, barred: Mapping[str, str], place: str) -> None:
-    """The one refusal of weights and sets that know patients whom they must not know.
+    """The one refusal of weights and sets that know patients whom they must not know: a DatasetError.
 
     Args:
         known: patients that they learned from.
         where: the weights or the set, for the message.
         barred: patient -> split, of those whom they must not know.
         place: whose splits these are, for the message.
-
-    Raises:
-        DatasetError: one of the known patients is barred.
     """
     leaked = sorted(set(known) & barred.keys())
     if leaked:

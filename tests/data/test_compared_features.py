@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.data.compared_features import ComparedFeatures
 from scripts.data.contract import DatasetError
 from scripts.data.feature_format import FeatureDescription
 from scripts.data.feature_writer import FeatureWriter
+from scripts.data.features import ComparedFeatures
 
 DESCRIPTION = FeatureDescription(
     "bottleneck", (2, 3, 3), "abc", "model.pt", ["a"], "set", ["low", "high"], 48, ["FLAIR"]

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from scripts.data.contract import DatasetError
-from scripts.data.latents import PlannedLatents
-from scripts.data.synthesis import synthetic_files
+from scripts.data.synthesis import PlannedLatents, synthetic_files
 
 
 def test_members_share_the_quota(tmp_path):

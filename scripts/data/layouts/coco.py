@@ -35,8 +35,8 @@ def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = Fa
         modality: names of the channels; by default those of the first image.
 
     Raises:
-        DatasetError: no or malformed JSON files, different categories, an id given twice, an unknown image or category,
-            one image in two places, a size that is not the image's, a box outside its image, a region of a crowd.
+        DatasetError: no or malformed JSON files, different categories, an id or image given twice, an unknown one, a
+            size that is not the image's, a box outside its image, a region of a crowd.
     """
     files = sorted({*find_files(source, "*.json"), *find_files(source, "*/*.json")} - {source / "dataset.json"})
     contents = {file: _read_json(file) for file in files}
@@ -79,20 +79,20 @@ def _read_items(
 ) -> tuple[list[Item], list[Annotations]]:
     """Items of one file with their annotations; `numbers` are the categories' ids in order."""
     images: dict[Any, Path] = {}
+    planes: dict[Any, tuple[int, int]] = {}
     for image in content["images"]:
-        if image["id"] in images:
+        number, name, size = image["id"], image["file_name"], (image.get("width"), image.get("height"))
+        if number in images:
             raise DatasetError(
-                f"{file}: image id {image['id']!r} is given twice, for {images[image['id']].name} and "
-                f"{image['file_name']}. Give each image its own id, also in the annotations."
+                f"{file}: image id {number!r} is given twice, for {images[number].name} and {name}. Give each image "
+                "its own id, also in the annotations."
             )
-        images[image["id"]] = _find_image(file, source, image)
-    planes = {number: read_plane(image) for number, image in images.items()}
-    for image in content["images"]:
-        size = (image.get("width"), image.get("height"))
-        if None not in size and size != planes[image["id"]]:
+        images[number] = _find_image(file, source, image)
+        planes[number] = read_plane(images[number])
+        if None not in size and size != planes[number]:
             raise DatasetError(
-                f"{file}: {image['file_name']} is given as {size[0]}x{size[1]} pixels, but the file has "
-                f"{'x'.join(map(str, planes[image['id']]))}. Restore the image that was annotated."
+                f"{file}: {name} is given as {size[0]}x{size[1]} pixels, but the file has "
+                f"{'x'.join(map(str, planes[number]))}. Restore the image that was annotated."
             )
     annotations: dict[Any, Annotations] = defaultdict(list)
     boxes: dict[Any, list[tuple[list[int], int]]] = defaultdict(list)
@@ -151,25 +151,23 @@ def _find_image(file: Path, source: Path, image: dict[str, Any]) -> Path:
     found = list(dict.fromkeys(folder / name for folder in [*roots, *below] if (folder / name).is_file()))
     if not found:
         raise DatasetError(f"{file}: no image file {name} in {source} or one folder below. Complete the download.")
-    of_split = [
-        path for path in found if _find_split(path.relative_to(source)) == _find_split(file.relative_to(source))
-    ]
+    split = _find_split(file.relative_to(source))
+    of_split = [path for path in found if _find_split(path.relative_to(source)) == split]
     beside = [path for path in found if path.parent == (file.parent / name).parent]
-    chosen = beside or of_split or found
-    if len(chosen) > 1:
-        raise DatasetError(f"{file}: {name} is {chosen[0]} or {chosen[1]}. Give the folder in 'file_name'.")
-    return chosen[0]
+    first, *others = beside or of_split or found
+    if others:
+        raise DatasetError(f"{file}: {name} is {first} or {others[0]}. Give the folder in 'file_name'.")
+    return first
 
 
 def _check_listed_once(source: Path, splits: dict[str, list[Item]]) -> None:
     homes: dict[str, str] = {}
-    for split, items in splits.items():
-        for item in items:
-            if item["image"] in homes:
-                raise DatasetError(
-                    f"{source}: {item['image']} is listed twice, in {homes[item['image']]} and {split}. Keep one."
-                )
-            homes[item["image"]] = split
+    for split, item in ((split, item) for split, items in splits.items() for item in items):
+        if item["image"] in homes:
+            raise DatasetError(
+                f"{source}: {item['image']} is listed twice, in {homes[item['image']]} and {split}. Keep one."
+            )
+        homes[item["image"]] = split
 
 
 def _find_split(file: Path) -> str:

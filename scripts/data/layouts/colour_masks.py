@@ -14,12 +14,7 @@ from scripts.data.layouts.files import pair_images, read_rows
 BACKGROUND = "background"
 
 
-def read_colour_masks(
-    source: Path,
-    *,
-    colours: str,
-    modality: Any = None,
-) -> Dataset:
+def read_colour_masks(source: Path, *, colours: str, modality: Any = None) -> Dataset:
     """Images in `images`, masks of the same name in `masks`: RGB or RGBA pictures without loss, such as PNG.
 
     The labels are the types in the order of the table; several colours may be one type. Black is background unless

@@ -25,10 +25,8 @@ def complete_description(
 ) -> dict[str, Any]:
     """The fields `labels`, `label_values`, `modality` and `intensity_range` of a `Dataset`, as given or as found.
 
-    Args:
-        labels, label_values, modality: options as the command line gives them; None to look. A colour picture has the
-            range 0..255, any other image none; one name for a colour picture is that of its three channels.
-        threshold_masks: reads lossy masks.
+    The options are as the command line gives them, None to look. A colour picture has the range 0..255, any other image
+    none; one name for a colour picture is that of its three channels. `threshold_masks` reads lossy masks.
     """
     names, values = find_labels(
         items,
@@ -126,10 +124,8 @@ def _find_white(items: Sequence[Item], names: Sequence[str], *, threshold_masks:
 def read_values(file: str, label_values: Mapping[int, int] | None = None, *, threshold_masks: bool) -> MetaTensor:
     """A label map (1, X, Y[, Z]) as `read_label` reads it; of a lossy mask, on `threshold_masks`, the nearest values.
 
-    Those are 0 and the keys of `label_values`, or 0 and 255.
-
-    Raises:
-        DatasetError: unreadable; lossy without `threshold_masks`, or with more than two values and no `label_values`.
+    Those are 0 and the keys of `label_values`, or 0 and 255; DatasetError where a lossy mask has more and there are no
+    `label_values`.
     """
     lossy = is_picture(file) and is_lossy(file)
     if lossy and threshold_masks and not label_values:

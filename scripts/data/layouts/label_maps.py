@@ -52,8 +52,7 @@ def merge_label_files(items: Iterable[Item], root: Path, output: Path, *, thresh
 def write_label_map(output: Path, name: str, labels: np.ndarray, affine: np.ndarray | None = None) -> Path:
     """Writes labels (X, Y) as PNG, or (X, Y, Z) as NIfTI with the affine, into `output/label_maps`; returns the file.
 
-    Args:
-        name: the picture's path without suffix; `/` becomes `__`.
+    `name` is the picture's path without suffix; `/` becomes `__`.
     """
     from PIL import Image
 
@@ -82,11 +81,9 @@ def write_whole(file: Path, save: Callable[[Path], None]) -> Path:
 
 
 def fill_polygon(corners: Sequence[float], plane: tuple[int, int]) -> np.ndarray:
-    """The pixels (X, Y) whose middles lie inside a polygon x0, y0, x1, y1 ..., by the even-odd rule.
+    """The pixels (X, Y) of `plane` whose middles lie inside a polygon x0, y0, x1, y1 ..., by the even-odd rule.
 
-    Args:
-        corners: in pixels, the upper left corner of the picture being 0, 0.
-        plane: pixels (X, Y) of the picture.
+    Corners are in pixels, the upper left corner of the picture being 0, 0.
     """
     x, y = np.asarray(corners, float).reshape(-1, 2).T
     next_x, next_y = np.roll(x, -1), np.roll(y, -1)
@@ -103,8 +100,7 @@ def fill_polygon(corners: Sequence[float], plane: tuple[int, int]) -> np.ndarray
 def fill_runs(counts: str | Sequence[int], plane: tuple[int, int]) -> np.ndarray:
     """The pixels (X, Y) of COCO's run lengths: of zeros and ones in turn, column by column; a text is compressed.
 
-    Raises:
-        ValueError: the runs do not fill the plane.
+    Runs that do not fill the plane are a ValueError.
     """
     runs = _decompress(counts) if isinstance(counts, str) else [int(run) for run in counts]
     if sum(runs) != plane[0] * plane[1] or any(run < 0 for run in runs):

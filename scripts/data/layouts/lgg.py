@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from scripts.data.contract import Dataset, DatasetError, Item
-from scripts.data.layouts.classes import leave_out_unclassed
-from scripts.data.layouts.files import read_rows
+from scripts.data.layouts.files import leave_out_unclassed, read_rows
 
 RANGE = [0.0, 160.0]  # of 8 bits: 99.5% of the published pixels lie below 160; the rest is fat and clips
 MODALITY = ["pre-contrast", "FLAIR", "post-contrast"]  # the three channels of each RGB file

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.contract import Dataset, DatasetError, Item
-from scripts.data.layouts.classes import leave_out_unclassed
-from scripts.data.layouts.files import IMAGE_SUFFIXES, find_files, read_rows
+from scripts.data.layouts.files import IMAGE_SUFFIXES, find_files, leave_out_unclassed, read_rows
 from scripts.data.layouts.label_maps import merge_label_files
 from scripts.data.layouts.options import parse_pairs
 

@@ -117,7 +117,8 @@ def _check_patients(source: Path, rows: Sequence[Row]) -> None:
 
 
 def _find_columns(source: Path, header: Sequence[str], kind: str) -> list[str]:
-    columns = sorted((name for name in header if name == kind or name.startswith(f"{kind}_")), key=_column_order)
+    columns = [name for name in header if name == kind or name.startswith(f"{kind}_")]
+    columns.sort(key=lambda name: int(number) if (number := name.rpartition("_")[2]).isdigit() else 0)
     if not columns and kind == "label":
         raise DatasetError(f"{source}: no column label; it has {', '.join(header) or 'none that is known'}.")
     if not columns or (kind in columns and len(columns) > 1):
@@ -125,12 +126,6 @@ def _find_columns(source: Path, header: Sequence[str], kind: str) -> list[str]:
             f"{source}: {kind} columns {columns}, expected either '{kind}', or '{kind}_0', '{kind}_1' ..."
         )
     return columns
-
-
-def _column_order(name: str) -> int:
-    """Numbered columns by number; named ones keep the order of the header."""
-    number = name.rpartition("_")[2]
-    return int(number) if number.isdigit() else 0
 
 
 def _names(columns: Sequence[str]) -> list[str]:

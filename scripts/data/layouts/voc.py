@@ -13,13 +13,7 @@ from scripts.data.layouts.files import find_files, find_folder, find_images, ind
 Named = tuple[list[int], str, str]  # a box in pixels, the name of its class, and where it is written
 
 
-def read_voc(
-    source: Path,
-    *,
-    labels: Any = None,
-    first_pixel: int = 1,
-    modality: Any = None,
-) -> Dataset:
+def read_voc(source: Path, *, labels: Any = None, first_pixel: int = 1, modality: Any = None) -> Dataset:
     """Images in `JPEGImages` or `images` with XML files of the same name in `Annotations` or `annotations`.
 
     Corners count pixels from 1 and belong to the box, as published: xmin 1, xmax 4 are the first four columns, here 0
@@ -56,8 +50,7 @@ def read_voc(
         for _, kind, where in objects:
             if kind not in types:
                 raise DatasetError(f"{where}: class {kind!r}, expected one of {', '.join(types)}. Correct --labels.")
-        boxes = [(box, types.index(kind)) for box, kind, _ in objects]
-        items.append(make_item(images[name], boxes))
+        items.append(make_item(images[name], [(box, types.index(kind)) for box, kind, _ in objects]))
     return make_boxed_dataset(source, {"training": items}, types, modality=modality)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.data.contract import DatasetError
-from scripts.data.layouts.brats2015_sample import read_brats2015_sample
+from scripts.data.layouts.brats import read_brats2015_sample
 
 
 def make_case(folder: Path) -> Path:

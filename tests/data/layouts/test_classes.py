@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from scripts.data.contract import DatasetError
-from scripts.data.layouts.classes import leave_out_unclassed
+from scripts.data.layouts.files import leave_out_unclassed
 
 ITEMS = [
     {"patient": "b", "label": "b.nii", "class": None},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.data.contract import DatasetError, Item
-from scripts.data.layouts.patient_pattern import name_by_pattern
+from scripts.data.layouts.options import name_by_pattern
 
 
 def find(pattern: str, *images: str, **keys: Any) -> list[str]:
