@@ -21,7 +21,6 @@ from scripts.data.feature_format import ChannelMoments, FeatureDescription
 from scripts.data.features import ARRAY, MANIFEST, FeatureSet, hidden_name
 
 ITEMS, PROGRESS = "items.jsonl", "progress.json"
-FLUSH_BYTES = 64 * 2**20  # after so many the disk is waited for, and the pages are given back
 
 
 class FeatureWriter:
@@ -69,7 +68,6 @@ class FeatureWriter:
         self._streams = contextlib.ExitStack()
         self._array: IO[bytes] | None = None
         self._items: IO[bytes] | None = None
-        self._waiting = 0  # bytes written since the disk was waited for
         whole = self._find_whole()
         self.complete = whole is not None
         self.rows = self._find_progress() if whole is None else len(whole)
@@ -123,9 +121,6 @@ class FeatureWriter:
             self.rows += len(rows)
             progress = {"recipe": self.recipe, "rows": self.rows, "moments": self.moments.to_json()}
             write_json(self.hidden / PROGRESS, progress)
-            self._waiting += stored.nbytes
-            if self._waiting >= FLUSH_BYTES:
-                self._drop_pages()
 
     def finish(self, extra: Mapping[str, Any] | None = None) -> FeatureSet:
         """Completes the set with the rows that were written, `extra` keys in its manifest, and moves it to its place.
@@ -142,7 +137,7 @@ class FeatureWriter:
             self._array.seek(0)
             self._array.write(_make_header(self.description, self.rows))
             self._array.flush()
-            self._drop_pages()
+            os.fsync(self._array.fileno())
             self._close()
             lines = (self.hidden / ITEMS).read_text(encoding="utf-8").splitlines()
             manifest = {
@@ -232,14 +227,6 @@ class FeatureWriter:
                 f"Cannot write {self.hidden}: {reason}. Free space and start again, which goes on from there, or name "
                 "another --output_dir."
             ) from error
-
-    def _drop_pages(self) -> None:
-        """Waits until the disk has all, and tells the system that nobody will read it soon."""
-        assert self._array is not None
-        os.fsync(self._array.fileno())
-        if hasattr(os, "posix_fadvise"):  # Linux
-            os.posix_fadvise(self._array.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        self._waiting = 0
 
     def _publish(self) -> None:
         old = self.folder.parent / f".{self.folder.name}.old"

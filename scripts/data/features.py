@@ -51,7 +51,12 @@ class FeatureSet:
             self.mean, self.std = (np.array(self.manifest[name], dtype=np.float32) for name in ("mean", "std"))
         except (KeyError, TypeError) as error:
             raise DatasetError(f"{self.folder / MANIFEST} lacks or misstates {error}. {REMEDY}") from None
-        self._offset = self._check_array()
+        found = self.features
+        wanted = ((len(self.items), *self.description.feature_shape), np.dtype(self.description.dtype))
+        if (found.shape, found.dtype) != wanted:
+            raise DatasetError(
+                f"{self.file} holds {found.shape} {found.dtype}, its manifest says {wanted[0]} {wanted[1]}. {REMEDY}"
+            )
 
     def _read_manifest(self) -> dict[str, Any]:
         try:
@@ -65,32 +70,16 @@ class FeatureSet:
         except (OSError, ValueError) as error:
             raise DatasetError(f"Cannot read {self.folder / MANIFEST} ({error}). {REMEDY}") from None
 
-    def _check_array(self) -> int:
-        """Where the numbers begin, in bytes, once the file is known to be whole."""
-        wanted = ((len(self.items), *self.description.feature_shape), np.dtype(self.description.dtype))
-        try:
-            with open(self.file, "rb") as stream:
-                np.lib.format.read_magic(stream)
-                shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-                offset = stream.tell()
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"Cannot read {self.file} ({error}). {REMEDY}") from None
-        if (shape, dtype) != wanted:
-            raise DatasetError(
-                f"{self.file} holds {shape} {dtype}, its manifest says {wanted[0]} {wanted[1]}. {REMEDY}"
-            )
-        size, whole = self.file.stat().st_size, offset + len(self.items) * self.description.row_bytes
-        if size != whole:
-            raise DatasetError(f"{self.file} has {size} bytes, expected {whole}: it was cut or changed. {REMEDY}")
-        return offset
-
     def __len__(self) -> int:
         return len(self.items)
 
     @property
     def features(self) -> np.ndarray:
         """(N, C, H, W), memory-mapped anew at each call, so that pages that were read do not pile up."""
-        return np.load(self.file, mmap_mode="r")
+        try:
+            return np.load(self.file, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise DatasetError(f"Cannot read {self.file} ({error}): it was cut or changed. {REMEDY}") from None
 
     @property
     def floor(self) -> list[float] | None:
@@ -99,14 +88,8 @@ class FeatureSet:
         return None if minimum is None else ((minimum - self.mean) / self.std).tolist()
 
     def read(self, row: int) -> np.ndarray:
-        """One feature (C, H, W) in the stored dtype, by one call to the system."""
-        feature = np.empty(self.description.feature_shape, self.description.dtype)
-        with open(self.file, "rb", buffering=0) as stream:
-            stream.seek(self._offset + row * self.description.row_bytes)
-            found = stream.readinto(feature.data)
-        if found != feature.nbytes:
-            raise DatasetError(f"{self.file} ends within row {row}: it was cut or changed. {REMEDY}")
-        return feature
+        """One feature (C, H, W) in the stored dtype."""
+        return np.array(self.features[row])
 
     def standardise(self, features: torch.Tensor) -> torch.Tensor:
         """(..., C, H, W), any dtype, to mean 0 and standard deviation 1 per channel of the training rows, float32."""

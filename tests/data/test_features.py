@@ -165,7 +165,7 @@ def test_a_file_that_was_cut_is_refused(write_set):
     features = write_set("set")
     with open(features.file, "r+b") as stream:
         stream.truncate(features.file.stat().st_size - 1)
-    with pytest.raises(DatasetError, match=r"bytes, expected \d+: it was cut or changed"):
+    with pytest.raises(DatasetError, match=r"Cannot read .*features.npy .*: it was cut or changed"):
         FeatureSet(features.folder)
 
 
@@ -173,8 +173,7 @@ def test_a_file_that_is_cut_while_it_is_open_is_refused(write_set):
     features = write_set("set")
     with open(features.file, "r+b") as stream:
         stream.truncate(features.file.stat().st_size - 1)
-    assert features.read(10).shape == (3, 4, 5)
-    with pytest.raises(DatasetError, match="ends within row 11: it was cut or changed"):
+    with pytest.raises(DatasetError, match="it was cut or changed"):
         features.read(11)
 
 
