@@ -24,10 +24,8 @@ SYNTHETIC_SPLITS = ("equal", "balance")
 class ClassifiedFeatures(Dataset):
     """Features for a classifier: `image` (C, H, W) standardised float32, `label` its class index, `patient`, `source`.
 
-    Args:
-        features: real and synthetic features.
-        positions: which of them; None for all.
-        interpolations: points between two of them, by their positions, that come behind them; computed when read.
+    Of real and synthetic `features` those at `positions` (None for all), and behind them `interpolations`: points
+    between two of them, by their positions, computed when read.
     """
 
     def __init__(

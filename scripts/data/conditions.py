@@ -101,14 +101,11 @@ class PlannedBoxes(Dataset):
     `name`, `source` and `source_patient`.
 
     Args:
-        slices: training slices; those without boxes are not used.
-        image_count: images of the whole set.
+        slices: training slices; those without boxes are not used, and one with boxes is needed.
+        image_count: images of the whole set, 1 or more.
         output_dir: folder of the synthetic set.
         changes: of the boxes; None for the defaults of `BoxChanges`.
         seed: of the choice, the changes and the noise.
-
-    Raises:
-        DatasetError: no image, or no slice with boxes.
     """
 
     def __init__(

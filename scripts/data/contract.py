@@ -90,7 +90,8 @@ def read_dataset(dataset_dir: str | Path, *, unfinished: bool = False) -> Datase
     """
     root = Path(dataset_dir).expanduser().absolute()
     file = root / "dataset.json"
-    raw = _read_json(file)
+    remedy = "Write one with `python -m scripts prepare <layout> <folder>`, or name the folder that holds it with"
+    raw = read_object(file, f"{remedy} --dataset_dir.")
     # The names, and what values in the files mean.
     modality = _names(raw.get("modality") or raw.get("channel_names"), file, "modality")
     labels = _names(raw.get("labels"), file, "labels")
@@ -298,14 +299,12 @@ def patient_of(item: Item) -> str:
     return str(stem(image_files(item)[0]) if item.get("patient") in (None, "") else item["patient"])
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_object(file: Path, remedy: str) -> dict[str, Any]:
+    """The object in a JSON file; a DatasetError names the place of a fault, or the remedy where there is no file."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DatasetError(
-            f"No {file}. Write one with `python -m scripts prepare <layout> <folder>`, "
-            "or name the folder that holds it with --dataset_dir."
-        ) from None
+        raise DatasetError(f"No {file}. {remedy}") from None
     except json.JSONDecodeError as error:
         raise DatasetError(
             f"{file}, line {error.lineno}, column {error.colno}: {error.msg}. Correct the JSON."

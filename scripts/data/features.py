@@ -26,10 +26,7 @@ REMEDY = (
 
 
 class FeatureSet:
-    """A feature set, checked when it is opened; features are read one by one and never kept.
-
-    Args:
-        folder: of `features.npy` and `manifest.json`.
+    """A feature set (folder of `features.npy` and `manifest.json`), checked when it is opened; features are never kept.
 
     Attributes:
         description: see `FeatureDescription`.
@@ -224,14 +221,9 @@ class ComparedFeatures(Dataset):
     "synthetic"), `source` and `patient`.
 
     Args:
-        features_dir: of the real feature set.
-        synthetic_dir: of the synthetic one.
         held_out: split whose features are held out.
-        most_features: of each part, drawn without replacement; None for all.
+        most_features: of each part, 1 or more, drawn without replacement; None for all.
         seed: of the draw.
-
-    Raises:
-        DatasetError: `most_features` below 1, and whatever `FeatureDataset` refuses.
     """
 
     def __init__(

@@ -91,9 +91,8 @@ def guess_patients(names: Sequence[str], classes: Sequence[str | None] = ()) -> 
     visits, sequences, sides and slice numbers (`_20190312`, `ses-2`, `_t1`, `_left`, `slice_04`) tell no patients
     apart, folders such as `images` and `train` neither, unless nothing else does.
 
-    Args:
-        names: paths of the images below the data set's folder, with `/`, without suffixes.
-        classes: of the images; a folder that is called like its class is no patient.
+    `names` are paths of the images below the data set's folder, with `/`, without suffixes; a folder that is called
+    like its image's class is no patient.
     """
     paths = [name.split("/") for name in names]
     ways = (_by_number, _by_folder, _by_name)

@@ -164,8 +164,7 @@ def plan(
 def read_plan(file: str | Path, dataset_dir: str | Path, fold: int | None) -> list[dict[str, Any]]:
     """The images of a plan file, once it is known to be made for this data set and fold.
 
-    Raises:
-        DatasetError: no such file, malformed, or masks of patients that are validated or tested on.
+    A file that is missing, malformed or uses masks of patients who are validated or tested on is a DatasetError.
     """
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))

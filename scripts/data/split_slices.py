@@ -27,9 +27,7 @@ class SplitSlices(Dataset):
         class_key: of the items, whose value is the class: "class", or another such as "grade", whose values in
             alphabetical order are then the classes.
 
-    Attributes:
-        items: per slice `source`, `patient`, `class`, `split`, and `synthetic`, which is None.
-        classes: names, in order.
+    `items` has per slice `source`, `patient`, `class`, `split`, and `synthetic`, which is None.
     """
 
     def __init__(
@@ -56,14 +54,9 @@ class SplitSlices(Dataset):
 
     def _describe(self, split: str, n: int, class_key: str) -> Item:
         slices = self.slices[split]
-        item, summary = slices.data[slices.index[n][0]], slices.summary(n)
-        return {
-            "source": summary["source"],
-            "patient": summary["patient"],
-            "class": str(item[class_key]),
-            "split": split,
-            "synthetic": None,
-        }
+        name, summary = str(slices.data[slices.index[n][0]][class_key]), slices.summary(n)
+        place = {"source": summary["source"], "patient": summary["patient"]}
+        return {**place, "class": name, "split": split, "synthetic": None}
 
 
 def classified_items(
@@ -74,14 +67,11 @@ def classified_items(
     class_key: str = "class",
     leave_out_unclassed: bool = False,
 ) -> list[Item]:
-    """Real, labelled items of a split, each of which has a class.
+    """Real, labelled items of a split ("training", "validation" or "test"), each of which has a class.
 
     The items of all splits are looked at, so that the first split's slices are not prepared in vain.
 
     Args:
-        dataset_dir: folder of the data set.
-        split: "training", "validation" or "test".
-        fold: of the cross-validation.
         class_key: of the items, whose value is the class, see `SplitSlices`.
         leave_out_unclassed: warns of items without class and leaves them out.
 

@@ -25,7 +25,6 @@ class PlannedMasks(Dataset):
         images: from `read_plan`.
         classes: names in the order of class indices.
         output_dir: folder of the synthetic set.
-        seed: of the noise.
     """
 
     def __init__(
@@ -124,10 +123,7 @@ class ComparedSlices(Dataset):
         training: real slices that the generator was trained on.
         held_out: real slices of other patients.
         synthetic: slices of a synthetic set, the part "synthetic"; or of several, part name -> slices.
-        most_images: of each part, evenly spread; None for all.
-
-    Raises:
-        ValueError: `most_images` below 1.
+        most_images: of each part, 1 or more, evenly spread; None for all.
     """
 
     def __init__(

@@ -157,9 +157,7 @@ NETWORKS = {
 def build_network(name: str, **options: Any) -> tuple[nn.Module, dict[str, Any]]:
     """A network as its training defines it, without weights, ready to export.
 
-    Args:
-        name: one of `NETWORKS`.
-        **options: top-level values of its training's config; what they leave open comes from the data set.
+    `options` are top-level values of its training's config; what they leave open comes from the data set.
 
     Returns:
         The network in eval mode; name -> an example input of `BATCH` items, a tensor or list of tensors.
@@ -219,8 +217,7 @@ def export_network(
 def _describe(export: Export, file: str, content: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options that make the network of a file: what its description or checkpoint says, else the given ones.
 
-    Raises:
-        CheckpointError: another network, or a given option that differs from what the file says.
+    Another network, or a given option that differs from what the file says, is a CheckpointError.
     """
     config = _read_config(export, {}).get()
     if export.part:
@@ -267,11 +264,7 @@ def write_export(
 ) -> tuple[Path, float]:
     """Writes one format to a hidden file, compares it on the example, and gives it its name.
 
-    Returns:
-        The file, and the largest difference as a share of the network's largest output.
-
-    Raises:
-        ValueError: a difference above `TOLERANCE`.
+    Returns the file and the largest difference as a share of the largest output; one above `TOLERANCE` is a ValueError.
     """
     file = folder / f"{name}.{'ts' if kind == 'torchscript' else 'onnx'}"
     plain = prepare_network(name, network)

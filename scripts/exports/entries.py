@@ -51,11 +51,7 @@ class Entry:
     dataset: Dataset
 
     def read(self) -> Picture:
-        """The image and its label map.
-
-        Raises:
-            DatasetError: a file is missing or does not keep the contract, or a box is not in the image.
-        """
+        """The image and its label map; DatasetError where a file breaks the contract, or a box is not in the image."""
         keys = ["image", "label"] if self.item["label"] else ["image"]
         data: Any = LoadItemd.of(self.dataset, keys)(self.item)  # type: ignore[arg-type]
         data = CanonicalOrientationd(keys, self.dataset.slice_axis)(data)

@@ -23,14 +23,10 @@ PROVENANCE = ["synthetic", "system", "source_patient", "asked_class", "generator
 
 
 def write_png_csv(folder: Path, selection: Selection) -> None:
-    """Writes `images/*.png` of 16 bits, one per channel, `images.csv`, and `labels/*.png` or `boxes.csv`.
+    """Writes into an empty folder `images/*.png` of 16 bits, one per channel, `images.csv`, and labels or `boxes.csv`.
 
     The columns `image` (of several channels `image_0`, `image_1` ...), `label`, `class` and `patient` are those of
     the layout `table` of `prepare`; the others say where an image comes from.
-
-    Args:
-        folder: exists and is empty.
-        selection: with label maps or boxes.
     """
     count = selection.description.channel_count
     columns = ["image"] if count == 1 else [f"image_{n}" for n in range(count)]
@@ -58,15 +54,10 @@ def write_png_csv(folder: Path, selection: Selection) -> None:
 
 
 def write_coco(folder: Path, selection: Selection, *, channels: Sequence[int]) -> None:
-    """Writes `images/*.png` and `annotations/instances_train.json`.
+    """Writes `images/*.png` and `annotations/instances_train.json` into an empty folder.
 
     An instance is a lesion as `find_boxes` sees it: with `bbox` (x, y, width, height) and, of a label map, the whole
-    component as `segmentation` in run lengths. Category k is label k.
-
-    Args:
-        folder: exists and is empty.
-        selection: with label maps or boxes.
-        channels: one, or three for red, green and blue.
+    component as `segmentation` in run lengths. Category k is label k. `channels` is one, or three for red, green, blue.
     """
     for name in ("images", "annotations"):
         (folder / name).mkdir()
@@ -115,14 +106,10 @@ def _encode(mask: np.ndarray) -> dict[str, Any]:
 
 
 def write_yolo(folder: Path, selection: Selection, *, channels: Sequence[int]) -> None:
-    """Writes `images/train/*.png`, `labels/train/*.txt` and `data.yaml`, whose `val` the user must fill in.
+    """Writes `images/train`, `labels/train` and `data.yaml`, whose `val` the user must fill in, into an empty folder.
 
     A line is `class cx cy w h`, the middle and size as shares of the sides; an image without lesion has an empty file.
-
-    Args:
-        folder: exists and is empty.
-        selection: with label maps or boxes.
-        channels: one, or three for red, green and blue.
+    `channels` is one, or three for red, green and blue.
     """
     images, labels = (folder / name / "train" for name in ("images", "labels"))
     for made in (images, labels):
@@ -153,8 +140,7 @@ def write_yolo(folder: Path, selection: Selection, *, channels: Sequence[int]) -
 def check_channels(channels: Sequence[int] | None, modality: Sequence[str]) -> list[int]:
     """The channels of a picture in a format that has one file per image; None stands for all.
 
-    Raises:
-        DatasetError: neither one nor three, or one that the images have not.
+    Neither one nor three, or one that the images have not, is a DatasetError.
     """
     chosen = list(range(len(modality))) if channels is None else list(channels)
     if len(chosen) not in (1, 3) or not all(type(c) is int and 0 <= c < len(modality) for c in chosen):

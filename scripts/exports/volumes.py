@@ -40,14 +40,11 @@ class Folds:
 def split_real(folder: str, selection: Selection, *, fold: int | None = None) -> RealImages:
     """Real images, split as one fold or the file's lists see them, for which nothing in the synthetic sets leaks.
 
-    Args:
-        folder: of the real data set.
-        selection: synthetic sets with the same channels, labels and classes.
-        fold: of the cross-validation, as in the generator's training; None for the lists of the file.
+    `fold` is that of the generator's training; None for the lists of the file.
 
     Raises:
-        DatasetError: different names, an unknown fold, no training image, or a synthetic set whose generator learned
-            from a held-out patient or does not say from whom.
+        DatasetError: other channels, labels or classes, an unknown fold, no training image, or a synthetic set whose
+            generator learned from a held-out patient or does not say from whom.
     """
     dataset = _open_real(folder, selection)
     for synthetic in selection.sets:
@@ -70,10 +67,6 @@ def plan_folds(folder: str, selection: Selection) -> Folds:
     items without a fold are its test images. Else there is one fold: the file's training and validation lists.
     A synthetic set trains in fold k only if this bundle would train on it with `--fold k`, so its generator learned
     from no patient of fold k (validated here) or k + 1 (which may have chosen when to stop it).
-
-    Args:
-        folder: of the real data set.
-        selection: synthetic sets with its channels, labels and classes.
 
     Raises:
         DatasetError: whatever `split_real` refuses, a patient in two folds, or a set that fits no fold.
@@ -110,14 +103,10 @@ def plan_folds(folder: str, selection: Selection) -> Folds:
 
 
 def write_decathlon(folder: Path, selection: Selection, *, real: RealImages | None = None) -> None:
-    """Writes `imagesTr`, `labelsTr` and `dataset.json`; synthetic images are for training.
+    """Writes `imagesTr`, `labelsTr` and `dataset.json` into an empty folder; synthetic images are for training.
 
-    Images are (X, Y, Z) or, of several channels, (X, Y, Z, C), float32.
-
-    Args:
-        folder: exists and is empty.
-        selection: with label maps.
-        real: split as one fold sees them; their test images lie in `imagesTs` and `labelsTs`.
+    Images are (X, Y, Z) or, of several channels, (X, Y, Z, C), float32. Test images of `real`, which is split as one
+    fold sees it, lie in `imagesTs` and `labelsTs`.
     """
     grids = Grids()
     splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
@@ -158,15 +147,10 @@ def write_decathlon(folder: Path, selection: Selection, *, real: RealImages | No
 
 
 def write_nnunet(folder: Path, selection: Selection, *, dataset_id: int, folds: Folds | None = None) -> None:
-    """Writes `nnUNet_raw/DatasetNNN_name` and, with real images, the folds there and in `nnUNet_preprocessed`.
+    """Writes into an empty folder `nnUNet_raw/DatasetNNN_name`, and the folds there and in `nnUNet_preprocessed`.
 
     One file per channel, `imagesTr/<case>_0000.nii.gz` (X, Y, Z) float32, and label maps `labelsTr/<case>.nii.gz`.
-
-    Args:
-        folder: exists and is empty.
-        selection: with label maps.
-        dataset_id: 1 to 999.
-        folds: None where there are no real images; nnU-Net has nobody to validate on then.
+    Without `folds` there are no real images, and nnU-Net has nobody to validate on. `dataset_id` is 1 to 999.
     """
     described = selection.description
     name = f"{described.name.removesuffix(', synthetic')} {'' if folds is None else 'real and '}synthetic"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -11,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from scripts.data.contract import SPLIT_NAMES, SPLITS, Dataset, DatasetError, Item, case_name
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, case_name
 from scripts.data.layouts.boxes import is_background, make_boxed_dataset, make_item, read_plane, to_pixels
-from scripts.data.layouts.files import find_files
+from scripts.data.layouts.files import find_files, find_split
 from scripts.data.layouts.label_maps import fill_polygon, fill_runs, write_label_map
 
 KEYS = ("images", "annotations", "categories")
@@ -59,7 +58,7 @@ def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = Fa
             for item, annotations in zip(listed, outlines, strict=True):
                 item["label"] = _write_outlines(file, source, output or source, item, annotations, sorted(found))
         outlined += sum(bool(annotation.get("segmentation")) for found_here in outlines for annotation in found_here)
-        splits[_find_split(file.relative_to(source))] += listed
+        splits[find_split(file.relative_to(source).with_suffix(""))] += listed
     _check_listed_once(source, splits)
     if outlined and not label_maps:
         print(f"{outlined} annotations have a segmentation: only boxes are read; --label_maps True makes label maps.")
@@ -151,8 +150,8 @@ def _find_image(file: Path, source: Path, image: dict[str, Any]) -> Path:
     found = list(dict.fromkeys(folder / name for folder in [*roots, *below] if (folder / name).is_file()))
     if not found:
         raise DatasetError(f"{file}: no image file {name} in {source} or one folder below. Complete the download.")
-    split = _find_split(file.relative_to(source))
-    of_split = [path for path in found if _find_split(path.relative_to(source)) == split]
+    split = find_split(file.relative_to(source).with_suffix(""))
+    of_split = [path for path in found if find_split(path.relative_to(source).with_suffix("")) == split]
     beside = [path for path in found if path.parent == (file.parent / name).parent]
     first, *others = beside or of_split or found
     if others:
@@ -168,12 +167,6 @@ def _check_listed_once(source: Path, splits: dict[str, list[Item]]) -> None:
                 f"{source}: {item['image']} is listed twice, in {homes[item['image']]} and {split}. Keep one."
             )
         homes[item["image"]] = split
-
-
-def _find_split(file: Path) -> str:
-    """The split that a file's name or folder says, `instances_train2017.json` or `valid/boxes.json`."""
-    words = re.findall("[a-z]+", str(file.with_suffix("")).lower())
-    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), "training")
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -37,10 +37,9 @@ def read_ct_ich(source: Path, *, output: Path, types: str = "table", healthy: bo
     Slices are numbered from 1 along the volumes' last axis. Of the JPG slices only those with haemorrhage have a mask
     `1_HGE_Seg.jpg`; it is cut at half its range, and the others get an empty label map.
 
-    Names, columns and numbering are those that published scripts for these versions use; the restricted download
-    itself was not at hand. Not verified on it: that every slice with a mask has a type (this layout refuses others),
-    that masks hold 0 and 255 or 0 and 1 exactly (`types` one needs that; values are else cut at half), and that the
-    JPG slices have one channel (of three, red, green and blue are the channels).
+    Names, columns and numbering are those of published scripts; the restricted download was not at hand. Not verified
+    on it: that every slice with a mask has a type (this layout refuses others), that masks hold 0 and 255 or 0 and 1
+    exactly (`types` one needs that; values are else cut at half), and that the JPG slices have one channel.
 
     Args:
         source: the folder with the table `hemorrhage_diagnosis_raw_ct.csv` or `hemorrhage_diagnosis.csv`.
@@ -67,18 +66,19 @@ def read_ct_ich(source: Path, *, output: Path, types: str = "table", healthy: bo
         print(f"{without} patients without haemorrhage are left out (--healthy True keeps them).")
     classes = [name for name in TYPES if any(item["class"] == name for item in items)]
     if types == "table":
-        _report_types(items, table)
-    modality = find_modality(items[0])
-    return Dataset(
-        source,
-        "CT-ICH",
-        ["CT"] if len(modality) == 1 else modality,
-        LABELS if types == "table" else ["background", "haemorrhage"],
-        classes,
-        {255: 1} if volumes and types == "one" else {},
-        BRAIN_WINDOW if volumes else [0.0, 255.0],
-        {"training": items},
-    )
+        patients = {int(item["patient"]) for item in items}
+        counts = [len(listed) for patient in patients for listed in table[patient].values() if listed]
+        several = sum(count > 1 for count in counts)
+        print(
+            f"{several} of {len(counts)} slices with haemorrhage have several types. The masks do not say which pixels "
+            "are which, so all pixels of such a slice take the type that the patient has in most slices."
+        )
+    found = find_modality(items[0])
+    channels = ["CT"] if len(found) == 1 else found
+    labels = LABELS if types == "table" else ["background", "haemorrhage"]
+    values = {255: 1} if volumes and types == "one" else {}
+    window = BRAIN_WINDOW if volumes else [0.0, 255.0]
+    return Dataset(source, "CT-ICH", channels, labels, classes, values, window, {"training": items})
 
 
 def _read_types(file: Path) -> dict[int, SliceTypes]:
@@ -121,10 +121,11 @@ def _read_slices(source: Path, table: dict[int, SliceTypes], folder: Path, types
     items: list[Item] = []
     for brain in sorted(path for path in (source / "Patients_CT").glob("*/brain") if path.is_dir()):
         patient = _parse_number(brain.parent.name, brain.parent)
-        masks = {
-            _parse_number(file.stem.removesuffix(_MASK), file): file for file in find_files(brain, f"*{_MASK}.jpg")
-        }
-        images = {_parse_number(file.stem, file): file for file in find_files(brain, "*.jpg") if _MASK not in file.name}
+        masks: dict[int, Path] = {}
+        images: dict[int, Path] = {}
+        for file in find_files(brain, "*.jpg"):
+            kind = masks if file.stem.endswith(_MASK) else images
+            kind[_parse_number(file.stem.removesuffix(_MASK), file)] = file
         for number in sorted(masks.keys() - images.keys()):
             raise DatasetError(f"{masks[number]} has no image {number}.jpg. Complete the download.")
         for number, image in sorted(images.items()):
@@ -166,16 +167,6 @@ def _most_frequent(slices: SliceTypes, labels: list[int]) -> int:
 def _describe_patient(patient: int, table: dict[int, SliceTypes]) -> Item:
     labels = sorted({label for listed in table[patient].values() for label in listed})
     return {"patient": f"{patient:03d}", "class": TYPES[_most_frequent(table[patient], labels) - 1] if labels else None}
-
-
-def _report_types(items: list[Item], table: dict[int, SliceTypes]) -> None:
-    patients = {int(item["patient"]) for item in items}
-    counts = [len(listed) for patient in patients for listed in table[patient].values() if listed]
-    several = sum(count > 1 for count in counts)
-    print(
-        f"{several} of {len(counts)} slices with haemorrhage have several types. The masks do not say which pixels are "
-        "which, so all pixels of such a slice take the type that the patient has in most slices."
-    )
 
 
 def _parse_number(text: str, file: Path) -> int:

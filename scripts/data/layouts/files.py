@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.data.contract import DatasetError, Item, stem
+from scripts.data.contract import SPLIT_NAMES, DatasetError, Item, stem
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 logger = logging.getLogger(__name__)
@@ -35,6 +35,12 @@ def find_folder(source: Path, *names: str) -> Path:
         if (source / name).is_dir():
             return source / name
     raise DatasetError(f"{source} has no folder {' or '.join(names)}. Name the folder that holds it.")
+
+
+def find_split(path: Path) -> str:
+    """The split that a word of a path says, as in `instances_train2017` or `valid/boxes`; else training."""
+    words = re.findall("[a-z]+", str(path).lower())
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), "training")
 
 
 def index_by_stem(files: list[Path]) -> dict[str, Path]:

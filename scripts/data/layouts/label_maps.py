@@ -18,10 +18,8 @@ def merge_label_files(items: Iterable[Item], root: Path, output: Path, *, thresh
     """Replaces each `label` of several files by one label map in `output/label_maps`.
 
     A list is merged: a pixel has the value that any of the files has there. Of a dictionary of label -> file, any value
-    but 0 in a file is its label. Where files overlap the later one counts, and a line says how many pixels.
-
-    Raises:
-        DatasetError: files of one picture that differ in size, or cannot be read as `contents.read_values` does.
+    but 0 in a file is its label. Where files overlap the later one counts, and a line says how many pixels. Files that
+    differ in size, or that `contents.read_values` refuses, are a DatasetError.
     """
     from scripts.data.layouts.contents import read_values  # loads MONAI: not at --help
 

@@ -104,12 +104,10 @@ def _read_patient(folder: Path, channels: dict[str, str], label: dict[str, str])
         if len(found) > 1:
             raise _ambiguous(folder, f"--images {channel}:{pattern}", found)
         images.append(str(found[0]))
-    named: Any = {number: str(file) for number, file in masks.items()}  # of one label map its values are the labels
-    return {
-        "image": images[0] if len(images) == 1 else images,
-        "label": (named if len(label) > 1 else named[1]) if named else None,
-        "patient": folder.name,
-    }
+    named: Any = {number: str(file) for number, file in masks.items()} or None
+    if named and len(label) == 1:
+        named = named[1]  # its values are the labels
+    return {"image": images[0] if len(images) == 1 else images, "label": named, "patient": folder.name}
 
 
 def _match(files: list[Path], pattern: str) -> list[Path]:

@@ -64,7 +64,10 @@ def read_table(
         item = _read_row(where, source.parent, row, images, masks)
         if len(_paths(row, images)) != count:
             raise DatasetError(f"{where}: {len(_paths(row, images))} image files, the first row has {count}.")
-        splits[_read_split(where, row) if has_split else "training"].append(item)
+        split = row["split"] if has_split else "training"
+        if split.lower() not in SPLIT_NAMES:
+            raise DatasetError(f"{where}: split is {split!r}, expected {', '.join(SPLITS)} (in every row or none).")
+        splits[SPLIT_NAMES[split.lower()]].append(item)
     items = [item for listed in splits.values() for item in listed]
     for item, name in zip(items, clean_patients([item["class"] for item in items]), strict=True):
         item["class"] = name
@@ -102,18 +105,14 @@ def _rename(source: Path, rows: Sequence[Row]) -> list[Row]:
     if patient not in (None, "patient"):
         print(f"The patient is column {patient}.")
     renamed = [(line, {names[column]: value for column, value in row.items() if column in names}) for line, row in rows]
-    _check_patients(source, renamed)
-    return renamed
-
-
-def _check_patients(source: Path, rows: Sequence[Row]) -> None:
-    patients = clean_patients([row.get("patient", "") for _, row in rows])
-    blank = [line for (line, _), patient in zip(rows, patients, strict=True) if patient is None]
+    patients = clean_patients([row.get("patient", "") for _, row in renamed])
+    blank = [line for (line, _), named in zip(renamed, patients, strict=True) if named is None]
     if 0 < len(blank) < len(rows):
         raise DatasetError(
             f"{source}, row {blank[0]}: blank patient, as in {len(blank)} of {len(rows)} rows. Fill it in, or remove "
             "the column to have all patients guessed."
         )
+    return renamed
 
 
 def _find_columns(source: Path, header: Sequence[str], kind: str) -> list[str]:
@@ -156,10 +155,3 @@ def _read_row(where: str, folder: Path, row: dict[str, str], images: Sequence[st
         "patient": row.get("patient"),
         "class": row.get("class") or None,
     }
-
-
-def _read_split(where: str, row: dict[str, str]) -> str:
-    name = row["split"].lower()
-    if name not in SPLIT_NAMES:
-        raise DatasetError(f"{where}: split is {row['split']!r}, expected {', '.join(SPLITS)} (in every row or none).")
-    return SPLIT_NAMES[name]

@@ -16,12 +16,7 @@ Lesion = tuple[list[int], int, list[float]]  # box in pixels, class, and the cor
 
 
 def read_yolo(
-    source: Path,
-    *,
-    output: Path | None = None,
-    labels: Any = None,
-    label_maps: bool = False,
-    modality: Any = None,
+    source: Path, *, output: Path | None = None, labels: Any = None, label_maps: bool = False, modality: Any = None
 ) -> Dataset:
     """Images with text files of the same name, in `labels` where the image is in `images`, else beside it.
 
@@ -74,11 +69,8 @@ def _text_file(source: Path, parts: tuple[str, ...]) -> Path:
     folders = list(parts[:-1])
     if "images" in folders:
         folders[len(folders) - 1 - folders[::-1].index("images")] = "labels"
-    return source.joinpath(*folders, parts[-1].removesuffix(_suffix(parts[-1])) + ".txt")
-
-
-def _suffix(name: str) -> str:
-    return next(name[-len(suffix) :] for suffix in IMAGE_SUFFIXES if name.lower().endswith(suffix))
+    suffix = next(suffix for suffix in IMAGE_SUFFIXES if parts[-1].lower().endswith(suffix))
+    return source.joinpath(*folders, parts[-1][: -len(suffix)] + ".txt")
 
 
 def _read_lesions(file: Path, image: Path, types: list[str], *, outlines: bool) -> list[Lesion]:
@@ -103,12 +95,10 @@ def _read_lesions(file: Path, image: Path, types: list[str], *, outlines: bool) 
         if kind not in range(len(types)) or is_background(types[int(kind)]):
             known = ", ".join(f"{n} {name}" for n, name in enumerate(types) if not is_background(name))
             raise DatasetError(f"{where}: class {kind:g}, expected one of: {known}.")
-        if outlined:
-            corners = [share * plane[n % 2] for n, share in enumerate(numbers)]
-        else:
+        if not outlined:
             x, y, width, height = numbers
-            sides = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
-            corners = [share * plane[n % 2] for n, share in enumerate(sides)]
+            numbers = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+        corners = [share * plane[n % 2] for n, share in enumerate(numbers)]
         box = [min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])] if outlined else corners
         lesions.append((to_pixels(box, plane, where), int(kind), corners))
     return lesions
