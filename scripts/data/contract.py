@@ -105,10 +105,8 @@ def read_dataset(dataset_dir: str | Path, *, unfinished: bool = False) -> Datase
     if limits is not None and not _is_range(limits):
         raise DatasetError(f"{file}: 'intensity_range' is {limits!r}, expected [low, high] such as [0, 255] for RGB.")
     reading = {"slice_axis": raw.get("slice_axis"), **{key: raw.get(key, False) for key in FLAGS}}
-    if reading["slice_axis"] not in (None, *SLICE_AXES):
-        raise DatasetError(
-            f"{file}: 'slice_axis' is {reading['slice_axis']!r}, expected one of {', '.join(SLICE_AXES)}."
-        )
+    if (axis := reading["slice_axis"]) not in (None, *SLICE_AXES):
+        raise DatasetError(f"{file}: 'slice_axis' is {axis!r}, expected one of {', '.join(SLICE_AXES)}.")
     for key in FLAGS:
         if not isinstance(reading[key], bool):
             raise DatasetError(f"{file}: {key!r} is {reading[key]!r}, expected true or false.")
@@ -209,9 +207,7 @@ def write_json(file: Path, content: Any) -> Path:
             temporary = opened.enter_context(replacing(file))
             stream = opened.enter_context(open(temporary, "w", encoding="utf-8"))
         except OSError as error:
-            raise DatasetError(
-                f"Cannot write {file}: {error.strerror}. Name a writable folder with free space."
-            ) from error
+            raise DatasetError(f"Cannot write {file}: {error.strerror}. Name a writable folder with space.") from error
         json.dump(content, stream, indent=1)
     return file
 
@@ -306,9 +302,7 @@ def read_object(file: Path, remedy: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise DatasetError(f"No {file}. {remedy}") from None
     except json.JSONDecodeError as error:
-        raise DatasetError(
-            f"{file}, line {error.lineno}, column {error.colno}: {error.msg}. Correct the JSON."
-        ) from None
+        raise DatasetError(f"{file}, line {error.lineno}, column {error.colno}: {error.msg}. Correct it.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"Cannot read {file}: {error}.") from None
     if not isinstance(content, dict):
@@ -390,9 +384,7 @@ def _read_item(item: Any, where: str, root: Path, classes: Sequence[str], unfini
         if paths and not all(isinstance(path, str) for path in (paths if isinstance(paths, list) else [paths])):
             raise DatasetError(f"{where}: {of!r} is {paths!r}, expected {expected}.")
     if name is not None and name not in classes:
-        raise DatasetError(
-            f"{where}: class {name!r} is not among 'classes' {list(classes)}. Add it there or correct it."
-        )
+        raise DatasetError(f"{where}: class {name!r} is not among 'classes' {list(classes)}. Add or correct it.")
     fold = item.get("fold")
     return {
         **item,

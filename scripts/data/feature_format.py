@@ -88,16 +88,6 @@ class ChannelMoments:
         std = np.sqrt(self.squares / max(self.count, 1))
         return np.where(self.squares > 0, np.maximum(std, LEAST_STD), 1.0)
 
-    def to_json(self) -> dict[str, Any]:
-        return {"count": self.count, "mean": self.mean.tolist(), "squares": self.squares.tolist()}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> ChannelMoments:
-        moments = cls(len(content["mean"]))
-        moments.count = int(content["count"])
-        moments.mean, moments.squares = np.array(content["mean"]), np.array(content["squares"])
-        return moments
-
 
 def hash_file(file: str | Path) -> str:
     """SHA-256 of a file of weights; DatasetError where it is unreadable."""

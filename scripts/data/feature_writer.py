@@ -20,7 +20,7 @@ from scripts.data.contract import SPLITS, DatasetError, Item, write_json
 from scripts.data.feature_format import ChannelMoments, FeatureDescription
 from scripts.data.features import ARRAY, MANIFEST, FeatureSet, hidden_name
 
-ITEMS, PROGRESS = "items.jsonl", "progress.json"
+ITEMS = "items.jsonl"  # the recipe, then a line for each row, until the set is whole
 
 
 class FeatureWriter:
@@ -40,8 +40,7 @@ class FeatureWriter:
         count: rows that it will have, or at most.
         settings: name -> plain value of what else must be the same when a killed run goes on.
 
-    Attributes:
-        rows: that are there already: those of the run that was killed, or all where the set is whole.
+    `rows` are there already: those of the run that was killed, or all where the set is whole.
 
     Raises:
         DatasetError: on entering, if the folder holds something else, cannot be written, or the disk has not the room.
@@ -62,7 +61,6 @@ class FeatureWriter:
         self.count = count
         content = {"description": description.to_json(), "count": count, "settings": dict(settings or {})}
         self.recipe = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        self.moments = ChannelMoments(description.feature_shape[0])
         self.hidden = self.folder.parent / hidden_name(self.folder)
         self.header = _make_header(description, count)
         self._streams = contextlib.ExitStack()
@@ -82,6 +80,7 @@ class FeatureWriter:
             mode = "r+b" if self.rows else "w+b"
             self._items = self._streams.enter_context(open(self.hidden / ITEMS, mode))
             self._array = self._streams.enter_context(open(self.hidden / ARRAY, mode))
+            self._items.write(self.recipe.encode() + b"\n")
             for _ in range(self.rows):
                 self._items.readline()
             self._items.truncate()
@@ -110,17 +109,12 @@ class FeatureWriter:
         rows = [_check_item(item) for item in items]
         if len(rows) != len(stored) or self.rows + len(rows) > self.count:
             raise DatasetError(f"{len(stored)} features of {len(rows)} items after {self.rows} of {self.count} rows.")
-        for feature, row in zip(stored, rows, strict=True):
-            if row["split"] == "training":
-                self.moments.add(feature)
         with self._explain():
             self._array.write(stored.data)
             self._array.flush()
             self._items.writelines(json.dumps(row).encode() + b"\n" for row in rows)
             self._items.flush()
             self.rows += len(rows)
-            progress = {"recipe": self.recipe, "rows": self.rows, "moments": self.moments.to_json()}
-            write_json(self.hidden / PROGRESS, progress)
 
     def finish(self, extra: Mapping[str, Any] | None = None) -> FeatureSet:
         """Completes the set with the rows that were written, `extra` keys in its manifest, and moves it to its place.
@@ -131,22 +125,26 @@ class FeatureWriter:
         if self.complete:
             return FeatureSet(self.folder)
         assert self._array is not None, "the writer must be entered"
-        if not self.moments.count:
-            raise DatasetError(f"None of the {self.rows} features for {self.folder} is a training one. Write some.")
         with self._explain():
             self._array.seek(0)
             self._array.write(_make_header(self.description, self.rows))
             self._array.flush()
             os.fsync(self._array.fileno())
             self._close()
-            lines = (self.hidden / ITEMS).read_text(encoding="utf-8").splitlines()
+            items = [json.loads(line) for line in (self.hidden / ITEMS).read_text(encoding="utf-8").splitlines()[1:]]
+            moments = ChannelMoments(self.description.feature_shape[0])
+            for row, item in enumerate(items):
+                if item["split"] == "training":
+                    moments.add(np.load(self.hidden / ARRAY, mmap_mode="r")[row])  # mapped anew, to keep no pages
+            if not moments.count:
+                raise DatasetError(f"None of the {self.rows} features for {self.folder} is a training one. Write some.")
             manifest = {
                 **self.description.to_json(),
                 **(extra or {}),
                 "recipe": self.recipe,
-                "mean": self.moments.mean.tolist(),
-                "std": self.moments.compute_std().tolist(),
-                "items": [json.loads(line) for line in lines],
+                "mean": moments.mean.tolist(),
+                "std": moments.compute_std().tolist(),
+                "items": items,
             }
             write_json(self.hidden / MANIFEST, manifest)
             self._publish()
@@ -182,28 +180,20 @@ class FeatureWriter:
         return features if features.manifest.get("recipe") == self.recipe else None
 
     def _find_progress(self) -> int:
-        """Rows that a killed run of the same settings has left; takes over its moments."""
+        """Rows that a killed run of the same settings has left, of which numbers and item are whole."""
         try:
-            progress = json.loads((self.hidden / PROGRESS).read_text(encoding="utf-8"))
-            rows, moments = int(progress["rows"]), ChannelMoments.from_json(progress["moments"])
+            recipe, *lines = (self.hidden / ITEMS).read_bytes().split(b"\n")
             size = (self.hidden / ARRAY).stat().st_size
-            with open(self.hidden / ITEMS, "rb") as stream:
-                lines = sum(line.endswith(b"\n") for line in stream)
-        except (OSError, ValueError, KeyError, TypeError):  # none, or unreadable: begin anew
+        except OSError:
             return 0
-        whole = len(self.header) + rows * self.description.row_bytes
-        if progress["recipe"] != self.recipe or size < whole or lines < rows:
-            return 0
-        self.moments = moments
-        return rows
+        numbers = max(0, size - len(self.header)) // self.description.row_bytes
+        return min(len(lines) - 1, numbers) if recipe == self.recipe.encode() and lines else 0
 
     def _check_place(self) -> None:
-        known = {ARRAY, MANIFEST, ITEMS, PROGRESS}
+        known = {ARRAY, MANIFEST, ITEMS}
         foreign = [] if not self.folder.exists() else sorted({entry.name for entry in self.folder.iterdir()} - known)
         if foreign:
-            raise DatasetError(
-                f"{self.folder} holds {foreign[0]}, expected nothing or features. Name another --output_dir."
-            )
+            raise DatasetError(f"{self.folder} holds {foreign[0]}, expected nothing or features. Name another folder.")
 
     def _check_disk(self) -> None:
         place = next(parent for parent in self.folder.parents if parent.exists())
@@ -235,8 +225,7 @@ class FeatureWriter:
             os.rename(self.folder, old)
         os.rename(self.hidden, self.folder)
         shutil.rmtree(old, ignore_errors=True)
-        for name in (ITEMS, PROGRESS):
-            (self.folder / name).unlink(missing_ok=True)
+        (self.folder / ITEMS).unlink(missing_ok=True)
 
 
 def _make_header(description: FeatureDescription, rows: int) -> bytes:

@@ -20,9 +20,7 @@ from scripts.data.contract import SPLITS, DatasetError, Item
 from scripts.data.feature_format import FeatureDescription
 
 ARRAY, MANIFEST = "features.npy", "manifest.json"
-REMEDY = (
-    "Extract again with configs/feature_acgan_features.json, and generate again what was made from the old features."
-)
+REMEDY = "Extract again with configs/feature_acgan_features.json, and generate anew what was made of the old features."
 
 
 class FeatureSet:

@@ -68,9 +68,7 @@ class GrowthSchedule:
         check_image_size(self.image_size)
         known = _doublings(START_SIZE, self.image_size)
         if self.first_resolution not in known:
-            raise ValueError(
-                f"first_resolution is {self.first_resolution}: expected one of {known}. Choose one of them."
-            )
+            raise ValueError(f"first_resolution is {self.first_resolution}: expected one of {known}. Choose one.")
         if self.images_per_phase < 1:
             raise ValueError(f"images_per_phase is {self.images_per_phase}: expected at least 1. Raise it.")
         given = {int(resolution): size for resolution, size in self.batch_sizes.items()}

@@ -130,9 +130,7 @@ def _by_folder(paths: Sequence[Sequence[str]], classes: Sequence[str | None]) ->
         places[path[-1]].add(folder)
     repeated = any(len(found) > 1 for found in places.values())
     used = set(folders) - {""}
-    of_class = bool(classes) and all(
-        folder.split("/")[-1] == name for folder, name in zip(folders, classes, strict=True)
-    )
+    of_class = bool(classes) and [folder.split("/")[-1] for folder in folders] == list(classes)
     numbered = all(re.search(r"\d", folder) and not _GROUP.search(folder) for folder in used)
     several = max(Counter(folders).values()) > 1 and len(used) > 2
     if repeated and not of_class and (len(used) > 2 or numbered):
@@ -171,10 +169,8 @@ def _folders(path: Sequence[str], *, years: bool = False) -> list[str]:
     kept: list[str] = []
     for folder in path[:-1]:
         name = folder.lower()
-        seen_again = (
-            _SEEN_AGAIN.fullmatch(name) or (kept and _LATER.fullmatch(name)) or (years and _YEAR.fullmatch(name))
-        )
-        if not (seen_again or _CONTAINERS.fullmatch(name) or _SPLITS.fullmatch(name)):
+        patterns = [_SEEN_AGAIN, _CONTAINERS, _SPLITS, *([_LATER] if kept else []), *([_YEAR] if years else [])]
+        if not any(pattern.fullmatch(name) for pattern in patterns):
             kept.append(folder)
     return kept
 

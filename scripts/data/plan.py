@@ -174,22 +174,16 @@ def read_plan(file: str | Path, dataset_dir: str | Path, fold: int | None) -> li
         ]
         names = {image["class"] for image in images} - {None}
     except FileNotFoundError:
-        raise DatasetError(
-            f"No plan {file}. Write one with `python -m scripts plan <folder> --output {file}`."
-        ) from None
+        raise DatasetError(f"No {file}. Write one with `python -m scripts plan <folder> --output {file}`.") from None
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise DatasetError(f"{file} is no plan ({error!r}). Write it with `python -m scripts plan`.") from None
     if content.get("fold") != fold:
-        raise DatasetError(
-            f"{file} was made for fold {content.get('fold')}, not {fold}. Plan again, or pass its --fold."
-        )
+        raise DatasetError(f"{file} is for fold {content.get('fold')}, not {fold}. Plan again, or pass its --fold.")
     if not images:
         raise DatasetError(f"{file} asks for no image. Choose another strategy.")
     dataset = read_dataset(dataset_dir)
-    if not names <= set(dataset.classes):
-        raise DatasetError(
-            f"{file} asks for {sorted(map(str, names - set(dataset.classes)))}, expected {dataset.classes}."
-        )
+    if unknown := sorted(map(str, names - set(dataset.classes))):
+        raise DatasetError(f"{file} asks for {unknown}, expected {dataset.classes}.")
     check_synthetic_sources(items, dataset, fold)
     return images
 

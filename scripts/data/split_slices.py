@@ -97,10 +97,8 @@ def classified_items(
     if not kept:
         raise DatasetError(f"{dataset_dir}: no item of the {split} split has {class_key!r}. Choose another fold.")
     if len(kept) < len(items[split]):
-        patients = sorted({item["patient"] for item in items[split] if not _is_classified(item, class_key)})
-        logger.warning(
-            f"{split}: left out {len(items[split]) - len(kept)} images without {class_key!r} of {', '.join(patients)}"
-        )
+        names = ", ".join(sorted({item["patient"] for item in items[split] if not _is_classified(item, class_key)}))
+        logger.warning(f"{split}: left out {len(items[split]) - len(kept)} images without {class_key!r} of {names}")
     return kept
 
 

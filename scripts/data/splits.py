@@ -185,7 +185,7 @@ def _fold_splits(dataset: Dataset, fold: int) -> dict[str, list[Item]]:
     if fold not in known:
         have = f"its folds are {known}" if known else "its items have no 'fold'"
         raise DatasetError(
-            f"{dataset.root}: fold {fold} does not exist; {have}. `python -m scripts prepare` writes them."
+            f"{dataset.root}: fold {fold} is not there; {have}. `python -m scripts prepare` writes them."
         )
     return _split_by_fold(items, fold)
 

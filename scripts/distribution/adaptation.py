@@ -39,9 +39,7 @@ def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:
     configs = {name: read_object(bundle / "configs" / f"{name}.json", NO_BUNDLE) for name in ("train", "metadata")}
     weights = open_weights(file, network=SEGMENTER, purpose="prediction")
     if weights is None or weights.knowledge is None:
-        raise CheckpointError(
-            f"Nothing beside {file} describes it. Copy the .json that training wrote with the weights."
-        )
+        raise CheckpointError(f"Nothing beside {file} describes it. Copy the .json that training wrote with it.")
     images, size = weights.images(), weights.settings["image_size_pixels"]
     configs["train"] |= {"image_size_pixels": size} | {name: weights.arguments[name] for name in WIDTHS}
     _adapt_metadata(configs["metadata"], images, size)
@@ -62,9 +60,8 @@ def _adapt_metadata(metadata: dict[str, Any], images: Dataset, image_size: int) 
     block = metadata["network_data_format"]
     block["inputs"]["image"].update(num_channels=len(channels), spatial_shape=plane, channel_def=channels)
     block["outputs"]["pred"].update(num_channels=len(labels) - 1, spatial_shape=plane, channel_def=labels)
-    block["post_processed_outputs"]["pred"].update(
-        spatial_shape=plane, value_range=[0, len(labels) - 1], channel_def=labels
-    )
+    values = [0, len(labels) - 1]
+    block["post_processed_outputs"]["pred"].update(spatial_shape=plane, value_range=values, channel_def=labels)
     scaled = f"from {images.intensity_range}" if images.intensity_range else "from its own minimum and maximum"
     named = ", ".join(f"{n} {name}" for n, name in labels.items())
     metadata["image_classes"] = f"{len(channels)} channels: {', '.join(channels.values())}, scaled {scaled} to [-1, 1]"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import hashlib
 import json
@@ -27,7 +26,7 @@ from scripts.networks.weights import open_weights
 ROOT = Path(__file__).parents[2]
 NAME = "lesion_gan_augmentation"
 DOCS = ("README.md", "data.md", "data_license.txt")
-# Of these packages the bundle has only what other modules import: experiments and their pages need the repository.
+# Of these packages, which no other imports, the bundle has KEPT alone: experiments and pages need the repository.
 FOR_THE_REPOSITORY = ("scripts/experiments", "scripts/report", "scripts/distribution")
 KEPT = tuple(f"scripts/distribution/{name}.py" for name in ("__init__", "adaptation", "networks"))
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
@@ -84,9 +83,8 @@ def write_bundle(
                 f"{output / NAME} holds {', '.join(foreign)}, expected a bundle alone. Move that away, or name "
                 "--output_dir."
             )
-        archive = (
-            Path(hidden) / f"{NAME}_v{read_object(folder / 'configs' / 'metadata.json', NO_BUNDLE)['version']}.zip"
-        )
+        version = read_object(folder / "configs/metadata.json", NO_BUNDLE)["version"]
+        archive = Path(hidden) / f"{NAME}_v{version}.zip"
         write_zip(folder, archive)
         os.replace(archive, output / archive.name)
         shutil.rmtree(output / NAME, ignore_errors=True)
@@ -114,27 +112,8 @@ def copy_files(folder: Path) -> None:
 
 def shipped_modules() -> list[str]:
     """Paths of the modules in the bundle, relative to the repository, sorted."""
-    files = {str(file.relative_to(ROOT)) for file in (ROOT / "scripts").rglob("*.py")}
-    kept = {file for file in files if not file.startswith(FOR_THE_REPOSITORY)} | set(KEPT)
-    waiting = sorted(kept)
-    while waiting:
-        new = sorted((imported_files(ROOT / waiting.pop()) & files) - kept)
-        kept.update(new)
-        waiting += new
-    return sorted(kept)
-
-
-def imported_files(file: Path) -> set[str]:
-    """Files of the modules and packages of `scripts` that a module imports."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-    paths = [name.split(".") for name in names if name.split(".")[0] == "scripts"]
-    packages = {"/".join([*path[:n], "__init__.py"]) for path in paths for n in range(1, len(path) + 1)}
-    return packages | {"/".join(path) + ".py" for path in paths}
+    files = [str(file.relative_to(ROOT)) for file in (ROOT / "scripts").rglob("*.py")]
+    return sorted(file for file in files if file in KEPT or not file.startswith(FOR_THE_REPOSITORY))
 
 
 def unlink(text: str) -> str:

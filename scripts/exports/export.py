@@ -66,9 +66,7 @@ def _check_options(to: str, given: dict[str, Any]) -> None:
         raise DatasetError(f"--to is {to!r}, expected one of {', '.join(FORMATS)}.")
     for name, value in given.items():
         if to not in OPTIONS[name]:
-            raise DatasetError(
-                f"--{name} is {value!r}, but {to} has no such option; it is for {', '.join(OPTIONS[name])}."
-            )
+            raise DatasetError(f"--{name} is {value!r}, but {to} has it not; it is for {', '.join(OPTIONS[name])}.")
     if "fold" in given and "real" not in given:
         raise DatasetError("--fold says how to split real images. Name these with --real.")
     number = given.get("dataset_id", 501)
@@ -130,8 +128,7 @@ def _publish(write: Callable[[Path], None], folder: Path) -> None:
         write(hidden)
         hidden.rename(folder)
     except OSError as error:
-        raise DatasetError(
-            f"Cannot write {folder}: {error.strerror or error}. Name a writable --output with space."
-        ) from error
+        reason = error.strerror or error
+        raise DatasetError(f"Cannot write {folder}: {reason}. Name a writable --output with space.") from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)

@@ -224,9 +224,7 @@ def _write_nifti(file: Path, array: np.ndarray | None, affine: np.ndarray, entry
 def _open_real(folder: str, selection: Selection) -> Dataset:
     dataset = read_dataset(str(folder))
     if any(item.get("synthetic") for item in dataset.items):
-        raise DatasetError(
-            f"{dataset.root} has synthetic images, expected real ones. Name the real data set by --real."
-        )
+        raise DatasetError(f"{dataset.root} has synthetic images, expected real ones. Name real ones with --real.")
     check_same_names(selection.description, dataset)
     return dataset
 

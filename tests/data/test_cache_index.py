@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.data import cache_index
-from scripts.data.cache_index import CacheIndex
+from scripts.data import cache
+from scripts.data.cache import CacheIndex
 from scripts.data.contract import DatasetError
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(cache_index, "SETTLED", -1)  # files of this test are young
+    monkeypatch.setattr(cache, "SETTLED", -1)  # files of this test are young
     (tmp_path / "a.png").write_bytes(b"one")
     return str(tmp_path / "a.png")
 
@@ -39,7 +39,7 @@ def test_a_file_of_equal_size_and_time_is_read_anew(tmp_path: Path, file: str) -
 
 
 def test_a_file_that_has_just_changed_is_not_remembered(tmp_path: Path, file: str, monkeypatch) -> None:
-    monkeypatch.setattr(cache_index, "SETTLED", 10**12)
+    monkeypatch.setattr(cache, "SETTLED", 10**12)
     index = CacheIndex(tmp_path / "cache")
     index.hash_file(file)
     index.write()

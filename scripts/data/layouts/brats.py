@@ -103,9 +103,8 @@ def _read_mapping(file: Path, pattern: re.Pattern[str]) -> dict[str, Item]:
         return {row["case"]: {"centre": row["centre"], "grade": row.get(grade)} for row in rows}
     names = [name for name in header if re.fullmatch(r"(?i)brats_\d{4}_subject_id", name)]
     if not names:
-        raise DatasetError(
-            f"{file}: columns {', '.join(header) or 'none'}; expected case and centre, or BraTS_<year>_subject_ID."
-        )
+        known = ", ".join(header) or "none"
+        raise DatasetError(f"{file}: columns {known}; expected case and centre, or BraTS_<year>_subject_ID.")
     mapped: dict[str, Item] = {}
     for row in rows:
         centre = next((found for name in reversed(names) if (found := _search(pattern, row[name]))), None)
@@ -142,10 +141,8 @@ def read_brats2015_sample(source: Path) -> Dataset:
             missing = [name for name in (*_IMAGES_2015, _LABEL_2015) if not (case / name).is_file()]
             if missing:
                 raise DatasetError(f"{case} has no {', '.join(missing)}. Complete the download or remove the case.")
-            images = [str(case / name) for name in _IMAGES_2015]
-            splits[split].append(
-                {"image": images, "label": str(case / _LABEL_2015), "patient": case.name, "class": None}
-            )
+            images, label = [str(case / name) for name in _IMAGES_2015], str(case / _LABEL_2015)
+            splits[split].append({"image": images, "label": label, "patient": case.name, "class": None})
     if not splits["training"]:
         raise DatasetError(f"{source} has no cases such as train/brats_2013_pat0005_1/{_LABEL_2015}.")
     return Dataset(source, "BraTS 2015 sample", ["FLAIR", "T1c"], LABELS_2015, splits=splits)

@@ -163,9 +163,7 @@ def _check_listed_once(source: Path, splits: dict[str, list[Item]]) -> None:
     homes: dict[str, str] = {}
     for split, item in ((split, item) for split, items in splits.items() for item in items):
         if item["image"] in homes:
-            raise DatasetError(
-                f"{source}: {item['image']} is listed twice, in {homes[item['image']]} and {split}. Keep one."
-            )
+            raise DatasetError(f"{source}: {item['image']} is in {homes[item['image']]} and {split}. Keep one.")
         homes[item["image"]] = split
 
 

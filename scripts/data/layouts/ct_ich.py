@@ -84,11 +84,10 @@ def read_ct_ich(source: Path, *, output: Path, types: str = "table", healthy: bo
 def _read_types(file: Path) -> dict[int, SliceTypes]:
     """Patient number -> slice number -> labels."""
     table: dict[int, SliceTypes] = defaultdict(dict)
-    for line, row in read_rows(file, "PatientNumber", "SliceNumber", *COLUMNS):
+    names = ("PatientNumber", "SliceNumber", *COLUMNS)
+    for line, row in read_rows(file, *names):
         try:
-            patient, number, *flags = (
-                int(float(row[name] or 0)) for name in ("PatientNumber", "SliceNumber", *COLUMNS)
-            )
+            patient, number, *flags = (int(float(row[name] or 0)) for name in names)
         except ValueError:
             raise DatasetError(f"{file}, row {line}: {row}, expected numbers in all of these columns.") from None
         table[patient][number] = [label for label, flag in enumerate(flags, start=1) if flag]
@@ -171,7 +170,5 @@ def _describe_patient(patient: int, table: dict[int, SliceTypes]) -> Item:
 
 def _parse_number(text: str, file: Path) -> int:
     if not text.isdigit():
-        raise DatasetError(
-            f"{file}: {text!r} is no number, as patients (049) and slices (1) have. Remove or rename it."
-        )
+        raise DatasetError(f"{file}: {text!r} is no number, as patients (049) and slices (1) have. Rename or remove.")
     return int(text)

@@ -90,7 +90,6 @@ def _read_metadata(file: Path) -> dict[str, Item]:
     for row in rows:
         lesion = row.get(LESION_COLUMN, "")
         patient = row.get(column) or of_lesion.get(lesion, lesion)
-        facts[row[image].removesuffix(".jpg")] = {"class": row[diagnosis] or None} | (
-            {"patient": patient} if patient else {}
-        )
+        fact = {"class": row[diagnosis] or None, "patient": patient}
+        facts[row[image].removesuffix(".jpg")] = {key: value for key, value in fact.items() if value or key == "class"}
     return facts

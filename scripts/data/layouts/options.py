@@ -36,21 +36,24 @@ def parse_label_values(value: Any) -> dict[int, int]:
 
     Anything but pairs of a value (a whole number or a colour) and a label is a DatasetError.
     """
-    text = ",".join(f"{key}:{label}" for key, label in value.items()) if isinstance(value, Mapping) else str(value)
+    pairs = value if isinstance(value, Mapping) else str(value).strip(" {}")
     try:
-        pairs = [part.split(":") for part in text.strip(" {}").split(",")]
-        return {parse_value(key.strip(" '\"")): int(label.strip(" '\"")) for key, label in pairs}
+        return {parse_value(key.strip("'\"")): int(label.strip("'\"")) for key, label in _split_pairs(pairs)}
     except ValueError:
         raise DatasetError(f"--label_values is {value!r}, expected value:label pairs such as 255:1,128:2.") from None
 
 
 def parse_pairs(value: Any, option: str) -> dict[str, str]:
     """Texts by name, in order, from `FLAIR:*flair*,T1:*t1*` or a dictionary; DatasetError where a name comes twice."""
-    text = ",".join(f"{key}:{part}" for key, part in value.items()) if isinstance(value, Mapping) else str(value)
-    pairs = [[part.strip() for part in pair.split(":")] for pair in text.split(",")]
+    pairs = _split_pairs(value)
     if not all(len(pair) == 2 and all(pair) for pair in pairs) or len({pair[0] for pair in pairs}) < len(pairs):
         raise DatasetError(f'--{option} is {value!r}, expected name:text pairs such as "FLAIR:*flair*,T1:*t1*".')
     return dict(pairs)
+
+
+def _split_pairs(value: Any) -> list[list[str]]:
+    text = ",".join(f"{key}:{part}" for key, part in value.items()) if isinstance(value, Mapping) else str(value)
+    return [[part.strip() for part in pair.split(":")] for pair in text.split(",")]
 
 
 def name_by_pattern(items: Sequence[Item], root: Path, pattern: str) -> None:

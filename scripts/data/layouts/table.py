@@ -121,9 +121,7 @@ def _find_columns(source: Path, header: Sequence[str], kind: str) -> list[str]:
     if not columns and kind == "label":
         raise DatasetError(f"{source}: no column label; it has {', '.join(header) or 'none that is known'}.")
     if not columns or (kind in columns and len(columns) > 1):
-        raise DatasetError(
-            f"{source}: {kind} columns {columns}, expected either '{kind}', or '{kind}_0', '{kind}_1' ..."
-        )
+        raise DatasetError(f"{source}: {kind} columns {columns}, expected '{kind}', or '{kind}_0', '{kind}_1' ...")
     return columns
 
 

@@ -74,9 +74,7 @@ def _read_objects(file: Path, image: Path, first_pixel: int) -> list[Named]:
             raise DatasetError(f"{where}: no {'bndbox' if kind else 'name'}. Export the file again.")
         first = [_number(corners, key, where) - first_pixel for key in ("xmin", "ymin")]
         if min(first) == -1:
-            raise DatasetError(
-                f"{where}: xmin or ymin is 0, VOC counts from 1. Pass --first_pixel 0 if all files do so."
-            )
+            raise DatasetError(f"{where}: xmin or ymin is 0, VOC counts from 1. Pass --first_pixel 0 if all files do.")
         last = [_number(corners, key, where) for key in ("xmax", "ymax")]
         objects.append((to_pixels([*first, *last], plane, where), kind, where))
     return objects
