@@ -108,8 +108,16 @@ class CacheIndex:
         self.file = folder / "index.sqlite"
         self._known: dict[str, bytes] = {}
         self._new: dict[str, bytes] = {}
-        if self.file.exists():
-            self._load()
+        try:
+            if self.file.exists():
+                address = f"{self.file.as_uri()}?mode=ro"
+                with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE)) as connection:
+                    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'known'").fetchall():
+                        self._known = dict(connection.execute("SELECT key, value FROM known"))
+        except sqlite3.OperationalError as error:
+            logger.warning(f"{self.file} cannot be read ({error}), so this start reads all files once more.")
+        except sqlite3.DatabaseError as error:
+            raise DatasetError(f"{self.file}: {error}. Delete the file: the next start makes it anew.") from None
 
     def hash_file(self, path: str) -> bytes:
         """SHA-256 of a file's content, from the index while the file is as it was; DatasetError where unreadable."""
@@ -155,16 +163,6 @@ class CacheIndex:
         except (OSError, sqlite3.OperationalError) as error:
             logger.warning(f"{self.file} cannot be written ({error}), so the next start reads all files once more.")
         self._new.clear()
-
-    def _load(self) -> None:
-        try:
-            with closing(sqlite3.connect(f"{self.file.as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
-                if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'known'").fetchall():
-                    self._known = dict(connection.execute("SELECT key, value FROM known"))
-        except sqlite3.OperationalError as error:
-            logger.warning(f"{self.file} cannot be read ({error}), so this start reads all files once more.")
-        except sqlite3.DatabaseError as error:
-            raise DatasetError(f"{self.file}: {error}. Delete the file: the next start makes it anew.") from None
 
 
 def describe(thing: Any) -> Any:

@@ -43,9 +43,7 @@ def candidate_items(candidates_dir: str | Path, dataset_dir: str | Path, **choic
 
 
 def candidate_slices(
-    candidates: Mapping[str, list[Item]],
-    preprocessing: Callable[[Item], Mapping[str, Any]],
-    cache_dir: str | Path,
+    candidates: Mapping[str, list[Item]], preprocessing: Callable[[Item], Mapping[str, Any]], cache_dir: str | Path
 ) -> dict[str, SliceDataset]:
     """Slices of each candidate's images, see `SliceDataset`."""
     return {name: SliceDataset(items, preprocessing, cache_dir) for name, items in candidates.items()}

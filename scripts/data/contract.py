@@ -102,7 +102,8 @@ def read_dataset(dataset_dir: str | Path, *, unfinished: bool = False) -> Datase
         raise DatasetError(f"{file}: 'classes' names a class twice: {classes}. Give each class once.")
     label_values = _label_values(raw.get("label_values", {}), len(labels), file)
     limits = raw.get("intensity_range")
-    if limits is not None and not _is_range(limits):
+    is_pair = isinstance(limits, list) and len(limits) == 2 and all(isinstance(v, (int, float)) for v in limits)
+    if limits is not None and not (is_pair and limits[0] < limits[1]):
         raise DatasetError(f"{file}: 'intensity_range' is {limits!r}, expected [low, high] such as [0, 255] for RGB.")
     reading = {"slice_axis": raw.get("slice_axis"), **{key: raw.get(key, False) for key in FLAGS}}
     if (axis := reading["slice_axis"]) not in (None, *SLICE_AXES):
@@ -182,8 +183,10 @@ def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Pa
     """
     root = Path(dataset_dir).expanduser().absolute()
     guess, values = dataset.patients_guessed, dataset.label_values
+    # values beyond 16 bits are colours, which nobody reads as decimal numbers
+    colours = values and 0xFFFF < max(values) <= 0xFFFFFF and min(values) >= 0
     optional = {
-        "label_values": _written_label_values(values) if values else None,
+        "label_values": {show_colour(value) if colours else str(value): label for value, label in values.items()},
         **{key: getattr(dataset, key) for key in ("intensity_range", "slice_axis", *FLAGS)},
         "patients_guessed": asdict(guess) if guess else None,
         "classes": dataset.classes,
@@ -353,17 +356,6 @@ def _label_values(value: Any, label_count: int, file: Path) -> dict[int, int]:
     )
 
 
-def _written_label_values(values: dict[int, int]) -> dict[str, int]:
-    """Values beyond 16 bits are colours, which nobody reads as decimal numbers."""
-    colours = 0xFFFF < max(values) <= 0xFFFFFF and min(values) >= 0
-    return {show_colour(value) if colours else str(value): label for value, label in values.items()}
-
-
-def _is_range(value: Any) -> bool:
-    numbers = isinstance(value, list) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value)
-    return numbers and value[0] < value[1]
-
-
 def _read_item(item: Any, where: str, root: Path, classes: Sequence[str], unfinished: bool) -> Item:
     if isinstance(item, str):  # a test image of the Decathlon
         item = {"image": item}
@@ -386,6 +378,8 @@ def _read_item(item: Any, where: str, root: Path, classes: Sequence[str], unfini
     if name is not None and name not in classes:
         raise DatasetError(f"{where}: class {name!r} is not among 'classes' {list(classes)}. Add or correct it.")
     fold = item.get("fold")
+    if fold is not None and (isinstance(fold, bool) or not re.fullmatch(r"\d+(\.0+)?", str(fold).strip())):
+        raise DatasetError(f"{where}: 'fold' is {fold!r}, expected a number from 0.")
     return {
         **item,
         "image": _below(root, image),
@@ -393,18 +387,12 @@ def _read_item(item: Any, where: str, root: Path, classes: Sequence[str], unfini
         "patient": patient,
         "class": name,
         "class_index": -1 if name is None else list(classes).index(name),
-        **({} if fold is None else {"fold": _read_fold(fold, where)}),
+        **({} if fold is None else {"fold": int(float(fold))}),
     }
 
 
 def _below(root: Path, paths: Any) -> Any:
     return [os.path.join(root, path) for path in paths] if isinstance(paths, list) else os.path.join(root, paths)
-
-
-def _read_fold(value: Any, where: str) -> int:
-    if not isinstance(value, bool) and re.fullmatch(r"\d+(\.0+)?", str(value).strip()):
-        return int(float(value))
-    raise DatasetError(f"{where}: 'fold' is {value!r}, expected a number from 0.")
 
 
 def _written_item(item: Item, root: Path) -> Item:

@@ -66,15 +66,23 @@ class FeatureWriter:
         self._streams = contextlib.ExitStack()
         self._array: IO[bytes] | None = None
         self._items: IO[bytes] | None = None
-        whole = self._find_whole()
-        self.complete = whole is not None
-        self.rows = self._find_progress() if whole is None else len(whole)
+        try:
+            whole = FeatureSet(self.folder)
+            self.complete = whole.manifest.get("recipe") == self.recipe
+        except DatasetError:  # not there, or broken: it is made anew
+            self.complete = False
+        self.rows = len(whole) if self.complete else self._find_progress()
 
     def __enter__(self) -> FeatureWriter:
         if self.complete:
             return self
         with self._explain():
-            self._check_place()
+            known = {ARRAY, MANIFEST, ITEMS}
+            there = {entry.name for entry in self.folder.iterdir()} if self.folder.exists() else set()
+            if foreign := sorted(there - known):
+                raise DatasetError(
+                    f"{self.folder} holds {foreign[0]}, expected nothing or features. Name another folder."
+                )
             self._check_disk()
             self.hidden.mkdir(parents=True, exist_ok=True)
             mode = "r+b" if self.rows else "w+b"
@@ -172,13 +180,6 @@ class FeatureWriter:
         self._streams.close()
         self._array = self._items = None
 
-    def _find_whole(self) -> FeatureSet | None:
-        try:
-            features = FeatureSet(self.folder)
-        except DatasetError:  # not there, or broken: it is made anew
-            return None
-        return features if features.manifest.get("recipe") == self.recipe else None
-
     def _find_progress(self) -> int:
         """Rows that a killed run of the same settings has left, of which numbers and item are whole."""
         try:
@@ -188,12 +189,6 @@ class FeatureWriter:
             return 0
         numbers = max(0, size - len(self.header)) // self.description.row_bytes
         return min(len(lines) - 1, numbers) if recipe == self.recipe.encode() and lines else 0
-
-    def _check_place(self) -> None:
-        known = {ARRAY, MANIFEST, ITEMS}
-        foreign = [] if not self.folder.exists() else sorted({entry.name for entry in self.folder.iterdir()} - known)
-        if foreign:
-            raise DatasetError(f"{self.folder} holds {foreign[0]}, expected nothing or features. Name another folder.")
 
     def _check_disk(self) -> None:
         place = next(parent for parent in self.folder.parents if parent.exists())

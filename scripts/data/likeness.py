@@ -74,7 +74,11 @@ def find_same(likenesses: Sequence[Likeness | None]) -> list[Pair]:
             bucket = buckets[key.tobytes()]
             compared |= {(other, place) for other in bucket[-MOST_COMPARED:]}
             bucket.append(place)
-    return pairs + [Pair(unlike[a], unlike[b], False) for a, b in sorted(compared) if _agree(signs[a], signs[b])]
+    for a, b in sorted(compared):
+        told = (signs[a] != 0) | (signs[b] != 0)
+        if told.sum() >= FEWEST_SIGNS and (signs[a] == signs[b])[told].mean() >= ALIKE:
+            pairs.append(Pair(unlike[a], unlike[b], False))
+    return pairs
 
 
 def _choose_bands(signs: np.ndarray) -> list[np.ndarray]:
@@ -83,8 +87,3 @@ def _choose_bands(signs: np.ndarray) -> list[np.ndarray]:
     places = np.argsort(balance, kind="stable")[: signs.shape[1] // 4]
     generator = np.random.default_rng(0)
     return [generator.choice(places, BAND_BITS, replace=False) for _ in range(BANDS)]
-
-
-def _agree(first: np.ndarray, second: np.ndarray) -> bool:
-    told = (first != 0) | (second != 0)
-    return int(told.sum()) >= FEWEST_SIGNS and float((first == second)[told].mean()) >= ALIKE

@@ -124,7 +124,8 @@ def _by_number(paths: Sequence[Sequence[str]], _: Sequence[str | None]) -> Found
 
 
 def _by_folder(paths: Sequence[Sequence[str]], classes: Sequence[str | None]) -> Found | None:
-    folders = ["/".join(_folders(path, years=_all_have_years(paths))) for path in paths]
+    years = all(any(_YEAR.fullmatch(folder) for folder in path[:-1]) for path in paths)
+    folders = ["/".join(_folders(path, years=years)) for path in paths]
     places: dict[str, set[str]] = defaultdict(set)
     for path, folder in zip(paths, folders, strict=True):
         places[path[-1]].add(folder)
@@ -173,10 +174,6 @@ def _folders(path: Sequence[str], *, years: bool = False) -> list[str]:
         if not any(pattern.fullmatch(name) for pattern in patterns):
             kept.append(folder)
     return kept
-
-
-def _all_have_years(paths: Sequence[Sequence[str]]) -> bool:
-    return all(any(_YEAR.fullmatch(folder) for folder in path[:-1]) for path in paths)
 
 
 def _with_names_outside(paths: Sequence[Sequence[str]], folders: Sequence[str]) -> list[str]:

@@ -154,7 +154,8 @@ def describe(dataset: Dataset) -> str:
     groups = [*dataset.classes, *(["no class"] if any(item["class"] is None for item in dataset.items) else [])]
     rows = [["split", "patients", "images", *(groups if dataset.classes else [])]]
     for name, items in [*((split, dataset.splits[split]) for split in SPLITS), ("all", dataset.items)]:
-        rows.append([name, *_count(items), *("/".join(_count(_of_class(items, group))) for group in rows[0][3:])])
+        of_class = [[item for item in items if (item["class"] or "no class") == group] for group in rows[0][3:]]
+        rows.append([name, *_count(items), *("/".join(_count(found)) for found in of_class)])
     notes = ["Class columns: patients/images."] if dataset.classes else []
     if dataset.patients_guessed:
         notes.append(str(dataset.patients_guessed))
@@ -212,10 +213,6 @@ def _name_patients(dataset: Dataset, pattern: str | None) -> Dataset:
 
 def _count(items: list[Item]) -> tuple[str, str]:
     return str(len({item["patient"] for item in items})), str(len(items))
-
-
-def _of_class(items: list[Item], name: str) -> list[Item]:
-    return [item for item in items if (item["class"] or "no class") == name]
 
 
 def _find_layout(layout: str, options: dict[str, Any]) -> Callable[..., Dataset]:

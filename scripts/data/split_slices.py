@@ -35,7 +35,11 @@ class SplitSlices(Dataset):
     ) -> None:
         self.slices = dict(slices)
         self.places = [(split, n) for split, part in self.slices.items() for n in range(len(part))]
-        self.items = [self._describe(split, n, class_key) for split, n in self.places]
+        self.items: list[Item] = []
+        for split, n in self.places:
+            part, summary = self.slices[split], self.slices[split].summary(n)
+            about = {"class": str(part.data[part.index[n][0]][class_key]), "split": split, "synthetic": None}
+            self.items.append({"source": summary["source"], "patient": summary["patient"], **about})
         found = {item["class"] for item in self.items}
         self.classes = list(classes) if class_key == "class" else sorted(found)
 
@@ -51,12 +55,6 @@ class SplitSlices(Dataset):
         """Changes with the slices, their order, pixels or preprocessing, or with what `items` says."""
         parts = [part.fingerprint for part in self.slices.values()]
         return hashlib.sha256(f"{parts} {self.items} {self.classes}".encode()).hexdigest()[:16]
-
-    def _describe(self, split: str, n: int, class_key: str) -> Item:
-        slices = self.slices[split]
-        name, summary = str(slices.data[slices.index[n][0]][class_key]), slices.summary(n)
-        place = {"source": summary["source"], "patient": summary["patient"]}
-        return {**place, "class": name, "split": split, "synthetic": None}
 
 
 def classified_items(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,13 @@ def _prepare(to: str, selection: Any, given: dict[str, Any]) -> tuple[Callable[[
 
         if to == "png":
             return partial(write_png_csv, selection=selection), []
-        channels = check_channels(_parse_channels(given["channels"]), selection.description.modality)
+        channels = given["channels"]
+        try:
+            if channels is not None and not isinstance(channels, (list, tuple)):
+                channels = [int(word) for word in str(channels).split(",")]
+        except ValueError:
+            raise DatasetError(f"--channels is {channels!r}, expected numbers such as 0 or 0,1,2.") from None
+        channels = check_channels(channels, selection.description.modality)
         return partial(write_coco if to == "coco" else write_yolo, selection=selection, channels=channels), []
     from scripts.exports.volumes import plan_folds, split_real, write_decathlon, write_nnunet
 
@@ -107,16 +113,6 @@ def _prepare(to: str, selection: Any, given: dict[str, Any]) -> tuple[Callable[[
         ]
     number = given["dataset_id"] or 501
     return partial(write_nnunet, selection=selection, dataset_id=number, folds=folds), notes
-
-
-def _parse_channels(channels: Any) -> Sequence[int] | None:
-    """Channels from 2, (0, 1, 2) or "0,1,2"."""
-    if channels is None or isinstance(channels, (list, tuple)):
-        return channels
-    try:
-        return [int(word) for word in str(channels).split(",")]
-    except ValueError:
-        raise DatasetError(f"--channels is {channels!r}, expected numbers such as 0 or 0,1,2.") from None
 
 
 def _publish(write: Callable[[Path], None], folder: Path) -> None:

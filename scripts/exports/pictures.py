@@ -93,16 +93,11 @@ def _find_instances(entry: Entry, picture: Picture) -> list[dict[str, Any]]:
     components, _ = ndimage.label(picture.label[..., 0] > 0, structure=np.ones((3, 3)))  # in the order of the boxes
     for number, instance in enumerate(instances, start=1):
         mask = components == number  # (X, Y)
-        instance |= {"area": int(mask.sum()), "segmentation": _encode(mask)}
+        flat = mask.ravel()  # x is slowest: COCO's order
+        counts = np.diff([0, *np.flatnonzero(np.diff(flat)) + 1, len(flat)]).tolist()  # of zeros and ones in turn
+        runs = {"size": [mask.shape[1], mask.shape[0]], "counts": [0, *counts] if flat[0] else counts}
+        instance |= {"area": int(mask.sum()), "segmentation": runs}
     return instances
-
-
-def _encode(mask: np.ndarray) -> dict[str, Any]:
-    """Run lengths of a mask (X, Y): of zeros and ones in turn, column by column of the picture."""
-    flat = mask.ravel()  # x is slowest: COCO's order
-    changes = np.flatnonzero(np.diff(flat)) + 1
-    counts = np.diff([0, *changes, len(flat)]).tolist()
-    return {"size": [mask.shape[1], mask.shape[0]], "counts": [0, *counts] if flat[0] else counts}
 
 
 def write_yolo(folder: Path, selection: Selection, *, channels: Sequence[int]) -> None:

@@ -59,7 +59,11 @@ def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = Fa
                 item["label"] = _write_outlines(file, source, output or source, item, annotations, sorted(found))
         outlined += sum(bool(annotation.get("segmentation")) for found_here in outlines for annotation in found_here)
         splits[find_split(file.relative_to(source).with_suffix(""))] += listed
-    _check_listed_once(source, splits)
+    homes: dict[str, str] = {}
+    for split, item in ((split, item) for split, items in splits.items() for item in items):
+        if item["image"] in homes:
+            raise DatasetError(f"{source}: {item['image']} is in {homes[item['image']]} and {split}. Keep one.")
+        homes[item["image"]] = split
     if outlined and not label_maps:
         print(f"{outlined} annotations have a segmentation: only boxes are read; --label_maps True makes label maps.")
     names = [types[number] for number in sorted(types)]
@@ -107,7 +111,13 @@ def _read_items(
             )
         if annotation.get("iscrowd"):
             raise DatasetError(f"{where}: iscrowd marks a region, not a lesion. Annotate its lesions, or remove it.")
-        boxes[image].append((to_pixels(_read_corners(annotation, where), planes[image], where), numbers.index(kind)))
+        try:
+            x, y, width, height = (float(value) for value in annotation["bbox"])
+        except (KeyError, TypeError, ValueError):
+            given = annotation.get("bbox")
+            raise DatasetError(f"{where}: 'bbox' is {given!r}, expected [x, y, width, height].") from None
+        box = to_pixels([x, y, x + width, y + height], planes[image], where)
+        boxes[image].append((box, numbers.index(kind)))
         annotations[image].append(annotation)
     items = [make_item(image, boxes[number]) for number, image in images.items()]
     return items, [annotations[number] for number in images]
@@ -134,14 +144,6 @@ def _write_outlines(
     return str(write_label_map(output, case_name(item, source), labels))
 
 
-def _read_corners(annotation: dict[str, Any], where: str) -> list[float]:
-    try:
-        x, y, width, height = (float(value) for value in annotation["bbox"])
-    except (KeyError, TypeError, ValueError):
-        raise DatasetError(f"{where}: 'bbox' is {annotation.get('bbox')!r}, expected [x, y, width, height].") from None
-    return [x, y, x + width, y + height]
-
-
 def _find_image(file: Path, source: Path, image: dict[str, Any]) -> Path:
     """The image file, of several folders the one of the JSON file's split."""
     name = PurePosixPath(str(image["file_name"]).replace("\\", "/"))
@@ -157,14 +159,6 @@ def _find_image(file: Path, source: Path, image: dict[str, Any]) -> Path:
     if others:
         raise DatasetError(f"{file}: {name} is {first} or {others[0]}. Give the folder in 'file_name'.")
     return first
-
-
-def _check_listed_once(source: Path, splits: dict[str, list[Item]]) -> None:
-    homes: dict[str, str] = {}
-    for split, item in ((split, item) for split, items in splits.items() for item in items):
-        if item["image"] in homes:
-            raise DatasetError(f"{source}: {item['image']} is in {homes[item['image']]} and {split}. Keep one.")
-        homes[item["image"]] = split
 
 
 def _read_json(file: Path) -> dict[str, Any]:
