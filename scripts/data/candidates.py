@@ -18,12 +18,9 @@ PARTS = 2  # halves of the patients for cross-fitting
 
 
 def candidate_items(candidates_dir: str | Path, dataset_dir: str | Path, **choice: Any) -> dict[str, list[Item]]:
-    """Items of each candidate's synthetic set, by the name of its folder in `candidates_dir`.
+    """Items of each candidate's synthetic set, by the name of its folder in `candidates_dir`, which has one for each.
 
-    Args:
-        candidates_dir: a folder per candidate, each a synthetic set.
-        dataset_dir: the real data set.
-        choice: `fold`, `patient_fraction` and `fraction_seed` of `training_items`, as the generator was trained with.
+    `choice` are `fold`, `patient_fraction` and `fraction_seed` of `training_items`, as the generator was trained with.
 
     Raises:
         DatasetError: no folder with a dataset.json, or what `training_items` refuses.

@@ -26,18 +26,16 @@ class BoxChanges:
 
     All boxes are flipped together with the head; then each is shifted and zoomed on its own. A box is clipped to the
     head's bounding region, and drawn again where less than half of it is left or where more of it lies outside the
-    head than before; after `tries` draws it stays as it was. The amounts are not in the paper's text.
-
-    Attributes:
-        flip_axes: axes that are each flipped with probability 1/2: 0 is x, left and right, 1 is y, front and back. By
-            default only x, since heads are alike on both sides, not in front and behind; (0, 1) where the training
-            images are flipped both ways too.
+    head than before; after `tries` draws it stays as it was. The amounts are not in the paper's text. By default only x
+    is flipped, since heads are alike on both sides, not in front and behind.
 
     Raises:
         DatasetError: a share outside [0, 1), an axis that is neither 0 nor 1, or fewer than 1 try.
     """
 
-    flip_axes: Sequence[int] = (0,)
+    flip_axes: Sequence[int] = (
+        0,
+    )  # each is flipped with probability 1/2: 0 is x, left and right, 1 is y, front and back
     shift: float = 0.1  # at most so far along x and y, as a share of the image's side, uniform
     zoom: float = 0.1  # factor of both sides within 1 - zoom and 1 + zoom, uniform, about the middle
     tries: int = 20  # draws of each box

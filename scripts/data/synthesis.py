@@ -18,13 +18,8 @@ class PlannedMasks(Dataset):
     """One element per planned image that is not on the disk yet, so a killed synthesis goes on where it stopped.
 
     An element has the source slice's `image` and `label`, the asked class as `class_index`, and `name`, `source`,
-    `source_patient`, `asked_class`, and `noise_seed`, which `seed` and the place in the plan decide.
-
-    Args:
-        slices: the training slices, preprocessed as for the generator's training.
-        images: from `read_plan`.
-        classes: names in the order of class indices.
-        output_dir: folder of the synthetic set.
+    `source_patient`, `asked_class`, and `noise_seed`, which `seed` and the place in the plan decide. `images` are from
+    `read_plan`, `slices` those of training, `classes` names in the order of class indices.
     """
 
     def __init__(

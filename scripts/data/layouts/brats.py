@@ -27,11 +27,9 @@ def read_brats(
     """Case folders anywhere below the source; a case without segmentation (the official validation) is unlabelled.
 
     The item keys `centre` and `grade` keep both; `grade` is the parent folder HGG or LGG (2017 to 2019), or the mapping
-    file's (2019, 2020).
+    file's (2019, 2020). `class_from` is 'centre', or 'grade': a labelled case without one is left out, with a warning.
 
     Args:
-        source: the folder that holds the case folders, directly or in HGG and LGG.
-        class_from: 'centre', or 'grade'; a labelled case without grade is then left out, with a warning.
         centre_pattern: regular expression with one group, the centre, searched in the case name.
         mapping: CSV file with columns case and centre, or the challenge's `name_mapping.csv`, whose
             `BraTS_<year>_subject_ID` columns are searched for the case and then with the pattern.

@@ -22,16 +22,12 @@ Annotations = list[dict[str, Any]]
 def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = False, modality: Any = None) -> Dataset:
     """JSON files in the folder, in `annotations`, or one folder below; images by their `file_name`.
 
-    A `bbox` is x, y, width, height in pixels. Box classes are the categories in the order of their ids, without
-    an unused `background`. Files whose name or folder says train, val (or valid) and test stay the split, and their
-    images are looked for in folders of that split first. An image without annotation has no lesion.
-
-    Args:
-        source: the folder; image files lie in it, in `images`, beside the JSON file, or one folder below these.
-        output: the folder of dataset.json, by default the source.
-        label_maps: writes the `segmentation` of the annotations, polygons or run lengths, as label maps to `output`;
-            where lesions overlap the later one counts. Without it only boxes are read, and a line says so.
-        modality: names of the channels; by default those of the first image.
+    A `bbox` is x, y, width, height in pixels. Box classes are the categories in the order of their ids, without an
+    unused `background`. Files whose name or folder says train, val (or valid) and test stay the split, and their images
+    are looked for in folders of that split first; these lie in the source, in `images`, beside the JSON file, or one
+    folder below. An image without annotation has no lesion. `label_maps` writes the `segmentation` of the annotations,
+    polygons or run lengths, as label maps, where lesions overlap the later one; without it a line says that only boxes
+    are read.
 
     Raises:
         DatasetError: no or malformed JSON files, different categories, an id or image given twice, an unknown one, a

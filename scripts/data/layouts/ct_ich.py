@@ -29,10 +29,12 @@ SliceTypes = dict[int, list[int]]  # slice number -> the labels of the types tha
 def read_ct_ich(source: Path, *, output: Path, types: str = "table", healthy: bool = False) -> Dataset:
     """Volumes `ct_scans/049.nii` with `masks/049.nii` (v1.3.1), or slices `Patients_CT/049/brain/1.jpg` (v1.0).
 
-    Masks are the union of all types, and types are known by slice. So label maps are derived: a slice of one type
-    takes it, a slice of several takes that of them which the patient has in most slices (then the first of the
-    order). They are written to `output/labels` with the image's affine. The class is the patient's most frequent
-    type. Patients without haemorrhage are left out, as in LcGAN's paper, unless `healthy` is asked for.
+    The table beside them is `hemorrhage_diagnosis_raw_ct.csv` or `hemorrhage_diagnosis.csv`. Masks are the union of all
+    types, and types are known by slice. So label maps are derived: a slice of one type takes it, a slice of several
+    takes that of them which the patient has in most slices (then the first of the order). They are written to
+    `output/labels` with the image's affine. The class is the patient's most frequent type. Patients without haemorrhage
+    are left out, as in LcGAN's paper, unless `healthy` is asked for; they have no class. `types` is 'table', five
+    labels; or 'one', the single label haemorrhage, for which volumes need no derived files.
 
     Slices are numbered from 1 along the volumes' last axis. Of the JPG slices only those with haemorrhage have a mask
     `1_HGE_Seg.jpg`; it is cut at half its range, and the others get an empty label map.
@@ -40,12 +42,6 @@ def read_ct_ich(source: Path, *, output: Path, types: str = "table", healthy: bo
     Names, columns and numbering are those of published scripts; the restricted download was not at hand. Not verified
     on it: that every slice with a mask has a type (this layout refuses others), that masks hold 0 and 255 or 0 and 1
     exactly (`types` one needs that; values are else cut at half), and that the JPG slices have one channel.
-
-    Args:
-        source: the folder with the table `hemorrhage_diagnosis_raw_ct.csv` or `hemorrhage_diagnosis.csv`.
-        output: the folder of dataset.json.
-        types: 'table', five labels; or 'one', the single label haemorrhage, for which volumes need no derived files.
-        healthy: keeps patients without haemorrhage too; they have no class.
 
     Raises:
         DatasetError: no such folders or table, an image without mask or the reverse, a masked slice without a type;

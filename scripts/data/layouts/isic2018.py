@@ -19,12 +19,9 @@ def read_isic2018(source: Path, *, metadata: str | None = None) -> Dataset:
     """Images `ISIC_0000000.jpg` in any folder below, with masks `ISIC_0000000_segmentation.png` in any other.
 
     Where folder names say Validation or Test (`ISIC2018_Task1-2_Validation_Input`) the official split is kept. The
-    class is the diagnosis; an image without one has no class.
-
-    Args:
-        source: the folder that holds the folders of images and masks.
-        metadata: the CSV file with an image and a diagnosis column, as the ISIC archive exports it; by default the
-            only such file in `source`. Its patient or lesion column, if any, tells the patients apart.
+    class is the diagnosis; an image without one has no class. `metadata` is the CSV file with an image and a diagnosis
+    column, as the ISIC archive exports it; by default the only such file in `source`. Its patient or lesion column, if
+    any, tells the patients apart.
 
     Raises:
         DatasetError: no images, masks or metadata; a mask without image, or a training image without mask.

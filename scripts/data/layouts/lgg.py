@@ -16,12 +16,9 @@ _SLICE = re.compile(r"(?P<patient>TCGA_(?P<centre>[A-Z0-9]{2})_[A-Z0-9]{4})_\d+_
 def read_lgg(source: Path, *, class_from: str = "centre") -> Dataset:
     """Slices `TCGA_<centre>_<patient>_<date>_<slice>` beside their `_mask`; a missing sequence is FLAIR again.
 
-    The item keys `slice`, `centre` and `grade` keep what the names and the CSV file tell.
-
-    Args:
-        source: the folder of patient folders (or its parent), with `patients.csv` or Kaggle's `data.csv` for grades.
-        class_from: 'centre', the tissue source site in the name, or 'grade', the code in the CSV file; a patient
-            with a blank grade is then left out, with a warning.
+    They lie in patient folders of `source` or of `kaggle_3m` there, beside `patients.csv` or Kaggle's `data.csv` for
+    grades. The class is the 'centre', the tissue source site in the name, or the 'grade', the code in the CSV file; a
+    patient with a blank grade is then left out, with a warning. The item keys `slice`, `centre` and `grade` keep all.
 
     Raises:
         DatasetError: no slice, a slice without mask, no CSV file or no row for a patient when grades are asked for.

@@ -57,15 +57,10 @@ def _split_pairs(value: Any) -> list[list[str]]:
 
 
 def name_by_pattern(items: Sequence[Item], root: Path, pattern: str) -> None:
-    """Makes what the pattern finds the patient of each item.
+    """Makes what the pattern, a regular expression with one group, finds the patient of each item.
 
     A pattern with a `/` is searched in the path below `root`, without suffix; another one in the patients that the
     source gives, where it finds one in each, else in the names of the cases or files, else in the paths.
-
-    Args:
-        items: with `image`, and `patient` or `case` where the source gives one.
-        root: the data set's folder.
-        pattern: a regular expression with one group.
 
     Raises:
         DatasetError: no regular expression, not one group, or nowhere a match for every item.

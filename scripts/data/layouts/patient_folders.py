@@ -32,20 +32,15 @@ def read_patient_folders(
     Folders whose names differ in a date or visit only are of one patient.
 
     Args:
-        source: the folder of patient folders.
         images: channel and file name pairs in the order of the channels, such as FLAIR:*flair*,T1:*t1.*; * stands for
             anything, and upper and lower case are the same.
         label: file name of the label map, such as *seg*; a folder without one is unlabelled. It is no image, whatever
             `images` say. Several label maps: label and file name pairs such as core:*core*,oedema:*oed*, which become
-            labels 1, 2 ... of one written to `output`.
+            labels 1, 2 ... of one.
         metadata: CSV file with a row per patient, in UTF-8 (from XLSX: saved as CSV); None for no classes.
         patient_column: its column of folder names.
         class_column: its column of classes; a patient with a blank one is left out.
         class_names: value in the table and class pairs, such as II:LGG,III:HGG,IV:HGG; by default the values.
-        labels: names of the labels, background first; by default found in the files, as in `table`.
-        label_values: value in the file and label pairs, such as 255:1; by default found together with the labels.
-        threshold_masks: reads lossy masks.
-        output: the folder of dataset.json, by default the source.
 
     Raises:
         DatasetError: no folder, a folder without an image or with two that match, a patient without row or with two

@@ -31,21 +31,13 @@ def read_table(
     label_values: Any = None,
     modality: Any = None,
 ) -> Dataset:
-    """One item per row; paths are relative to the CSV file's folder.
+    """One item per row of the CSV file `source`; paths are relative to its folder.
 
     Columns: `image`, or `image_0`, `image_1` ... for one file per channel (or their paths in `image`, joined by ;),
     each a file or the folder of a DICOM series, `label` (blank: unlabelled; several files joined by ; are merged), or
     `label_0`, `label_1` ... for one file per label, and optionally `class`, `patient` and `split` (training, validation
     or test), each in every row or in none. Upper and lower case are the same; `mask`, `filename`, `patient_id`,
     `subject` ... are understood. A line names the columns that are not used.
-
-    Args:
-        source: the CSV file, in UTF-8.
-        output: the folder of dataset.json, by default the source; merged label maps go there.
-        threshold_masks: reads lossy masks.
-        labels: names of the labels, background first; by default background, label_1 ... as the files have values.
-        label_values: value in the file:label pairs, such as 255:1,128:2; by default found together with the labels.
-        modality: names of the channels; by default those of the columns or of the first image.
 
     Raises:
         DatasetError: a missing column or file, a column given twice, an unknown split, a blank patient among others,

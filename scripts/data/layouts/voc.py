@@ -17,14 +17,9 @@ def read_voc(source: Path, *, labels: Any = None, first_pixel: int = 1, modality
     """Images in `JPEGImages` or `images` with XML files of the same name in `Annotations` or `annotations`.
 
     Corners count pixels from 1 and belong to the box, as published: xmin 1, xmax 4 are the first four columns, here 0
-    and 4. A file without objects is an image without lesion. `ImageSets` is not read: all images are split by patient.
-
-    Args:
-        source: the folder of the two folders.
-        labels: names, background first; by default the names in the files, sorted.
-        first_pixel: 1, or 0 for files whose corners are edges counted from 0, as some tools write them: xmin 0, xmax 4
-            are the first four columns.
-        modality: names of the channels; by default those of the first image.
+    and 4. With `first_pixel` 0, as some tools write them, they are edges counted from 0: xmin 0, xmax 4 are these
+    columns. A file without objects is an image without lesion. `ImageSets` is not read: all images are split by
+    patient. Names of labels that are not given are those in the files, sorted.
 
     Raises:
         DatasetError: no folders or images, an image without XML file or the reverse, malformed XML, an unknown class,

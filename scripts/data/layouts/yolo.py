@@ -23,15 +23,8 @@ def read_yolo(
     A line is `class cx cy w h`: the class's number from 0, the middle and the size of the box. An image without file,
     or with an empty one, has no lesion. Folders named train, val (or valid) and test, above or below `images`, stay the
     split. The classes' names are the lines of `classes.txt` or of a `.names` file, or `names` in any YAML file; an
-    unused `background` among them is left out.
-
-    Args:
-        source: the folder.
-        labels: names, background first, where no file gives them.
-        output: the folder of dataset.json, by default the source.
-        label_maps: reads lines `class x y x y x y ...`, the corners of an outline, and writes them as label maps to
-            `output`; their boxes are those around the corners.
-        modality: names of the channels; by default those of the first image.
+    unused `background` among them is left out. `label_maps` reads lines `class x y x y x y ...`, the corners of an
+    outline, and writes them as label maps; their boxes are those around the corners.
 
     Raises:
         DatasetError: no images or names, a malformed line, an unknown class, a box outside its image, a text file
