@@ -7,7 +7,6 @@ per row: `source` (a slice's "image file#slice"), `patient`, `class`, `split` an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from scripts.data.contract import SPLITS, DatasetError, Item
+from scripts.data.contract import SPLITS, DatasetError, Item, read_object
 from scripts.data.feature_format import FeatureDescription
 
 ARRAY, MANIFEST = "features.npy", "manifest.json"
@@ -39,7 +38,10 @@ class FeatureSet:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).expanduser().absolute()
         self.file = self.folder / ARRAY
-        self.manifest = self._read_manifest()
+        begun = (self.folder.parent / hidden_name(self.folder)).exists()
+        state = "Its extraction was begun and not finished" if begun else "There are no features"
+        remedy = f"{state}. Run configs/feature_acgan_features.json with this --output_dir."
+        self.manifest = read_object(self.folder / MANIFEST, remedy)
         try:
             self.description = FeatureDescription.from_json(self.manifest)
             self.items: list[Item] = self.manifest["items"]
@@ -52,18 +54,6 @@ class FeatureSet:
             raise DatasetError(
                 f"{self.file} holds {found.shape} {found.dtype}, its manifest says {wanted[0]} {wanted[1]}. {REMEDY}"
             )
-
-    def _read_manifest(self) -> dict[str, Any]:
-        try:
-            return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            begun = (self.folder.parent / hidden_name(self.folder)).exists()
-            state = "its extraction was begun and not finished" if begun else "there are no features"
-            raise DatasetError(
-                f"No {self.folder / MANIFEST}: {state}. Run configs/feature_acgan_features.json with this --output_dir."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"Cannot read {self.folder / MANIFEST} ({error}). {REMEDY}") from None
 
     def __len__(self) -> int:
         return len(self.items)

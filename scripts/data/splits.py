@@ -170,12 +170,9 @@ def _file_splits(dataset: Dataset) -> dict[str, list[Item]]:
     splits = {split: list(dataset.splits.get(split, [])) for split in SPLITS}
     if not splits["validation"] and len({item["patient"] for item in splits["training"]}) >= 5:
         with_folds = assign_folds(splits["training"], folds=5)
-        for split, wanted in (("training", True), ("validation", False)):
-            splits[split] = [
-                item
-                for item, f in zip(dataset.splits["training"], with_folds, strict=True)
-                if (f["fold"] > 0) is wanted
-            ]
+        home = {item["patient"]: "training" if item["fold"] else "validation" for item in with_folds}
+        for split in ("training", "validation"):
+            splits[split] = [item for item in dataset.splits["training"] if home[item["patient"]] == split]
     return splits
 
 

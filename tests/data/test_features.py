@@ -154,10 +154,10 @@ def test_a_split_without_rows_is_refused(write_set, make_rows):
 
 
 def test_no_set_and_one_that_is_not_whole_yet(tmp_path):
-    with pytest.raises(DatasetError, match=r"No .*manifest.json: there are no features. Run configs/feature_acgan"):
+    with pytest.raises(DatasetError, match=r"No .*manifest.json. There are no features. Run configs/feature_acgan"):
         FeatureSet(tmp_path / "set")
     (tmp_path / ".set.making").mkdir()
-    with pytest.raises(DatasetError, match="its extraction was begun and not finished"):
+    with pytest.raises(DatasetError, match="Its extraction was begun and not finished"):
         FeatureSet(tmp_path / "set")
 
 
@@ -198,5 +198,5 @@ def test_a_manifest_that_lacks_a_key_is_refused(write_set, key):
 def test_a_manifest_that_is_no_json_is_refused(write_set):
     features = write_set("set")
     (features.folder / "manifest.json").write_text("{")
-    with pytest.raises(DatasetError, match=r"Cannot read .*manifest.json"):
+    with pytest.raises(DatasetError, match=r"manifest.json, line 1, column 2: .* Correct it"):
         FeatureSet(features.folder)

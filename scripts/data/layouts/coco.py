@@ -57,8 +57,8 @@ def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = Fa
         splits[find_split(file.relative_to(source).with_suffix(""))] += listed
     homes: dict[str, str] = {}
     for split, item in ((split, item) for split, items in splits.items() for item in items):
-        if item["image"] in homes:
-            raise DatasetError(f"{source}: {item['image']} is in {homes[item['image']]} and {split}. Keep one.")
+        if home := homes.get(item["image"]):
+            raise DatasetError(f"{source}: {item['image']} is listed twice, in {home} and {split}. Keep one.")
         homes[item["image"]] = split
     if outlined and not label_maps:
         print(f"{outlined} annotations have a segmentation: only boxes are read; --label_maps True makes label maps.")

@@ -9,7 +9,7 @@ import numpy as np
 
 from scripts.data.contract import Dataset, DatasetError, Item
 from scripts.data.layouts.files import find_files, find_folder, pair_images, read_rows
-from scripts.data.layouts.label_maps import volume_saver, write_whole
+from scripts.data.layouts.label_maps import write_labels
 
 COLUMNS = {  # of the table, in the order of the labels 1 to 5 -> global class
     "Intraparenchymal": "IPH",
@@ -103,14 +103,12 @@ def _read_volumes(source: Path, table: dict[int, SliceTypes], folder: Path, type
             for z in np.flatnonzero(lesion.any(axis=(0, 1))):
                 labels[..., z] = lesion[..., z] * _choose_label(table[patient], int(z) + 1, mask, patient)
             affine = np.asarray(read_image(str(image)).affine)  # masks are on the image's grid, whatever theirs says
-            label = write_whole(folder / f"{name}.nii.gz", volume_saver(labels, affine))
+            label = write_labels(folder / name, labels, affine)
         items.append({"image": str(image), "label": str(label), **_describe_patient(patient, table)})
     return items
 
 
 def _read_slices(source: Path, table: dict[int, SliceTypes], folder: Path, types: str) -> list[Item]:
-    from PIL import Image
-
     from scripts.transforms.loading import read_image
 
     items: list[Item] = []
@@ -128,12 +126,12 @@ def _read_slices(source: Path, table: dict[int, SliceTypes], folder: Path, types
                 raise DatasetError(f"{image}: the table has no row for patient {patient}, slice {number}. Add it.")
             if number not in masks and table[patient][number]:
                 raise DatasetError(f"{image} has haemorrhage but no mask {number}{_MASK}.jpg. Complete the download.")
-            picture = np.asarray(read_image(str(masks.get(number, image))))[0].T  # (Y, X)
+            picture = np.asarray(read_image(str(masks.get(number, image))))[0]  # (X, Y)
             labels = np.zeros(picture.shape, np.uint8)
             if number in masks and (lesion := _find_lesion(picture)).any():
                 chosen = _choose_label(table[patient], number, masks[number], patient)
                 labels = lesion.astype(np.uint8) * (chosen if types == "table" else 1)
-            label = write_whole(folder / f"{patient:03d}_{number}.png", Image.fromarray(labels).save)
+            label = write_labels(folder / f"{patient:03d}_{number}", labels)
             item = {"image": str(image), "label": str(label), "slice": number}
             items.append({**item, **_describe_patient(patient, table)})
     return items

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,30 +52,26 @@ def write_label_map(output: Path, name: str, labels: np.ndarray, affine: np.ndar
 
     `name` is the picture's path without suffix; `/` becomes `__`.
     """
-    from PIL import Image
-
     if labels.min() < 0 or labels.max() > 255:
         raise DatasetError(f"{name}: label values from {labels.min()} to {labels.max()}, expected 0 to 255 in masks.")
-    file = output / FOLDER / name.replace("/", "__")
-    if labels.ndim == 2:
-        return write_whole(file.with_name(f"{file.name}.png"), Image.fromarray(labels.T.astype(np.uint8)).save)
-    return write_whole(file.with_name(f"{file.name}.nii.gz"), volume_saver(labels.astype(np.uint8), affine))
+    return write_labels(output / FOLDER / name.replace("/", "__"), labels.astype(np.uint8), affine)
 
 
-def volume_saver(labels: np.ndarray, affine: np.ndarray | None) -> Callable[[Path], None]:
+def write_labels(file: Path, labels: np.ndarray, affine: np.ndarray | None = None) -> Path:
+    """Writes uint8 labels (X, Y) as `file`.png, or (X, Y, Z) as `file`.nii.gz, whole or not at all."""
     import nibabel as nib
+    from PIL import Image
 
-    return nib.Nifti1Image(labels, affine).to_filename
-
-
-def write_whole(file: Path, save: Callable[[Path], None]) -> Path:
-    """Saves a file under another name and renames it when whole."""
+    whole = file.with_name(f"{file.name}{'.png' if labels.ndim == 2 else '.nii.gz'}")
     try:
-        with replacing(file) as temporary:
-            save(temporary)
+        with replacing(whole) as temporary:
+            if labels.ndim == 2:
+                Image.fromarray(np.ascontiguousarray(labels.T)).save(temporary)
+            else:
+                nib.Nifti1Image(labels, affine).to_filename(temporary)
     except OSError as error:
-        raise DatasetError(f"Cannot write {file}: {error.strerror}. Name a writable folder with --output.") from error
-    return file
+        raise DatasetError(f"Cannot write {whole}: {error.strerror}. Name a writable folder with --output.") from error
+    return whole
 
 
 def fill_polygon(corners: Sequence[float], plane: tuple[int, int]) -> np.ndarray:
