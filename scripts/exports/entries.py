@@ -134,10 +134,9 @@ def select_synthetic(folders: Sequence[str]) -> Selection:
         check_same_names(dataset, sets[0])
     entries = []
     for number, dataset in enumerate(sets):
-        prefix = "synthetic" if len(sets) == 1 else f"synthetic_{number}"
-        entries += name_entries(dataset.items, dataset, prefix=f"{prefix}_")
-    kinds = {entry.item["label"] is None for entry in entries}
-    if len(kinds) > 1:
+        prefix = "synthetic_" if len(sets) == 1 else f"synthetic_{number}_"
+        entries += name_entries(dataset.items, dataset, prefix=prefix)
+    if len({entry.item["label"] is None for entry in entries}) > 1:
         raise DatasetError("Some images have label maps and others boxes in their place. Export the sets one by one.")
     return Selection(sets, entries)
 
@@ -165,10 +164,7 @@ def show_progress(entries: Sequence[Entry]) -> Iterator[Entry]:
 
 def _open_set(folder: Path) -> Dataset:
     if not (folder / "dataset.json").exists() and (folder / MANIFEST).exists():
-        raise DatasetError(
-            f"{folder} holds features, which no format of images can take. Read its features.npy with NumPy, or name "
-            "a set of images."
-        )
+        raise DatasetError(f"{folder} holds features, which no format can take. Read its features.npy with NumPy.")
     dataset = read_dataset(folder)
     for item in dataset.items:
         if not item.get("synthetic"):

@@ -47,25 +47,22 @@ def _read_slice(image: Path, match: re.Match[str], grades: dict[str, str] | None
     mask = image.with_name(f"{image.stem}_mask{image.suffix}")
     if not mask.is_file():
         raise DatasetError(f"{image} has no {mask.name} beside it. Complete the download or remove the slice.")
-    patient = match["patient"]
+    patient, centre = match["patient"], match["centre"]
     item: Item = {"image": str(image), "label": str(mask), "patient": patient, "slice": int(match["slice"])}
-    item["centre"] = match["centre"]
+    item["centre"] = centre
     if grades is not None:
         if patient not in grades:
             raise DatasetError(f"{image}: no row for {patient} in the CSV file of grades. Add it, blank if unknown.")
         item["grade"] = grades[patient] or None
-    item["class"] = f"grade_{item['grade']}" if class_from == "grade" and item["grade"] else None
-    if class_from == "centre":
-        item["class"] = item["centre"]
+    graded = f"grade_{item['grade']}" if item.get("grade") else None
+    item["class"] = centre if class_from == "centre" else graded
     return item
 
 
 def _read_grades(source: Path, *, required: bool) -> dict[str, str] | None:
     """Patient without date -> grade code (1 is WHO grade II, 2 is grade III), from either CSV file."""
-    for name, patient, grade in (
-        ("patients.csv", "patient", "grade"),
-        ("data.csv", "Patient", "neoplasm_histologic_grade"),
-    ):
+    columns = {"patients.csv": ("patient", "grade"), "data.csv": ("Patient", "neoplasm_histologic_grade")}
+    for name, (patient, grade) in columns.items():
         if (source / name).is_file():
             rows = [row for _, row in read_rows(source / name, patient, grade)]
             return {"_".join(row[patient].split("_")[:3]): row[grade].removesuffix(".0") for row in rows}
