@@ -191,7 +191,7 @@ def describe(thing: Any) -> Any:
         return [describe(thing.__self__), thing.__name__]
     if isinstance(thing, type) or (callable(thing) and hasattr(thing, "__qualname__")):
         if "<lambda>" in thing.__qualname__ or getattr(thing, "__closure__", None):
-            raise TypeError(f"Cannot describe {thing!r} for the cache key: use a named function without closure.")
+            raise TypeError(f"Cannot describe {thing!r} for the cache key: use a named one without outer variables.")
         return f"{thing.__module__}.{thing.__qualname__}"
     if hasattr(thing, "__dict__"):
         settings = {k: v for k, v in vars(thing).items() if k != "R" and not isinstance(v, threading.local)}

@@ -181,9 +181,7 @@ def _fold_splits(dataset: Dataset, fold: int) -> dict[str, list[Item]]:
     known = sorted({item["fold"] for item in items})
     if fold not in known:
         have = f"its folds are {known}" if known else "its items have no 'fold'"
-        raise DatasetError(
-            f"{dataset.root}: fold {fold} is not there; {have}. `python -m scripts prepare` writes them."
-        )
+        raise DatasetError(f"{dataset.root}: fold {fold} does not exist; {have}. `prepare` writes them.")
     return _split_by_fold(items, fold)
 
 
