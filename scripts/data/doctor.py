@@ -116,12 +116,10 @@ def check_names(dataset: Dataset, inspections: Iterable[Inspection], fold: int |
 
 def check_patients(dataset: Dataset) -> list[Finding]:
     """Patients that were guessed with a doubt, and patients and classes that are written in two ways."""
-    findings = []
-    if dataset.patients_guessed and dataset.patients_guessed.doubt:
-        findings.append(Finding("warning", "patients are guessed", str(dataset.patients_guessed)))
+    guess = dataset.patients_guessed
+    findings = [Finding("warning", "patients are guessed", str(guess))] if guess and guess.doubt else []
     for kind, names in (("patients", [item["patient"] for item in dataset.items]), ("classes", dataset.classes)):
-        for alike in find_alike(names):
-            findings.append(Finding("warning", f"{kind} written alike", " and ".join(alike)))
+        findings += [Finding("warning", f"{kind} written alike", " and ".join(alike)) for alike in find_alike(names)]
     return findings
 
 
