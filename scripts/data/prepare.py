@@ -90,7 +90,8 @@ def prepare(
     read = _find_layout(str(layout), options)
     for name, value, least in (("folds", folds, 3), ("seed", seed, 0), ("minimum_pixels", minimum_pixels, 1)):
         if not isinstance(value, int) or value < least:
-            raise DatasetError(f"{name} is {value}, expected a whole number from {least}.")
+            reason = ": one to test, one to validate, the rest to train" if name == "folds" else ""
+            raise DatasetError(f"{name} is {value}, expected a whole number from {least}{reason}.")
     if slice_axis not in (None, *SLICE_AXES):
         raise DatasetError(f"slice_axis is {slice_axis!r}, expected one of {', '.join(SLICE_AXES)}.")
     shared: dict[str, Any] = {"slice_axis": slice_axis}
