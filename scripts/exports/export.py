@@ -66,7 +66,8 @@ def _check_options(to: str, given: dict[str, Any]) -> None:
         raise DatasetError(f"--to is {to!r}, expected one of {', '.join(FORMATS)}.")
     for name, value in given.items():
         if to not in OPTIONS[name]:
-            raise DatasetError(f"--{name} is {value!r}, but {to} has it not; it is for {', '.join(OPTIONS[name])}.")
+            takers = ", ".join(OPTIONS[name])
+            raise DatasetError(f"--{name} is {value!r}, but {to} has no such option; it is for {takers}.")
     if "fold" in given and "real" not in given:
         raise DatasetError("--fold says how to split real images. Name these with --real.")
     number = given.get("dataset_id", 501)
