@@ -6,11 +6,15 @@ import errno
 import functools
 import hashlib
 import json
+import logging
 import os
 import shutil
+import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from enum import Enum
 from pathlib import Path
 from types import MethodType
@@ -19,9 +23,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from scripts.data.cache_index import CacheIndex
 from scripts.data.contract import DatasetError, Item, image_files
 from scripts.data.pixel_files import pixel_files
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 60  # s, for another process that writes
+SETTLED = 2 * 10**9  # ns: a file that changed later may change once more within one tick of the file system's clock
+MOST_PENDING = 1000  # rows in memory before they are written
 
 
 class VolumeCache:
@@ -86,6 +95,76 @@ class VolumeCache:
                 shutil.rmtree(temporary, ignore_errors=True)
 
 
+class CacheIndex:
+    """Remembers, in `index.sqlite` beside the entries of a cache, what would take long to find out at each start.
+
+    A file's SHA-256 is kept with its size, times (of contents and of the inode, ns) and inode: while these are the same
+    it is not read again. Which slices pass a rule follows from the entry, whose name says its content. Several
+    processes may use one index; each reads it once and adds what it found. The file is made with the first row; one
+    that is no such index is a DatasetError.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "index.sqlite"
+        self._known: dict[str, bytes] = {}
+        self._new: dict[str, bytes] = {}
+        try:
+            if self.file.exists():
+                address = f"{self.file.as_uri()}?mode=ro"
+                with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE)) as connection:
+                    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'known'").fetchall():
+                        self._known = dict(connection.execute("SELECT key, value FROM known"))
+        except sqlite3.OperationalError as error:
+            logger.warning(f"{self.file} cannot be read ({error}), so this start reads all files once more.")
+        except sqlite3.DatabaseError as error:
+            raise DatasetError(f"{self.file}: {error}. Delete the file: the next start makes it anew.") from None
+
+    def hash_file(self, path: str) -> bytes:
+        """SHA-256 of a file's content, from the index while the file is as it was; DatasetError where unreadable."""
+        try:
+            status = os.stat(path)
+            state = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino} {path}"
+            if state in self._known:
+                return self._known[state]
+            now = time.time_ns()
+            with open(path, "rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").digest()
+        except OSError as error:
+            raise DatasetError(
+                f"Cannot read {path}: {error.strerror}. Correct its path in dataset.json or restore the file."
+            ) from None
+        if now - max(status.st_mtime_ns, status.st_ctime_ns) > SETTLED:
+            self._remember(state, content)
+        return content
+
+    def kept_slices(self, entry: str, rule: str) -> np.ndarray | None:
+        """The mask (Z,) of the slices of an entry that pass a rule; None where that is not known."""
+        kept = self._known.get(f"slices {entry} {rule}")
+        return None if kept is None else np.frombuffer(kept, np.uint8).astype(bool)
+
+    def remember_slices(self, entry: str, rule: str, kept: np.ndarray) -> None:
+        """Notes the mask (Z,) of an entry's slices that pass a rule."""
+        self._remember(f"slices {entry} {rule}", kept.astype(np.uint8).tobytes())
+
+    def _remember(self, key: str, value: bytes) -> None:
+        self._known[key] = self._new[key] = value
+        if len(self._new) >= MOST_PENDING:
+            self.write()
+
+    def write(self) -> None:
+        """Adds what is new to the file; a cache that cannot be written only loses time at the next start."""
+        if not self._new:
+            return
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.file, timeout=PATIENCE)) as connection, connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS known (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
+                connection.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", list(self._new.items()))
+        except (OSError, sqlite3.OperationalError) as error:
+            logger.warning(f"{self.file} cannot be written ({error}), so the next start reads all files once more.")
+        self._new.clear()
+
+
 def describe(thing: Any) -> Any:
     """A JSON description of a transform and its settings that is the same in every process.
 
@@ -112,9 +191,7 @@ def describe(thing: Any) -> Any:
         return [describe(thing.__self__), thing.__name__]
     if isinstance(thing, type) or (callable(thing) and hasattr(thing, "__qualname__")):
         if "<lambda>" in thing.__qualname__ or getattr(thing, "__closure__", None):
-            raise TypeError(
-                f"Cannot describe {thing!r} for the cache key: use a named function without outer variables."
-            )
+            raise TypeError(f"Cannot describe {thing!r} for the cache key: use a named one without outer variables.")
         return f"{thing.__module__}.{thing.__qualname__}"
     if hasattr(thing, "__dict__"):
         settings = {k: v for k, v in vars(thing).items() if k != "R" and not isinstance(v, threading.local)}

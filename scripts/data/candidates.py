@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from scripts.data.contract import DatasetError, Item, source_patient
 from scripts.data.slices import SliceDataset
@@ -18,20 +17,10 @@ from scripts.data.training import training_items
 PARTS = 2  # halves of the patients for cross-fitting
 
 
-def candidate_items(
-    candidates_dir: str | Path,
-    dataset_dir: str | Path,
-    *,
-    fold: int | None = None,
-    patient_fraction: float = 1.0,
-    fraction_seed: int = 0,
-) -> dict[str, list[Item]]:
-    """Items of each candidate's synthetic set, by the name of its folder in `candidates_dir`.
+def candidate_items(candidates_dir: str | Path, dataset_dir: str | Path, **choice: Any) -> dict[str, list[Item]]:
+    """Items of each candidate's synthetic set, by the name of its folder in `candidates_dir`, which has one for each.
 
-    Args:
-        candidates_dir: a folder per candidate, each a synthetic set.
-        dataset_dir: the real data set.
-        fold, patient_fraction, fraction_seed: of `training_items`, as the generator was trained with.
+    `choice` are `fold`, `patient_fraction` and `fraction_seed` of `training_items`, as the generator was trained with.
 
     Raises:
         DatasetError: no folder with a dataset.json, or what `training_items` refuses.
@@ -46,38 +35,24 @@ def candidate_items(
             "--output_dir being one folder per candidate."
         )
     return {
-        folder.name: training_items(
-            dataset_dir,
-            fold=fold,
-            synthetic_dir=folder,
-            use_real=False,
-            patient_fraction=patient_fraction,
-            fraction_seed=fraction_seed,
-        )
-        for folder in folders
+        folder.name: training_items(dataset_dir, synthetic_dir=folder, use_real=False, **choice) for folder in folders
     }
 
 
 def candidate_slices(
-    candidates: Mapping[str, list[Item]],
-    preprocessing: Callable[[Item], Mapping[str, Any]],
-    cache_dir: str | Path,
+    candidates: Mapping[str, list[Item]], preprocessing: Callable[[Item], Mapping[str, Any]], cache_dir: str | Path
 ) -> dict[str, SliceDataset]:
     """Slices of each candidate's images, see `SliceDataset`."""
     return {name: SliceDataset(items, preprocessing, cache_dir) for name, items in candidates.items()}
 
 
-def patient_parts(
-    dataset_dir: str | Path, *, fold: int | None = None, patient_fraction: float = 1.0, fraction_seed: int = 0
-) -> dict[str, int]:
+def patient_parts(dataset_dir: str | Path, **choice: Any) -> dict[str, int]:
     """Training patients in two parts, 0 and 1: a classifier is trained on one and asked about the other.
 
-    A function of the data and the arguments only (those of `training_items`), so that training and scoring agree.
-
-    Raises:
-        DatasetError: a single patient.
+    A function of the data and the `choice` (see `candidate_items`) only, so that training and scoring agree. A single
+    patient is a DatasetError.
     """
-    items = training_items(dataset_dir, fold=fold, patient_fraction=patient_fraction, fraction_seed=fraction_seed)
+    items = training_items(dataset_dir, **choice)
     if len({item["patient"] for item in items}) < PARTS:
         raise DatasetError(
             f"{dataset_dir}: one training patient cannot be parted, so no classifier can be judged on patients that it "
@@ -87,74 +62,37 @@ def patient_parts(
 
 
 def authenticity_items(
-    dataset_dir: str | Path,
-    candidates_dir: str | Path,
-    *,
-    part: int,
-    held_out: bool,
-    fold: int | None = None,
-    patient_fraction: float = 1.0,
-    fraction_seed: int = 0,
+    dataset_dir: str | Path, candidates_dir: str | Path, *, part: int, held_out: bool, **choice: Any
 ) -> list[Item]:
-    """Real images and all candidates' images of one part's patients.
+    """Real images and all candidates' images of one part's patients, see `candidate_items`.
 
     Args:
-        dataset_dir: the real data set.
-        candidates_dir: see `candidate_items`.
         part: 0 or 1, the part that is held out of the training.
         held_out: True for the images of that part, False for those of the other.
-        fold, patient_fraction, fraction_seed: of `training_items`, as the generator was trained with.
     """
     if part not in range(PARTS):
         raise DatasetError(f"part is {part}, expected 0 or 1.")
-    options: dict[str, Any] = {"fold": fold, "patient_fraction": patient_fraction, "fraction_seed": fraction_seed}
-    home = patient_parts(dataset_dir, **options)
-    items = training_items(dataset_dir, **options)
-    for made in candidate_items(candidates_dir, dataset_dir, **options).values():
+    home = patient_parts(dataset_dir, **choice)
+    items = training_items(dataset_dir, **choice)
+    for made in candidate_items(candidates_dir, dataset_dir, **choice).values():
         items += made
     return [item for item in items if (home[source_patient(item)] == part) is held_out]
 
 
-class RealOrSynthetic(Dataset):
+class RealOrSynthetic(SliceDataset):
     """Slices for a classifier: `image` (C, S, S), `label` (1,) float32, 1 for real and 0 for synthetic, and `patient`.
 
-    Args:
-        slices: real and synthetic slices.
+    Everything else is as for `SliceDataset`.
     """
 
-    def __init__(self, slices: SliceDataset) -> None:
-        self.slices = slices
-
-    def __len__(self) -> int:
-        return len(self.slices)
-
     def __getitem__(self, position: int) -> dict[str, Any]:
-        element = self.slices[position]
-        return {"image": element["image"], "label": torch.tensor([self._real(position)]), "patient": element["patient"]}
-
-    def set_epoch(self, epoch: int) -> None:
-        self.slices.set_epoch(epoch)
-
-    @property
-    def patients(self) -> list[str]:
-        """Whom the slices, or the masks of synthetic ones, come from."""
-        return self.slices.patients
-
-    @property
-    def known_patients(self) -> list[str]:
-        """See `SliceDataset.known_patients`."""
-        return self.slices.known_patients
-
-    @property
-    def fingerprint(self) -> str:
-        """See `SliceDataset.fingerprint`."""
-        return self.slices.fingerprint
+        element, is_real = super().__getitem__(position), float(self._is_real(position))
+        return {"image": element["image"], "label": torch.tensor([is_real]), "patient": element["patient"]}
 
     @property
     def class_indices(self) -> np.ndarray:
         """1 for each real slice, 0 for each synthetic one, (N,)."""
-        return np.array([int(self._real(position)) for position in range(len(self))])
+        return np.array([int(self._is_real(position)) for position in range(len(self))])
 
-    def _real(self, position: int) -> float:
-        volume, _ = self.slices.index[position]
-        return float(not self.slices.data[volume].get("synthetic"))
+    def _is_real(self, position: int) -> bool:
+        return not self.data[self.index[position][0]].get("synthetic")

@@ -24,10 +24,8 @@ SYNTHETIC_SPLITS = ("equal", "balance")
 class ClassifiedFeatures(Dataset):
     """Features for a classifier: `image` (C, H, W) standardised float32, `label` its class index, `patient`, `source`.
 
-    Args:
-        features: real and synthetic features.
-        positions: which of them; None for all.
-        interpolations: points between two of them, by their positions, that come behind them; computed when read.
+    Of real and synthetic `features` those at `positions` (None for all), and behind them `interpolations`: points
+    between two of them, by their positions, computed when read.
     """
 
     def __init__(
@@ -121,8 +119,7 @@ def training_features(
         synthetic_split: "equal" numbers of each class, or "balance": each goes to the class that has the fewest
             features so far, real ones counted in.
         use_real: False leaves the real features out; they still say how all are standardised.
-        balancing: one of `BALANCING`; class weights and oversampling are the matter of `loss_weights` and
-            `sampling_weights`.
+        balancing: one of `BALANCING`; see `loss_weights` and `sampling_weights` for two of them.
         seed: of the choice and of SMOTE.
 
     Raises:
@@ -130,8 +127,12 @@ def training_features(
             at all without real features, or what `FeatureDataset` refuses: another network, level or shape, a class
             without training features.
     """
-    _check_option("balancing", balancing, BALANCING)
-    _check_option("synthetic_split", synthetic_split, SYNTHETIC_SPLITS)
+    for name, value, known in (
+        ("balancing", balancing, BALANCING),
+        ("synthetic_split", synthetic_split, SYNTHETIC_SPLITS),
+    ):
+        if value not in known:
+            raise DatasetError(f"{name} is {value!r}, expected one of {', '.join(known)}. Choose one.")
     if synthetic_dir is None and synthetic_count:
         raise DatasetError(
             f"synthetic_count is {synthetic_count} and there is no synthetic_dir, expected both or neither. Pass "
@@ -194,14 +195,9 @@ def loss_weights(dataset: ClassifiedFeatures, balancing: str) -> torch.Tensor | 
 
 
 def allot(count: int, start: Sequence[int]) -> list[int]:
-    """Shares `count` among classes one by one, each to the class that has the fewest, the first of equals.
+    """What each class gets of `count`, shared one by one, each to the class that has the fewest, the first of equals.
 
-    Args:
-        count: to share.
-        start: what each class has at the beginning.
-
-    Returns:
-        What each class gets.
+    `start` is what each class has at the beginning.
     """
     totals = np.array(start)
     for _ in range(count):
@@ -247,8 +243,3 @@ def _plan_smote(features: FeatureDataset, positions: Sequence[int], seed: int) -
         )
         planned += [Interpolation(rows[base], rows[neighbour], share) for base, neighbour, share in points]
     return planned
-
-
-def _check_option(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise DatasetError(f"{name} is {value!r}, expected one of {', '.join(known)}. Choose one.")

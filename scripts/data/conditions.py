@@ -26,26 +26,20 @@ class BoxChanges:
 
     All boxes are flipped together with the head; then each is shifted and zoomed on its own. A box is clipped to the
     head's bounding region, and drawn again where less than half of it is left or where more of it lies outside the
-    head than before; after `tries` draws it stays as it was. The amounts are not in the paper's text.
-
-    Attributes:
-        flip_axes: axes that are each flipped with probability 1/2: 0 is x, left and right, 1 is y, front and back. By
-            default only x, since heads are alike on both sides, not in front and behind; (0, 1) where the training
-            images are flipped both ways too.
-        shift: at most so far along x and y, as a share of the image's side, uniform.
-        zoom: factor of both sides within 1 - zoom and 1 + zoom, uniform, about the middle.
-        tries: draws of each box.
-        threshold: brighter pixels (in [-1, 1], median over channels) are the head's, see `find_head`.
+    head than before; after `tries` draws it stays as it was. The amounts are not in the paper's text. By default only x
+    is flipped, since heads are alike on both sides, not in front and behind.
 
     Raises:
         DatasetError: a share outside [0, 1), an axis that is neither 0 nor 1, or fewer than 1 try.
     """
 
-    flip_axes: Sequence[int] = (0,)
-    shift: float = 0.1
-    zoom: float = 0.1
-    tries: int = 20
-    threshold: float = -0.85
+    flip_axes: Sequence[int] = (
+        0,
+    )  # each is flipped with probability 1/2: 0 is x, left and right, 1 is y, front and back
+    shift: float = 0.1  # at most so far along x and y, as a share of the image's side, uniform
+    zoom: float = 0.1  # factor of both sides within 1 - zoom and 1 + zoom, uniform, about the middle
+    tries: int = 20  # draws of each box
+    threshold: float = -0.85  # brighter pixels (in [-1, 1], median over channels) are the head's, see `find_head`
 
     def __post_init__(self) -> None:
         for name in ("shift", "zoom"):
@@ -105,14 +99,11 @@ class PlannedBoxes(Dataset):
     `name`, `source` and `source_patient`.
 
     Args:
-        slices: training slices; those without boxes are not used.
-        image_count: images of the whole set.
+        slices: training slices; those without boxes are not used, and one with boxes is needed.
+        image_count: images of the whole set, 1 or more.
         output_dir: folder of the synthetic set.
         changes: of the boxes; None for the defaults of `BoxChanges`.
         seed: of the choice, the changes and the noise.
-
-    Raises:
-        DatasetError: no image, or no slice with boxes.
     """
 
     def __init__(
@@ -131,15 +122,16 @@ class PlannedBoxes(Dataset):
             raise DatasetError("No training slice has a box to ask for. Add boxes or label maps to the training items.")
         self.most_boxes = slices.most_boxes
         self.image_size = slices.image_of(0).shape[-1]  # S, in whose pixels boxes are asked for
-        self.class_name = _shared_class(slices)
+        names = {slices.data[volume].get("class") for volume, _ in slices.index}
+        self.class_name = names.pop() if len(names) == 1 else None  # as a generator of one class has it
         changes = changes or BoxChanges()
         order = np.concatenate(
             [np.random.default_rng([seed, r]).permutation(sources) for r in range(-(-image_count // len(sources)))]
         )
         progress = tqdm(range(image_count), desc="Drawing boxes", unit="image", delay=2, mininterval=2)
         self.images = [self._plan(slices, int(order[n]), n, changes, seed) for n in progress]
-        folder = Path(output_dir)
-        self.missing = [image for image in self.images if not synthetic_files(folder, image["name"])[0].exists()]
+        images_dir = Path(output_dir)
+        self.missing = [image for image in self.images if not synthetic_files(images_dir, image["name"])[0].exists()]
 
     def _plan(self, slices: BoxedSlices, position: int, n: int, changes: BoxChanges, seed: int) -> dict[str, Any]:
         draws, noise = np.random.SeedSequence([seed, n]).spawn(2)
@@ -159,14 +151,8 @@ class PlannedBoxes(Dataset):
 
     def provenance(self, image: Mapping[str, Any]) -> dict[str, Any]:
         """What `synthetic` says of one of `images`, beside the generator."""
-        return {
-            "asked_class": image["class"],
-            "source": image["source"],
-            "source_patient": image["source_patient"],
-            "source_split": "training",
-            "unmoved_boxes": image["unmoved_boxes"],
-            "noise_seed": image["noise_seed"],
-        }
+        known = {key: image[key] for key in ("source", "source_patient", "unmoved_boxes", "noise_seed")}
+        return {"asked_class": image["class"], "source_split": "training", **known}
 
     def __len__(self) -> int:
         return len(self.missing)
@@ -181,9 +167,3 @@ class PlannedBoxes(Dataset):
 def _share_inside(box: np.ndarray, head: np.ndarray) -> float:
     """Share of a box's pixels that are the head's."""
     return float(head[box[0] : box[2], box[1] : box[3]].mean())
-
-
-def _shared_class(slices: BoxedSlices) -> str | None:
-    """The class of all slices, as a generator of one class has them; None where they differ."""
-    names = {slices.data[volume].get("class") for volume, _ in slices.index}
-    return names.pop() if len(names) == 1 else None

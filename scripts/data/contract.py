@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 SLICE_AXES = ("sagittal", "coronal", "axial")  # of LPS axes 0, 1 and 2
+FLAGS = ("ignore_geometry", "threshold_masks")  # of how files are read
 Item = dict[str, Any]
 
 
@@ -40,21 +41,10 @@ class DatasetError(ValueError):
 class Dataset:
     """A data set as `read_dataset` returns it: names, and items with absolute paths.
 
-    `label_values` maps values in the label files to labels; the value of a colour is its code 0xRRGGBB, which
-    dataset.json may write as "#rrggbb". `intensity_range` are the file intensities that become -1
-    and 1 where they have a fixed meaning (RGB, Hounsfield units); None: each channel's own minimum and maximum.
-    `trained_on`, of a synthetic set, are the patients that its generator learned from.
-
-    How files are read: `slice_axis` says across which patient axis volumes are cut, None: that of the largest spacing;
-    `ignore_geometry` trusts the arrays where the headers of image and label disagree; `threshold_masks` takes values of
-    a mask that stand for no label, such as JPEG leaves, to the nearest one that does.
-
-    `patients_guessed` says from what patients were guessed that nobody named.
-
     An item holds `image` (a path, or a list with one path per channel), `label` (a path or None), `patient`,
     `class` (a name of `classes` or None), `class_index` (its place there, -1 for None), of a synthetic set
-    `generator_trained_on` (its `trained_on`), and whatever else the
-    file gives it (`fold`, `boxes`, `box_classes`, `synthetic` ...).
+    `generator_trained_on` (its `trained_on`), and whatever else the file gives it (`fold`, `boxes`, `box_classes`,
+    `synthetic` ...).
     """
 
     root: Path
@@ -62,14 +52,14 @@ class Dataset:
     modality: list[str]
     labels: list[str]
     classes: list[str] = field(default_factory=list)
-    label_values: dict[int, int] = field(default_factory=dict)
-    intensity_range: list[float] | None = None
+    label_values: dict[int, int] = field(default_factory=dict)  # value in the files -> label; colours are 0xRRGGBB
+    intensity_range: list[float] | None = None  # become -1 and 1; None: each channel's own minimum and maximum
     splits: dict[str, list[Item]] = field(default_factory=dict)
-    trained_on: list[str] = field(default_factory=list)
-    slice_axis: str | None = None
-    ignore_geometry: bool = False
-    threshold_masks: bool = False
-    patients_guessed: PatientGuess | None = None
+    trained_on: list[str] = field(default_factory=list)  # of a synthetic set: whom its generator learned from
+    slice_axis: str | None = None  # across which volumes are cut; None: that of the largest spacing
+    ignore_geometry: bool = False  # trusts the arrays where the headers of image and label disagree
+    threshold_masks: bool = False  # takes values of a mask that stand for no label to the nearest one that does
+    patients_guessed: PatientGuess | None = None  # from what, where nobody named the patients
 
     @property
     def channel_count(self) -> int:
@@ -100,7 +90,9 @@ def read_dataset(dataset_dir: str | Path, *, unfinished: bool = False) -> Datase
     """
     root = Path(dataset_dir).expanduser().absolute()
     file = root / "dataset.json"
-    raw = _read_json(file)
+    remedy = "Write one with `python -m scripts prepare <layout> <folder>`, or name the folder that holds it with"
+    raw = read_object(file, f"{remedy} --dataset_dir.")
+    # The names, and what values in the files mean.
     modality = _names(raw.get("modality") or raw.get("channel_names"), file, "modality")
     labels = _names(raw.get("labels"), file, "labels")
     classes = raw.get("classes", [])
@@ -109,33 +101,49 @@ def read_dataset(dataset_dir: str | Path, *, unfinished: bool = False) -> Datase
     if len(set(classes)) != len(classes):
         raise DatasetError(f"{file}: 'classes' names a class twice: {classes}. Give each class once.")
     label_values = _label_values(raw.get("label_values", {}), len(labels), file)
+    limits = raw.get("intensity_range")
+    is_pair = isinstance(limits, list) and len(limits) == 2 and all(isinstance(v, (int, float)) for v in limits)
+    if limits is not None and not (is_pair and limits[0] < limits[1]):
+        raise DatasetError(f"{file}: 'intensity_range' is {limits!r}, expected [low, high] such as [0, 255] for RGB.")
+    reading = {"slice_axis": raw.get("slice_axis"), **{key: raw.get(key, False) for key in FLAGS}}
+    if (axis := reading["slice_axis"]) not in (None, *SLICE_AXES):
+        raise DatasetError(f"{file}: 'slice_axis' is {axis!r}, expected one of {', '.join(SLICE_AXES)}.")
+    for key in FLAGS:
+        if not isinstance(reading[key], bool):
+            raise DatasetError(f"{file}: {key!r} is {reading[key]!r}, expected true or false.")
+    # The items and their patients.
     splits = {}
     for split in SPLITS:
         key = _find_list(raw, split, file)
         listed = raw.get(key) or []
         if not isinstance(listed, list):
             raise DatasetError(f"{file}: '{key}' is a {type(listed).__name__}, expected a list of items.")
+        wheres = [f"{file}: {key}[{n}]" for n in range(len(listed))]
         splits[split] = [
-            _read_item(item, f"{file}: {key}[{n}]", root, classes, unfinished) for n, item in enumerate(listed)
+            _read_item(item, where, root, classes, unfinished) for item, where in zip(listed, wheres, strict=True)
         ]
-    guess = None if unfinished else name_patients([item for split in SPLITS for item in splits[split]], root)
+    items = [item for split in SPLITS for item in splits[split]]
+    guess = None if unfinished else name_patients(items, root)
     if guess:
         _tell_once(f"{file}: {guess}")
-    elif isinstance(raw.get("patients_guessed"), dict):
-        guess = _read_guess(raw["patients_guessed"], file)
-    if not any(splits.values()):
+    elif isinstance(guessed := raw.get("patients_guessed"), dict):
+        try:
+            guess = PatientGuess(**guessed)
+        except TypeError:
+            raise DatasetError(f"{file}: 'patients_guessed' is {guessed!r}. Remove it, or prepare again.") from None
+    if not items:
         raise DatasetError(f"{file}: no items in {', '.join(SPLITS)}. List at least one under 'training'.")
-    name = str(raw.get("name", root.name))
-    intensity_range = _intensity_range(raw.get("intensity_range"), file)
     trained_on = raw.get("trained_on", [])
     if not isinstance(trained_on, list):
         raise DatasetError(f"{file}: 'trained_on' is {trained_on!r}, expected a list of patients. Synthesise again.")
-    patients = [str(patient) for patient in trained_on]
-    for item in (item for split in SPLITS for item in splits[split] if patients):
-        item["generator_trained_on"] = patients
-    reading = _reading(raw, file)
+    trained_on = [str(patient) for patient in trained_on]
+    for item in items if trained_on else []:
+        item["generator_trained_on"] = trained_on
     return Dataset(
-        *(root, name, modality, labels, classes, label_values, intensity_range, splits, patients),
+        *(root, str(raw.get("name", root.name)), modality, labels, classes, label_values),
+        intensity_range=None if limits is None else [float(value) for value in limits],
+        splits=splits,
+        trained_on=trained_on,
         **reading,
         patients_guessed=guess,
     )
@@ -147,12 +155,9 @@ def name_patients(items: Sequence[Item], root: Path) -> PatientGuess | None:
     The guess is made from `case`, an item's name where a layout gives one, else from the path below `root`.
     """
     for item, patient in zip(items, clean_patients([item.get("patient") for item in items]), strict=True):
-        item["patient"] = patient
+        is_own = patient is None and item.get("synthetic")
+        item["patient"] = stem(image_files(item)[0]) if is_own else patient
     unnamed = [item for item in items if item["patient"] is None]
-    for item in unnamed:
-        if item.get("synthetic"):
-            item["patient"] = stem(image_files(item)[0])
-    unnamed = [item for item in unnamed if item["patient"] is None]
     if not unnamed:
         return None
     names = [case_name(item, root) for item in unnamed]
@@ -174,31 +179,27 @@ def case_name(item: Item, root: Path) -> str:
 def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Path:
     """Writes `dataset.json` atomically, with paths relative to its folder where the files lie inside it.
 
-    Args:
-        extra: further top-level keys, such as `description` or `licence`.
+    `extra` are further top-level keys, such as `description` or `licence`.
     """
     root = Path(dataset_dir).expanduser().absolute()
+    guess, values = dataset.patients_guessed, dataset.label_values
+    # values beyond 16 bits are colours, which nobody reads as decimal numbers
+    colours = values and 0xFFFF < max(values) <= 0xFFFFFF and min(values) >= 0
+    optional = {
+        "label_values": {show_colour(value) if colours else str(value): label for value, label in values.items()},
+        **{key: getattr(dataset, key) for key in ("intensity_range", "slice_axis", *FLAGS)},
+        "patients_guessed": asdict(guess) if guess else None,
+        "classes": dataset.classes,
+        "trained_on": dataset.trained_on,
+    }
     content: dict[str, Any] = {
         "name": dataset.name,
         **extra,
         "modality": {str(n): name for n, name in enumerate(dataset.modality)},
         "labels": {str(n): name for n, name in enumerate(dataset.labels)},
+        **{key: value for key, value in optional.items() if value},
+        **{split: [_written_item(item, root) for item in dataset.splits.get(split, [])] for split in SPLITS},
     }
-    if dataset.label_values:
-        content["label_values"] = _written_label_values(dataset.label_values)
-    if dataset.intensity_range:
-        content["intensity_range"] = dataset.intensity_range
-    for key in ("slice_axis", "ignore_geometry", "threshold_masks"):
-        if getattr(dataset, key):
-            content[key] = getattr(dataset, key)
-    if dataset.patients_guessed:
-        content["patients_guessed"] = dataset.patients_guessed.as_json()
-    if dataset.classes:
-        content["classes"] = dataset.classes
-    if dataset.trained_on:
-        content["trained_on"] = dataset.trained_on
-    for split in SPLITS:
-        content[split] = [_written_item(item, root) for item in dataset.splits.get(split, [])]
     return write_json(root / "dataset.json", content)
 
 
@@ -209,9 +210,7 @@ def write_json(file: Path, content: Any) -> Path:
             temporary = opened.enter_context(replacing(file))
             stream = opened.enter_context(open(temporary, "w", encoding="utf-8"))
         except OSError as error:
-            raise DatasetError(
-                f"Cannot write {file}: {error.strerror}. Name a writable folder with free space."
-            ) from error
+            raise DatasetError(f"Cannot write {file}: {error.strerror}. Name a writable folder with space.") from error
         json.dump(content, stream, indent=1)
     return file
 
@@ -237,11 +236,7 @@ def stem(path: str | Path) -> str:
 
 
 def parse_value(text: Any) -> int:
-    """A value in a label file, from a whole number or a colour "#rrggbb".
-
-    Raises:
-        ValueError: neither.
-    """
+    """A value in a label file, from a whole number or a colour "#rrggbb"; ValueError for anything else."""
     text = str(text).strip()
     return int(text[1:], 16) if re.fullmatch("#[0-9a-fA-F]{6}", text) else int(text)
 
@@ -264,9 +259,8 @@ def is_annotated(item: Item) -> bool:
 def find_box_faults(item: Item, plane: Sequence[int], class_count: int) -> list[tuple[str, str]]:
     """What is wrong with an item's `boxes` and `box_classes`, each as a short name and the details.
 
-    Args:
-        plane: pixels (X, Y) of the image, in whose axes the boxes are.
-        class_count: box classes are 0..class_count-1, class k being label k + 1.
+    `plane` are the pixels (X, Y) of the image, in whose axes the boxes are; box classes are 0..class_count-1, class k
+    being label k + 1.
     """
     boxes, classes = item.get("boxes"), item.get("box_classes")
     if boxes is None:
@@ -304,18 +298,14 @@ def patient_of(item: Item) -> str:
     return str(stem(image_files(item)[0]) if item.get("patient") in (None, "") else item["patient"])
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_object(file: Path, remedy: str) -> dict[str, Any]:
+    """The object in a JSON file; a DatasetError names the place of a fault, or the remedy where there is no file."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DatasetError(
-            f"No {file}. Write one with `python -m scripts prepare <layout> <folder>`, "
-            "or name the folder that holds it with --dataset_dir."
-        ) from None
+        raise DatasetError(f"No {file}. {remedy}") from None
     except json.JSONDecodeError as error:
-        raise DatasetError(
-            f"{file}, line {error.lineno}, column {error.colno}: {error.msg}. Correct the JSON."
-        ) from None
+        raise DatasetError(f"{file}, line {error.lineno}, column {error.colno}: {error.msg}. Correct it.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"Cannot read {file}: {error}.") from None
     if not isinstance(content, dict):
@@ -353,55 +343,17 @@ def _tell_once(text: str) -> None:
     logger.warning(text)
 
 
-def _read_guess(value: dict[str, Any], file: Path) -> PatientGuess:
-    try:
-        return PatientGuess(**value)
-    except TypeError:
-        raise DatasetError(
-            f"{file}: 'patients_guessed' is {value!r}. Remove it, or prepare the folder again."
-        ) from None
-
-
 def _label_values(value: Any, label_count: int, file: Path) -> dict[int, int]:
-    example = '{"255": 1} or {"#ff0000": 1}'
-    expected = (
-        f"{file}: 'label_values' is {value!r}, expected e.g. {example}, each value once, labels 0..{label_count - 1}."
-    )
     try:
         values = {parse_value(k): int(v) for k, v in value.items()}
+        if len(values) == len(value) and all(0 <= label < label_count for label in values.values()):
+            return values
     except (AttributeError, TypeError, ValueError):
-        raise DatasetError(expected) from None
-    if len(values) < len(value) or not all(0 <= label < label_count for label in values.values()):
-        raise DatasetError(expected)
-    return values
-
-
-def _written_label_values(values: dict[int, int]) -> dict[str, int]:
-    """Values beyond 16 bits are colours, which nobody reads as decimal numbers."""
-    colours = 0xFFFF < max(values) <= 0xFFFFFF and min(values) >= 0
-    return {show_colour(value) if colours else str(value): label for value, label in values.items()}
-
-
-def _intensity_range(value: Any, file: Path) -> list[float] | None:
-    if value is None:
-        return None
-    numbers = isinstance(value, list) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value)
-    if not numbers or not value[0] < value[1]:
-        raise DatasetError(f"{file}: 'intensity_range' is {value!r}, expected [low, high] such as [0, 255] for RGB.")
-    return [float(v) for v in value]
-
-
-def _reading(raw: dict[str, Any], file: Path) -> dict[str, Any]:
-    """The keys that say how files are read, checked."""
-    axis = raw.get("slice_axis")
-    if axis is not None and axis not in SLICE_AXES:
-        raise DatasetError(f"{file}: 'slice_axis' is {axis!r}, expected one of {', '.join(SLICE_AXES)}.")
-    reading = {"slice_axis": axis}
-    for key in ("ignore_geometry", "threshold_masks"):
-        reading[key] = raw.get(key, False)
-        if not isinstance(reading[key], bool):
-            raise DatasetError(f"{file}: {key!r} is {reading[key]!r}, expected true or false.")
-    return reading
+        pass
+    example = '{"255": 1} or {"#ff0000": 1}'
+    raise DatasetError(
+        f"{file}: 'label_values' is {value!r}, expected e.g. {example}, each value once, labels 0..{label_count - 1}."
+    )
 
 
 def _read_item(item: Any, where: str, root: Path, classes: Sequence[str], unfinished: bool) -> Item:
@@ -412,7 +364,7 @@ def _read_item(item: Any, where: str, root: Path, classes: Sequence[str], unfini
     key = find_patient_key(item)
     patient = None if key is None else item[key]
     item = {name: value for name, value in item.items() if name != key}
-    image, label, name = item["image"], item.get("label"), item.get("class")
+    image, label, name = item["image"], item.get("label") or None, item.get("class")
     if isinstance(label, list) and len(label) == 1:
         label = label[0]
     if isinstance(label, list) and not unfinished:
@@ -420,34 +372,27 @@ def _read_item(item: Any, where: str, root: Path, classes: Sequence[str], unfini
             f"{where}: 'label' lists {len(label)} files, expected one label map. `python -m scripts prepare decathlon` "
             "with --output merges them."
         )
-    if not all(isinstance(path, str) for path in (image if isinstance(image, list) else [image])):
-        raise DatasetError(f"{where}: 'image' is {image!r}, expected a path or a list of paths.")
-    if label is not None and not all(isinstance(path, str) for path in (label if isinstance(label, list) else [label])):
-        raise DatasetError(f"{where}: 'label' is {label!r}, expected a path.")
+    for paths, of, expected in ((image, "image", "a path or a list of paths"), (label, "label", "a path")):
+        if paths and not all(isinstance(path, str) for path in (paths if isinstance(paths, list) else [paths])):
+            raise DatasetError(f"{where}: {of!r} is {paths!r}, expected {expected}.")
     if name is not None and name not in classes:
-        raise DatasetError(
-            f"{where}: class {name!r} is not among 'classes' {list(classes)}. Add it there or correct it."
-        )
-    paths = [os.path.join(root, path) for path in image] if isinstance(image, list) else os.path.join(root, image)
+        raise DatasetError(f"{where}: class {name!r} is not among 'classes' {list(classes)}. Add or correct it.")
+    fold = item.get("fold")
+    if fold is not None and (isinstance(fold, bool) or not re.fullmatch(r"\d+(\.0+)?", str(fold).strip())):
+        raise DatasetError(f"{where}: 'fold' is {fold!r}, expected a number from 0.")
     return {
         **item,
-        "image": paths,
-        "label": [os.path.join(root, path) for path in label]
-        if isinstance(label, list)
-        else os.path.join(root, label)
-        if label
-        else None,
+        "image": _below(root, image),
+        "label": None if label is None else _below(root, label),
         "patient": patient,
         "class": name,
         "class_index": -1 if name is None else list(classes).index(name),
-        **({"fold": _read_fold(item["fold"], where)} if item.get("fold") is not None else {}),
+        **({} if fold is None else {"fold": int(float(fold))}),
     }
 
 
-def _read_fold(value: Any, where: str) -> int:
-    if not isinstance(value, bool) and re.fullmatch(r"\d+(\.0+)?", str(value).strip()):
-        return int(float(value))
-    raise DatasetError(f"{where}: 'fold' is {value!r}, expected a number from 0.")
+def _below(root: Path, paths: Any) -> Any:
+    return [os.path.join(root, path) for path in paths] if isinstance(paths, list) else os.path.join(root, paths)
 
 
 def _written_item(item: Item, root: Path) -> Item:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -47,10 +48,8 @@ def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> No
         raise DatasetError(f"{dataset.root}: fold is {fold!r}, its folds are: {known}.")
     inspections = inspect_items(dataset)
     findings = [finding for inspection in inspections for finding in inspection.findings]
-    findings += check_splits(dataset, fold) + check_names(dataset, inspections, fold)
-    findings += (
-        check_patients(dataset) + check_same(dataset, inspections, fold) + check_values(dataset, inspections, fold)
-    )
+    findings += check_splits(dataset, fold) + check_names(dataset, inspections, fold) + check_patients(dataset)
+    findings += check_same(dataset, inspections, fold) + check_values(dataset, inspections, fold)
     findings += check_sizes(inspections, image_size) + check_axes(inspections)
     print(summarise(dataset, inspections, image_size, fold), end="\n\n")
     print(format_findings(findings), end="\n\n")
@@ -64,25 +63,22 @@ def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> No
 def check_splits(dataset: Dataset, fold: int | None = None) -> list[Finding]:
     """Patients in two splits or folds, images listed twice, and splits without labelled items."""
     findings = []
-    lists: dict[str, set[str]] = defaultdict(set)
-    folds: dict[str, set[str]] = defaultdict(set)
+    homes: dict[str, dict[str, set[str]]] = {"splits": defaultdict(set), "folds": defaultdict(set)}
     files: Counter[str] = Counter()
     for split in SPLITS:
         for item in dataset.splits[split]:
-            lists[item["patient"]].add(split)
+            homes["splits"][item["patient"]].add(split)
             files[image_files(item)[0]] += 1
             if item.get("fold") is not None:
-                folds[item["patient"]].add(str(item["fold"]))
-    for patient, found in sorted(lists.items()) if fold is None else ():
-        if len(found) > 1:
-            findings.append(Finding("error", "patient in two splits", f"{patient}: {', '.join(sorted(found))}"))
-    for patient, found in sorted(folds.items()):
-        if len(found) > 1:
-            findings.append(Finding("error", "patient in two folds", f"{patient}: {', '.join(sorted(found))}"))
+                homes["folds"][item["patient"]].add(str(item["fold"]))
+    for kind in ("splits", "folds") if fold is None else ("folds",):
+        for patient, found in sorted(homes[kind].items()):
+            if len(found) > 1:
+                findings.append(Finding("error", f"patient in two {kind}", f"{patient}: {', '.join(sorted(found))}"))
     for file, count in files.items():
         if count > 1:
             findings.append(Finding("error", "image listed twice", f"{file}: {count} times"))
-    if any(finding.severity == "error" for finding in findings):
+    if findings:
         return findings
     for view in _views(dataset, fold):
         for split in SPLITS:
@@ -106,12 +102,8 @@ def check_names(dataset: Dataset, inspections: Iterable[Inspection], fold: int |
         if len(patients[name]) < 2:
             severity, count = ("warning", "one patient") if patients[name] else ("error", "no sample")
             findings.append(Finding(severity, f"class with {count}", name))
-    for view in _views(dataset, fold):
-        try:
-            trained = {item["class"] for item in select_items(dataset, "training", view, boxed=True)}
-        except DatasetError:
-            continue  # check_splits has told
-        where = "the lists of dataset.json" if view is None else f"fold {view}"
+    for where, items in _trained(dataset, fold):
+        trained = {item["class"] for item in items}
         for name in dataset.classes:
             if patients[name] and name not in trained:
                 findings.append(Finding("warning", "class not in training", f"{name}: {where}"))
@@ -124,19 +116,18 @@ def check_names(dataset: Dataset, inspections: Iterable[Inspection], fold: int |
 
 def check_patients(dataset: Dataset) -> list[Finding]:
     """Patients that were guessed with a doubt, and patients and classes that are written in two ways."""
-    findings = []
-    if dataset.patients_guessed and dataset.patients_guessed.doubt:
-        findings.append(Finding("warning", "patients are guessed", str(dataset.patients_guessed)))
+    guess = dataset.patients_guessed
+    findings = [Finding("warning", "patients are guessed", str(guess))] if guess and guess.doubt else []
     for kind, names in (("patients", [item["patient"] for item in dataset.items]), ("classes", dataset.classes)):
-        for alike in find_alike(names):
-            findings.append(Finding("warning", f"{kind} written alike", " and ".join(alike)))
+        findings += [Finding("warning", f"{kind} written alike", " and ".join(alike)) for alike in find_alike(names)]
     return findings
 
 
 def check_same(dataset: Dataset, inspections: Sequence[Inspection], fold: int | None = None) -> list[Finding]:
     """Pictures that are equal, or nearly, in two splits of the lists or a fold, or under two patients."""
-    listed = {id(item): split for split in SPLITS for item in dataset.splits[split]}
-    homes = [listed, *(_find_homes(dataset, view) for view in _views(dataset, fold))]
+    homes = [{id(item): split for split in SPLITS for item in dataset.splits[split]}]
+    for view in _views(dataset, fold):
+        homes.append({id(item): split for split in SPLITS for item in _items_of(dataset, split, view)})
     findings = []
     for pair in find_same([inspection.likeness for inspection in inspections]):
         first, second = inspections[pair.first].item, inspections[pair.second].item
@@ -165,14 +156,10 @@ def check_values(dataset: Dataset, inspections: Sequence[Inspection], fold: int 
     if beyond and len({found.example.split(":")[0] for found in beyond}) > len(inspections) / 2:
         findings.append(Finding("error", "intensity_range does not suit most images", beyond[0].example))
     place = {id(inspection.item): inspection for inspection in inspections}
-    for view in _views(dataset, fold):
-        try:
-            trained = [place[id(item)] for item in select_items(dataset, "training", view, boxed=True)]
-        except (DatasetError, KeyError):
-            continue  # check_splits has told
+    for where, items in _trained(dataset, fold):
+        trained = [place[id(item)] for item in items if id(item) in place]
         unread = any(found.check == "label cannot be read" for inspection in trained for found in inspection.findings)
         if trained and not unread and not any(inspection.labels - {0} for inspection in trained):
-            where = "the lists of dataset.json" if view is None else f"fold {view}"
             findings.append(Finding("error", "no lesion in training", f"{len(trained)} empty label maps: {where}"))
     return findings
 
@@ -218,20 +205,16 @@ def summarise(dataset: Dataset, inspections: list[Inspection], image_size: int, 
     slices = sum(inspection.slices for inspection in inspections if is_annotated(inspection.item))
     cache = slices * image_size**2 * (2 * dataset.channel_count + 1)  # float16 image, uint8 label
     largest = max((int(np.prod(inspection.shape)) * 4 for inspection in inspections if inspection.shape), default=0)
-    return "\n".join(
-        [
-            f"{dataset.name} ({dataset.root})",
-            f"channels: {', '.join(dataset.modality)}",
-            f"labels:   {', '.join(dataset.labels)}",
-            f"classes:  {', '.join(dataset.classes) or 'none'}",
-            f"patients: {dataset.patients_guessed or 'as the data set names them'}",
-            f"sizes:    {sizes}; the largest slice fits --image_size {fitting}",
-            f"memory:   {largest / 2**20:.1f} MiB for the largest image",
-            f"cache:    {cache / 2**20:.0f} MiB on disk for {slices} slices of {image_size}x{image_size} pixels",
-            "",
-            format_table(rows),
-        ]
-    )
+    return f"""{dataset.name} ({dataset.root})
+channels: {", ".join(dataset.modality)}
+labels:   {", ".join(dataset.labels)}
+classes:  {", ".join(dataset.classes) or "none"}
+patients: {dataset.patients_guessed or "as the data set names them"}
+sizes:    {sizes}; the largest slice fits --image_size {fitting}
+memory:   {largest / 2**20:.1f} MiB for the largest image
+cache:    {cache / 2**20:.0f} MiB on disk for {slices} slices of {image_size}x{image_size} pixels
+
+{format_table(rows)}"""
 
 
 def format_findings(findings: list[Finding]) -> str:
@@ -251,9 +234,12 @@ def format_findings(findings: list[Finding]) -> str:
     )
 
 
-def _find_homes(dataset: Dataset, fold: int | None) -> dict[int, str]:
-    """The split of each item that a training of this fold would use, by the item's `id`."""
-    return {id(item): split for split in SPLITS for item in _items_of(dataset, split, fold)}
+def _trained(dataset: Dataset, fold: int | None) -> Iterator[tuple[str, list[Item]]]:
+    """Of the file's lists and of every fold, how they are called and their training items, where there are any."""
+    for view in _views(dataset, fold):
+        with contextlib.suppress(DatasetError):  # check_splits has told
+            items = select_items(dataset, "training", view, boxed=True)
+            yield "the lists of dataset.json" if view is None else f"fold {view}", items
 
 
 def _items_of(dataset: Dataset, split: str, fold: int | None) -> list[Item]:

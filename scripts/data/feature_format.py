@@ -20,38 +20,23 @@ LEAST_STD = float(np.finfo(np.float16).tiny)  # 6.1e-5: what varies less than th
 class FeatureDescription:
     """Where the features of a set come from, as its manifest says it.
 
-    Attributes:
-        level: of the network, such as "bottleneck".
-        feature_shape: (C, H, W) of one feature.
-        network_sha256: of the file of the network's weights, see `hash_file`.
-        network_file: its name.
-        trained_on: patients whose images the network, or the generator of synthetic features, learned from.
-        dataset: name of the data set.
-        classes: names, in the order of the class indices.
-        image_size: side of the slices in pixels.
-        image_channels: names of the channels that the network saw.
-        dtype: of the stored numbers, "float16" or "float32".
-        precision: in which the network ran, "float32" or "bfloat16".
-        fold: of the cross-validation that the splits are of; None for those of the data set's file.
-        minimum: least value that the level can have, 0 after a ReLU; None where there is none.
-
     Raises:
         DatasetError: a shape without three positive sizes, or another dtype.
     """
 
-    level: str
-    feature_shape: tuple[int, int, int]
-    network_sha256: str
-    network_file: str
-    trained_on: list[str]
-    dataset: str
-    classes: list[str]
-    image_size: int
-    image_channels: list[str]
-    dtype: str = "float16"
-    precision: str = "float32"
-    fold: int | None = None
-    minimum: float | None = None
+    level: str  # of the network, such as "bottleneck"
+    feature_shape: tuple[int, int, int]  # (C, H, W) of one feature
+    network_sha256: str  # of the file of the network's weights, see `hash_file`
+    network_file: str  # its name
+    trained_on: list[str]  # patients whom the network, or the generator of synthetic features, learned from
+    dataset: str  # name of the data set
+    classes: list[str]  # names, in the order of the class indices
+    image_size: int  # side of the slices in pixels
+    image_channels: list[str]  # names of the channels that the network saw
+    dtype: str = "float16"  # of the stored numbers, or "float32"
+    precision: str = "float32"  # in which the network ran, or "bfloat16"
+    fold: int | None = None  # of the cross-validation that the splits are of; None for the data set's own
+    minimum: float | None = None  # least value that the level can have, 0 after a ReLU; None where there is none
 
     def __post_init__(self) -> None:
         shape = tuple(int(side) for side in self.feature_shape)
@@ -80,9 +65,6 @@ class ChannelMoments:
 
     Batches are merged as Chan, Golub and LeVeque (Updating formulae and a pairwise algorithm for computing sample
     variances, 1979, equation 2.1) do it, which loses nothing to cancellation where the mean is large.
-
-    Args:
-        channels: C.
     """
 
     def __init__(self, channels: int) -> None:
@@ -106,23 +88,9 @@ class ChannelMoments:
         std = np.sqrt(self.squares / max(self.count, 1))
         return np.where(self.squares > 0, np.maximum(std, LEAST_STD), 1.0)
 
-    def to_json(self) -> dict[str, Any]:
-        return {"count": self.count, "mean": self.mean.tolist(), "squares": self.squares.tolist()}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> ChannelMoments:
-        moments = cls(len(content["mean"]))
-        moments.count = int(content["count"])
-        moments.mean, moments.squares = np.array(content["mean"]), np.array(content["squares"])
-        return moments
-
 
 def hash_file(file: str | Path) -> str:
-    """SHA-256 of a file of weights.
-
-    Raises:
-        DatasetError: unreadable.
-    """
+    """SHA-256 of a file of weights; DatasetError where it is unreadable."""
     try:
         with open(file, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

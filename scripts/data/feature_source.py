@@ -15,16 +15,9 @@ from scripts.networks.weights import Weights
 
 
 def describe_features(features: FeatureSet) -> dict[str, Any]:
-    """What a generator has to know of the set it learns from, for `ExportWeights`.
-
-    Returns:
-        `features` as `FeatureDescription.to_json` has them, `mean` and `std`, one number per channel.
-    """
-    return {
-        "features": features.description.to_json(),
-        "mean": features.mean.tolist(),
-        "std": features.std.tolist(),
-    }
+    """What a generator has to know of the set it learns from; `mean` and `std` have a number per channel."""
+    moments = {"mean": features.mean.tolist(), "std": features.std.tolist()}
+    return {"features": features.description.to_json(), **moments}
 
 
 class FeatureSource:
@@ -36,8 +29,7 @@ class FeatureSource:
 
     Attributes:
         description: of the features; `trained_on` lists the generator's patients.
-        mean: (C,) float32.
-        std: (C,) float32.
+        mean, std: (C,) float32.
 
     Raises:
         CheckpointError: weights that say of no features; the two networks learned from other features or patients.

@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -21,8 +20,7 @@ from scripts.data.contract import SPLITS, DatasetError, Item, write_json
 from scripts.data.feature_format import ChannelMoments, FeatureDescription
 from scripts.data.features import ARRAY, MANIFEST, FeatureSet, hidden_name
 
-ITEMS, PROGRESS = "items.jsonl", "progress.json"
-FLUSH_BYTES = 64 * 2**20  # after so many the disk is waited for, and the pages are given back
+ITEMS = "items.jsonl"  # the recipe, then a line for each row, until the set is whole
 
 
 class FeatureWriter:
@@ -42,8 +40,7 @@ class FeatureWriter:
         count: rows that it will have, or at most.
         settings: name -> plain value of what else must be the same when a killed run goes on.
 
-    Attributes:
-        rows: that are there already: those of the run that was killed, or all where the set is whole.
+    `rows` are there already: those of the run that was killed, or all where the set is whole.
 
     Raises:
         DatasetError: on entering, if the folder holds something else, cannot be written, or the disk has not the room.
@@ -64,27 +61,34 @@ class FeatureWriter:
         self.count = count
         content = {"description": description.to_json(), "count": count, "settings": dict(settings or {})}
         self.recipe = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        self.moments = ChannelMoments(description.feature_shape[0])
         self.hidden = self.folder.parent / hidden_name(self.folder)
         self.header = _make_header(description, count)
         self._streams = contextlib.ExitStack()
         self._array: IO[bytes] | None = None
         self._items: IO[bytes] | None = None
-        self._waiting = 0  # bytes written since the disk was waited for
-        whole = self._find_whole()
-        self.complete = whole is not None
-        self.rows = self._find_progress() if whole is None else len(whole)
+        try:
+            whole = FeatureSet(self.folder)
+            self.complete = whole.manifest.get("recipe") == self.recipe
+        except DatasetError:  # not there, or broken: it is made anew
+            self.complete = False
+        self.rows = len(whole) if self.complete else self._find_progress()
 
     def __enter__(self) -> FeatureWriter:
         if self.complete:
             return self
         with self._explain():
-            self._check_place()
+            known = {ARRAY, MANIFEST, ITEMS}
+            there = {entry.name for entry in self.folder.iterdir()} if self.folder.exists() else set()
+            if foreign := sorted(there - known):
+                raise DatasetError(
+                    f"{self.folder} holds {foreign[0]}, expected nothing or features. Name another folder."
+                )
             self._check_disk()
             self.hidden.mkdir(parents=True, exist_ok=True)
             mode = "r+b" if self.rows else "w+b"
             self._items = self._streams.enter_context(open(self.hidden / ITEMS, mode))
             self._array = self._streams.enter_context(open(self.hidden / ARRAY, mode))
+            self._items.write(self.recipe.encode() + b"\n")
             for _ in range(self.rows):
                 self._items.readline()
             self._items.truncate()
@@ -93,9 +97,7 @@ class FeatureWriter:
             self._array.seek(0, os.SEEK_END)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._close()
 
     def append(self, features: np.ndarray | torch.Tensor, items: Sequence[Item]) -> None:
@@ -106,8 +108,8 @@ class FeatureWriter:
             items: B of them, with `source`, `patient`, `class`, `split` and `synthetic`.
 
         Raises:
-            DatasetError: NaN, infinity or what the dtype cannot hold, a value below the minimum of the level, a row too
-                many, a synthetic row outside the training split, or a full disk.
+            DatasetError: a number that the dtype cannot hold or below the level's minimum, a row too many, a synthetic
+                row outside the training split, or a full disk.
         """
         assert self._array is not None, "the writer must be entered"
         assert self._items is not None
@@ -115,26 +117,15 @@ class FeatureWriter:
         rows = [_check_item(item) for item in items]
         if len(rows) != len(stored) or self.rows + len(rows) > self.count:
             raise DatasetError(f"{len(stored)} features of {len(rows)} items after {self.rows} of {self.count} rows.")
-        for feature, row in zip(stored, rows, strict=True):
-            if row["split"] == "training":
-                self.moments.add(feature)
         with self._explain():
             self._array.write(stored.data)
             self._array.flush()
             self._items.writelines(json.dumps(row).encode() + b"\n" for row in rows)
             self._items.flush()
             self.rows += len(rows)
-            progress = {"recipe": self.recipe, "rows": self.rows, "moments": self.moments.to_json()}
-            write_json(self.hidden / PROGRESS, progress)
-            self._waiting += stored.nbytes
-            if self._waiting >= FLUSH_BYTES:
-                self._drop_pages()
 
     def finish(self, extra: Mapping[str, Any] | None = None) -> FeatureSet:
-        """Completes the set with the rows that were written and moves it to its place.
-
-        Args:
-            extra: further keys of the manifest.
+        """Completes the set with the rows that were written, `extra` keys in its manifest, and moves it to its place.
 
         Raises:
             DatasetError: no row, no training row to take mean and std from, or a full disk.
@@ -142,22 +133,26 @@ class FeatureWriter:
         if self.complete:
             return FeatureSet(self.folder)
         assert self._array is not None, "the writer must be entered"
-        if not self.moments.count:
-            raise DatasetError(f"None of the {self.rows} features for {self.folder} is a training one. Write some.")
         with self._explain():
             self._array.seek(0)
             self._array.write(_make_header(self.description, self.rows))
             self._array.flush()
-            self._drop_pages()
+            os.fsync(self._array.fileno())
             self._close()
-            lines = (self.hidden / ITEMS).read_text(encoding="utf-8").splitlines()
+            items = [json.loads(line) for line in (self.hidden / ITEMS).read_text(encoding="utf-8").splitlines()[1:]]
+            moments = ChannelMoments(self.description.feature_shape[0])
+            for row, item in enumerate(items):
+                if item["split"] == "training":
+                    moments.add(np.load(self.hidden / ARRAY, mmap_mode="r")[row])  # mapped anew, to keep no pages
+            if not moments.count:
+                raise DatasetError(f"None of the {self.rows} features for {self.folder} is a training one. Write some.")
             manifest = {
                 **self.description.to_json(),
                 **(extra or {}),
                 "recipe": self.recipe,
-                "mean": self.moments.mean.tolist(),
-                "std": self.moments.compute_std().tolist(),
-                "items": [json.loads(line) for line in lines],
+                "mean": moments.mean.tolist(),
+                "std": moments.compute_std().tolist(),
+                "items": items,
             }
             write_json(self.hidden / MANIFEST, manifest)
             self._publish()
@@ -185,36 +180,15 @@ class FeatureWriter:
         self._streams.close()
         self._array = self._items = None
 
-    def _find_whole(self) -> FeatureSet | None:
-        try:
-            features = FeatureSet(self.folder)
-        except DatasetError:  # not there, or broken: it is made anew
-            return None
-        return features if features.manifest.get("recipe") == self.recipe else None
-
     def _find_progress(self) -> int:
-        """Rows that a killed run of the same settings has left; takes over its moments."""
+        """Rows that a killed run of the same settings has left, of which numbers and item are whole."""
         try:
-            progress = json.loads((self.hidden / PROGRESS).read_text(encoding="utf-8"))
-            rows, moments = int(progress["rows"]), ChannelMoments.from_json(progress["moments"])
+            recipe, *lines = (self.hidden / ITEMS).read_bytes().split(b"\n")
             size = (self.hidden / ARRAY).stat().st_size
-            with open(self.hidden / ITEMS, "rb") as stream:
-                lines = sum(line.endswith(b"\n") for line in stream)
-        except (OSError, ValueError, KeyError, TypeError):  # none, or unreadable: begin anew
+        except OSError:
             return 0
-        whole = len(self.header) + rows * self.description.row_bytes
-        if progress["recipe"] != self.recipe or size < whole or lines < rows:
-            return 0
-        self.moments = moments
-        return rows
-
-    def _check_place(self) -> None:
-        known = {ARRAY, MANIFEST, ITEMS, PROGRESS}
-        foreign = [] if not self.folder.exists() else sorted({entry.name for entry in self.folder.iterdir()} - known)
-        if foreign:
-            raise DatasetError(
-                f"{self.folder} holds {foreign[0]}, expected nothing or features. Name another --output_dir."
-            )
+        numbers = max(0, size - len(self.header)) // self.description.row_bytes
+        return min(len(lines) - 1, numbers) if recipe == self.recipe.encode() and lines else 0
 
     def _check_disk(self) -> None:
         place = next(parent for parent in self.folder.parents if parent.exists())
@@ -239,14 +213,6 @@ class FeatureWriter:
                 "another --output_dir."
             ) from error
 
-    def _drop_pages(self) -> None:
-        """Waits until the disk has all, and tells the system that nobody will read it soon."""
-        assert self._array is not None
-        os.fsync(self._array.fileno())
-        if hasattr(os, "posix_fadvise"):  # Linux
-            os.posix_fadvise(self._array.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        self._waiting = 0
-
     def _publish(self) -> None:
         old = self.folder.parent / f".{self.folder.name}.old"
         shutil.rmtree(old, ignore_errors=True)
@@ -254,8 +220,7 @@ class FeatureWriter:
             os.rename(self.folder, old)
         os.rename(self.hidden, self.folder)
         shutil.rmtree(old, ignore_errors=True)
-        for name in (ITEMS, PROGRESS):
-            (self.folder / name).unlink(missing_ok=True)
+        (self.folder / ITEMS).unlink(missing_ok=True)
 
 
 def _make_header(description: FeatureDescription, rows: int) -> bytes:

@@ -7,7 +7,6 @@ per row: `source` (a slice's "image file#slice"), `patient`, `class`, `split` an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,26 +15,20 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from scripts.data.contract import SPLITS, DatasetError, Item
+from scripts.data.contract import SPLITS, DatasetError, Item, read_object
 from scripts.data.feature_format import FeatureDescription
 
 ARRAY, MANIFEST = "features.npy", "manifest.json"
-REMEDY = (
-    "Extract again with configs/feature_acgan_features.json, and generate again what was made from the old features."
-)
+REMEDY = "Extract again with configs/feature_acgan_features.json, and generate anew what was made of the old features."
 
 
 class FeatureSet:
-    """A feature set, checked when it is opened; features are read one by one and never kept.
-
-    Args:
-        folder: of `features.npy` and `manifest.json`.
+    """A feature set (folder of `features.npy` and `manifest.json`), checked when it is opened; features are never kept.
 
     Attributes:
         description: see `FeatureDescription`.
         items: one per row.
-        mean: (C,) float32, over the training rows.
-        std: (C,) float32.
+        mean, std: (C,) float32, over the training rows.
         manifest: all that the file holds.
 
     Raises:
@@ -45,45 +38,22 @@ class FeatureSet:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).expanduser().absolute()
         self.file = self.folder / ARRAY
-        self.manifest = self._read_manifest()
+        begun = (self.folder.parent / hidden_name(self.folder)).exists()
+        state = "Its extraction was begun and not finished" if begun else "There are no features"
+        remedy = f"{state}. Run configs/feature_acgan_features.json with this --output_dir."
+        self.manifest = read_object(self.folder / MANIFEST, remedy)
         try:
             self.description = FeatureDescription.from_json(self.manifest)
             self.items: list[Item] = self.manifest["items"]
             self.mean, self.std = (np.array(self.manifest[name], dtype=np.float32) for name in ("mean", "std"))
         except (KeyError, TypeError) as error:
             raise DatasetError(f"{self.folder / MANIFEST} lacks or misstates {error}. {REMEDY}") from None
-        self._offset = self._check_array()
-
-    def _read_manifest(self) -> dict[str, Any]:
-        try:
-            return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            begun = (self.folder.parent / hidden_name(self.folder)).exists()
-            state = "its extraction was begun and not finished" if begun else "there are no features"
-            raise DatasetError(
-                f"No {self.folder / MANIFEST}: {state}. Run configs/feature_acgan_features.json with this --output_dir."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"Cannot read {self.folder / MANIFEST} ({error}). {REMEDY}") from None
-
-    def _check_array(self) -> int:
-        """Where the numbers begin, in bytes, once the file is known to be whole."""
+        found = self.features
         wanted = ((len(self.items), *self.description.feature_shape), np.dtype(self.description.dtype))
-        try:
-            with open(self.file, "rb") as stream:
-                np.lib.format.read_magic(stream)
-                shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-                offset = stream.tell()
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"Cannot read {self.file} ({error}). {REMEDY}") from None
-        if (shape, dtype) != wanted:
+        if (found.shape, found.dtype) != wanted:
             raise DatasetError(
-                f"{self.file} holds {shape} {dtype}, its manifest says {wanted[0]} {wanted[1]}. {REMEDY}"
+                f"{self.file} holds {found.shape} {found.dtype}, its manifest says {wanted[0]} {wanted[1]}. {REMEDY}"
             )
-        size, whole = self.file.stat().st_size, offset + len(self.items) * self.description.row_bytes
-        if size != whole:
-            raise DatasetError(f"{self.file} has {size} bytes, expected {whole}: it was cut or changed. {REMEDY}")
-        return offset
 
     def __len__(self) -> int:
         return len(self.items)
@@ -91,7 +61,10 @@ class FeatureSet:
     @property
     def features(self) -> np.ndarray:
         """(N, C, H, W), memory-mapped anew at each call, so that pages that were read do not pile up."""
-        return np.load(self.file, mmap_mode="r")
+        try:
+            return np.load(self.file, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise DatasetError(f"Cannot read {self.file} ({error}): it was cut or changed. {REMEDY}") from None
 
     @property
     def floor(self) -> list[float] | None:
@@ -100,14 +73,8 @@ class FeatureSet:
         return None if minimum is None else ((minimum - self.mean) / self.std).tolist()
 
     def read(self, row: int) -> np.ndarray:
-        """One feature (C, H, W) in the stored dtype, by one call to the system."""
-        feature = np.empty(self.description.feature_shape, self.description.dtype)
-        with open(self.file, "rb", buffering=0) as stream:
-            stream.seek(self._offset + row * self.description.row_bytes)
-            found = stream.readinto(feature.data)
-        if found != feature.nbytes:
-            raise DatasetError(f"{self.file} ends within row {row}: it was cut or changed. {REMEDY}")
-        return feature
+        """One feature (C, H, W) in the stored dtype."""
+        return np.array(self.features[row])
 
     def standardise(self, features: torch.Tensor) -> torch.Tensor:
         """(..., C, H, W), any dtype, to mean 0 and standard deviation 1 per channel of the training rows, float32."""
@@ -124,16 +91,13 @@ class FeatureSet:
     ) -> FeatureSet:
         """The set itself, once it is known to be of this network, level, shape and classes; None is not compared.
 
-        Raises:
-            DatasetError: it is of another; the message names both values.
+        A set of another is a DatasetError that names both values.
         """
-        shape = None if feature_shape is None else tuple(feature_shape)
-        names = None if classes is None else list(classes)
-        wanted = {"network_sha256": network_sha256, "level": level, "feature_shape": shape, "classes": names}
+        wanted = {"network_sha256": network_sha256, "level": level, "feature_shape": feature_shape, "classes": classes}
         for name, value in wanted.items():
             own = getattr(self.description, name)
-            if value is not None and own != value:
-                raise DatasetError(f"{self.folder}: {name} is {own}, expected {value}. {REMEDY}")
+            if value is not None and own != type(own)(value):
+                raise DatasetError(f"{self.folder}: {name} is {own}, expected {type(own)(value)}. {REMEDY}")
         return self
 
 
@@ -148,14 +112,11 @@ class FeatureDataset(Dataset):
 
     Raises:
         DatasetError: sets of different networks, levels, shapes or classes; synthetic features whose generator knows
-            patients of the real set's validation or test split; a class that no training row has; a row without class
-            or with another; no row at all.
+            held-out patients; a class that no training row has; a row without class or with another; no row at all.
     """
 
     def __init__(
-        self,
-        feature_sets: FeatureSet | Sequence[FeatureSet],
-        splits: str | Sequence[str] = "training",
+        self, feature_sets: FeatureSet | Sequence[FeatureSet], splits: str | Sequence[str] = "training"
     ) -> None:
         self.feature_sets = [feature_sets] if isinstance(feature_sets, FeatureSet) else list(feature_sets)
         self.real = self.feature_sets[0]
@@ -191,7 +152,7 @@ class FeatureDataset(Dataset):
     @property
     def items(self) -> list[Item]:
         """What the manifests say of each row."""
-        return [self._item(place) for place in self.rows]
+        return [self.feature_sets[k].items[row] for k, row in self.rows]
 
     @property
     def class_indices(self) -> np.ndarray:
@@ -208,21 +169,14 @@ class FeatureDataset(Dataset):
         """Whom a network knows that learns from these rows: their patients, and `taught_by`."""
         return sorted({*self.taught_by, *(item["patient"] for item in self.items if not item["synthetic"])})
 
-    def _item(self, place: tuple[int, int]) -> Item:
-        return self.feature_sets[place[0]].items[place[1]]
-
     def _check_sets(self) -> None:
         if any(item["synthetic"] for item in self.real.items):
             raise DatasetError(f"{self.real.folder} holds synthetic features. Name the set of real ones first.")
         own = self.real.description
         held_out = {item["patient"]: item["split"] for item in self.real.items if item["split"] != "training"}
         for other in self.feature_sets[1:]:
-            other.expect(
-                network_sha256=own.network_sha256,
-                level=own.level,
-                feature_shape=own.feature_shape,
-                classes=own.classes,
-            )
+            shape, classes = own.feature_shape, own.classes
+            other.expect(network_sha256=own.network_sha256, level=own.level, feature_shape=shape, classes=classes)
             if not other.description.trained_on:
                 raise DatasetError(f"{other.folder} does not say whom its generator was trained on. Generate it again.")
             for patient in other.description.trained_on:
@@ -248,16 +202,56 @@ class FeatureDataset(Dataset):
                 )
 
 
+class ComparedFeatures(Dataset):
+    """Real training features, real ones held out, and synthetic ones, standardised alike.
+
+    An element has `image`, the standardised feature (C, H, W) float32, `class_index`, `part` ("training", "held_out" or
+    "synthetic"), `source` and `patient`.
+
+    Args:
+        held_out: split whose features are held out.
+        most_features: of each part, 1 or more, drawn without replacement; None for all.
+        seed: of the draw.
+    """
+
+    def __init__(
+        self,
+        features_dir: str | Path,
+        synthetic_dir: str | Path,
+        *,
+        held_out: str = "validation",
+        most_features: int | None = 500,
+        seed: int = 0,
+    ) -> None:
+        if most_features is not None and most_features < 1:
+            raise DatasetError(f"most_features is {most_features}, expected 1 or more, or None for all.")
+        sets = [FeatureSet(features_dir), FeatureSet(synthetic_dir)]
+        self.features = FeatureDataset(sets, ["training", held_out])
+        self.classes = self.features.class_names
+        names = {"training": "training", held_out: "held_out"}
+        parts = np.array(["synthetic" if item["synthetic"] else names[item["split"]] for item in self.features.items])
+        rng = np.random.default_rng(seed)
+        self.places: list[tuple[int, str]] = []
+        for part in ("training", "held_out", "synthetic"):
+            positions = rng.permutation(np.flatnonzero(parts == part))[:most_features]
+            self.places += [(int(position), part) for position in sorted(positions)]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, n: int) -> dict[str, Any]:
+        position, part = self.places[n]
+        element = self.features[position]
+        about = {"source": element["source"], "patient": element["patient"] or ""}
+        return {"image": element["feature"], "class_index": element["class"], "part": part, **about}
+
+
 def restore_features(
     standardised: torch.Tensor, mean: np.ndarray, std: np.ndarray, *, minimum: float | None
 ) -> torch.Tensor:
     """Standardised features (..., C, H, W) in their own scale, float32.
 
-    Args:
-        standardised: of mean 0 and standard deviation 1 per channel.
-        mean: (C,) float32.
-        std: (C,) float32.
-        minimum: the least value they can have; None where there is none.
+    `mean` and `std` are (C,) float32; `minimum` is the least value they can have, None where there is none.
     """
     scale, shift = (torch.from_numpy(values)[:, None, None].to(standardised.device) for values in (std, mean))
     features = standardised.float() * scale + shift

@@ -53,31 +53,22 @@ class GrowthSchedule:
     until ``total_images`` were shown altogether. Alpha rises linearly with the images shown, from 0 in the first
     iteration of a fade.
 
-    Attributes:
-        image_size: the last resolution in pixels; a power of two from 4 to 1024.
-        images_per_phase: 600,000 as published.
-        total_images: 12 million in the published code's default; None where the last phase is as long as the others.
-        batch_sizes: images per iteration for each resolution; keys may be strings, as JSON has them.
-        first_resolution: where training starts; a power of two from 4 to ``image_size``.
-
     Raises:
         ValueError: sizes that aren't such powers of two, a resolution without batch size, counts under 1, or a total
             that is reached before the image has grown.
     """
 
-    image_size: int
-    images_per_phase: int = 600_000
-    total_images: int | None = 12_000_000
-    batch_sizes: Mapping[int, int] = field(default_factory=lambda: dict(PUBLISHED_BATCH_SIZES))
-    first_resolution: int = START_SIZE
+    image_size: int  # the last resolution in pixels; a power of two from 4 to 1024
+    images_per_phase: int = 600_000  # as published
+    total_images: int | None = 12_000_000  # of the published code; None where the last phase is as long as the others
+    batch_sizes: Mapping[int, int] = field(default_factory=lambda: dict(PUBLISHED_BATCH_SIZES))  # or JSON's "4": 128
+    first_resolution: int = START_SIZE  # where training starts; a power of two from 4 to `image_size`
 
     def __post_init__(self) -> None:
         check_image_size(self.image_size)
-        if self.first_resolution not in _doublings(START_SIZE, self.image_size):
-            raise ValueError(
-                f"first_resolution is {self.first_resolution}: expected one of "
-                f"{_doublings(START_SIZE, self.image_size)}. Choose one of them."
-            )
+        known = _doublings(START_SIZE, self.image_size)
+        if self.first_resolution not in known:
+            raise ValueError(f"first_resolution is {self.first_resolution}: expected one of {known}. Choose one.")
         if self.images_per_phase < 1:
             raise ValueError(f"images_per_phase is {self.images_per_phase}: expected at least 1. Raise it.")
         given = {int(resolution): size for resolution, size in self.batch_sizes.items()}
@@ -122,16 +113,13 @@ class GrowthSchedule:
         return self.phases[-1].first_iteration + self.phases[-1].iterations
 
     def at(self, iteration: int) -> GrowthState:
-        """Where training stands in an iteration, counted from 0.
+        """Where training stands in an iteration, counted from 0; a negative one is a ValueError.
 
         After the end the last phase goes on, so that a last epoch can be completed.
-
-        Raises:
-            ValueError: a negative iteration.
         """
         if iteration < 0:
             raise ValueError(f"iteration is {iteration}: expected one counted from 0. Subtract 1 from Ignite's, once.")
-        index = bisect_right(self._first_iterations, iteration) - 1
+        index = bisect_right(self.phases, iteration, key=lambda phase: phase.first_iteration) - 1
         phase = self.phases[index]
         images = (iteration - phase.first_iteration) * phase.batch_size  # shown in this phase
         return GrowthState(
@@ -144,13 +132,9 @@ class GrowthSchedule:
         )
 
     def snapshot_epochs(self, count: int, iterations_per_epoch: int) -> list[int]:
-        """Epochs that end in the last phase, evenly apart, the last of the training among them.
+        """`count` epochs (0 for none) that end in the last phase, evenly apart, the last of the training among them.
 
         The generators after these epochs all make full images: a cheap ensemble from one training (snapshots).
-
-        Args:
-            count: how many; 0 for none.
-            iterations_per_epoch: of the training.
 
         Raises:
             ValueError: a negative count, or fewer epochs in the last phase than that.
@@ -164,22 +148,13 @@ class GrowthSchedule:
             )
         return [before + round((last - before) * (index + 1) / count) for index in range(count)]
 
-    @cached_property
-    def _first_iterations(self) -> list[int]:
-        return [phase.first_iteration for phase in self.phases]
-
 
 class GrowthBatchSampler(Sampler[list[int]]):
     """Draws each minibatch's images as a function of (seed, epoch) alone, as many as the schedule says.
 
     Within an epoch every image comes once before any comes again, so only a minibatch across that seam can hold one
-    twice. Under DDP the minibatch is that of all ranks, of which each takes every world-size-th image.
-
-    Args:
-        dataset: what is drawn from; only its length counts.
-        schedule: number of images of each iteration.
-        seed: of the order.
-        iterations_per_epoch: minibatches per epoch.
+    twice. Under DDP the minibatch is that of all ranks, of which each takes every world-size-th image. Of the data set
+    only its length counts.
 
     Raises:
         DatasetError: fewer images than the largest minibatch.

@@ -58,8 +58,7 @@ class Inspection:
 
 def inspect_items(dataset: Dataset) -> list[Inspection]:
     """Reads all items, several at a time."""
-    workers = min(8, os.cpu_count() or 1)
-    pool = ThreadPoolExecutor(workers)
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
         read = pool.map(lambda item: inspect_item(item, dataset), dataset.items)
         return list(tqdm(read, desc="Reading", total=len(dataset.items), unit="item", mininterval=0.5))
@@ -86,7 +85,13 @@ def inspect_item(item: Item, dataset: Dataset) -> Inspection:
         if not item.get("synthetic"):
             inspection.likeness = describe_likeness(np.asarray(read.image))
     if read.label is not None:
-        _check_label(inspection, read.label, dataset)
+        name = shown_name({"image": item["label"]}, dataset)
+        inspection.labels = frozenset(int(value) for value in np.unique(read.label))
+        if not (read.label > 0).any():
+            inspection.add("info", "empty label map", name)
+        if changed := read.label.meta.get(CHANGED, 0):
+            example = f"{name}: {changed} of {read.label.numel()} pixels"
+            inspection.add("warning", "pixels taken to the nearest label", example)
     if inspection.shape is not None and item.get("boxes") is not None:
         _check_boxes(inspection, inspection.shape, dataset)
     if read.label is not None and not read.faults:
@@ -99,13 +104,12 @@ def inspect_item(item: Item, dataset: Dataset) -> Inspection:
 def _check_channels(inspection: Inspection, image: np.ndarray, dataset: Dataset) -> None:
     """Constant and repeated channels of an image (C, X, Y[, Z])."""
     name = shown_name(inspection.item, dataset)
-    titles = [dataset.modality[n] if n < dataset.channel_count else str(n) for n in range(len(image))]
-    for title, channel in zip(titles, image, strict=True):
+    equal: dict[bytes, list[str]] = defaultdict(list)
+    for n, channel in enumerate(image):
+        title = dataset.modality[n] if n < dataset.channel_count else str(n)
+        equal[channel.tobytes()].append(title)
         if channel.min() == channel.max():
             inspection.add("warning", "constant channel", f"{name}: {title} is {channel.flat[0]:g} everywhere")
-    equal: dict[bytes, list[str]] = defaultdict(list)
-    for title, channel in zip(titles, image, strict=True):
-        equal[channel.tobytes()].append(title)
     for group in equal.values():
         if len(group) > 1:
             inspection.add("warning", f"repeated channel: {' = '.join(group)}", name)
@@ -151,17 +155,6 @@ def _check_units(inspection: Inspection, image: np.ndarray, dataset: Dataset) ->
         far_above = float(np.median(channel)) > top + (top - bottom)
         if low < high and (far_above or seen < SHADES * (top - bottom)):
             inspection.add("warning", BEYOND, f"{example}, intensity_range is {bottom:g} to {top:g}")
-
-
-def _check_label(inspection: Inspection, label: MetaTensor, dataset: Dataset) -> None:
-    """Values and lesion of a label map (1, X, Y[, Z])."""
-    name = shown_name({"image": inspection.item["label"]}, dataset)
-    inspection.labels = frozenset(int(value) for value in np.unique(label))
-    if not (label > 0).any():
-        inspection.add("info", "empty label map", name)
-    if changed := label.meta.get(CHANGED, 0):
-        example = f"{name}: {changed} of {label.numel()} pixels"
-        inspection.add("warning", "pixels taken to the nearest label", example)
 
 
 def _check_boxes(inspection: Inspection, shape: tuple[int, ...], dataset: Dataset) -> None:

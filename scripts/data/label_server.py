@@ -34,8 +34,7 @@ class AddSyntheticSet:
         description: of the images that the network is for. A set of other channels, labels or classes is refused.
 
     Raises:
-        DatasetError: on call: a folder without a data set, a set that does not fit or whose images say nothing of their
-            origin, or nothing to train on at all.
+        DatasetError: on call: no data set there, one that does not fit or hides its origin, or nothing to train on.
     """
 
     def __init__(self, synthetic_dir: str | Path, description: Dataset) -> None:
@@ -62,8 +61,7 @@ class AddSyntheticSet:
 class ElseTraining:
     """Items to validate on: those given, or the real training items where a server keeps none for validation.
 
-    Args:
-        training: the training slices. Where they are all synthetic, these count.
+    Where all `training` slices are synthetic, these count.
     """
 
     def __init__(self, training: SliceDataset) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +26,7 @@ class Likeness:
     signs: np.ndarray  # int8 (2 * GRID * (GRID - 1),): -1, 0, 1
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """Two pictures that are the same, by their places in the list."""
 
     first: int
@@ -56,15 +56,16 @@ def find_same(likenesses: Sequence[Likeness | None]) -> list[Pair]:
     signs, for 16 choices of these, each with at most 8 others: linear in the number of pictures. Not found: pictures
     turned, mirrored or cut.
     """
-    known = [n for n, likeness in enumerate(likenesses) if likeness is not None]
     groups: dict[bytes, list[int]] = defaultdict(list)
-    for n in known:
-        groups[_of(likenesses, n).digest].append(n)
+    for n, likeness in enumerate(likenesses):
+        if likeness is not None:
+            groups[likeness.digest].append(n)
     pairs = [Pair(group[0], n, True) for group in groups.values() for n in group[1:]]
     unlike = [group[0] for group in groups.values()]
     if len(unlike) < 2:
         return pairs
-    signs = np.stack([_of(likenesses, n).signs for n in unlike])  # (N, 2 * GRID * (GRID - 1))
+    known = [likeness.signs for n in unlike if (likeness := likenesses[n]) is not None]
+    signs = np.stack(known)  # (N, 2 * GRID * (GRID - 1))
     compared: set[tuple[int, int]] = set()
     for band in _choose_bands(signs):
         keys = np.packbits(signs[:, band] > 0, axis=1)
@@ -73,13 +74,11 @@ def find_same(likenesses: Sequence[Likeness | None]) -> list[Pair]:
             bucket = buckets[key.tobytes()]
             compared |= {(other, place) for other in bucket[-MOST_COMPARED:]}
             bucket.append(place)
-    return pairs + [Pair(unlike[a], unlike[b], False) for a, b in sorted(compared) if _agree(signs[a], signs[b])]
-
-
-def _of(likenesses: Sequence[Likeness | None], n: int) -> Likeness:
-    likeness = likenesses[n]
-    assert likeness is not None
-    return likeness
+    for a, b in sorted(compared):
+        told = (signs[a] != 0) | (signs[b] != 0)
+        if told.sum() >= FEWEST_SIGNS and (signs[a] == signs[b])[told].mean() >= ALIKE:
+            pairs.append(Pair(unlike[a], unlike[b], False))
+    return pairs
 
 
 def _choose_bands(signs: np.ndarray) -> list[np.ndarray]:
@@ -88,8 +87,3 @@ def _choose_bands(signs: np.ndarray) -> list[np.ndarray]:
     places = np.argsort(balance, kind="stable")[: signs.shape[1] // 4]
     generator = np.random.default_rng(0)
     return [generator.choice(places, BAND_BITS, replace=False) for _ in range(BANDS)]
-
-
-def _agree(first: np.ndarray, second: np.ndarray) -> bool:
-    told = (first != 0) | (second != 0)
-    return int(told.sum()) >= FEWEST_SIGNS and float((first == second)[told].mean()) >= ALIKE

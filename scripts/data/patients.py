@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 # What columns and keys of the patient are called, without case and punctuation; the first that is there counts.
@@ -67,9 +67,6 @@ class PatientGuess:
         told = f"Patients were guessed from {self.source}: {', '.join(self.examples)}."
         return f"{told} {self.doubt}".strip()
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def find_patient_key(names: Iterable[str]) -> str | None:
     """The column or key that names the patient: `patient_id`, `PatientID`, `Subject` ...; None if there is none."""
@@ -94,9 +91,8 @@ def guess_patients(names: Sequence[str], classes: Sequence[str | None] = ()) -> 
     visits, sequences, sides and slice numbers (`_20190312`, `ses-2`, `_t1`, `_left`, `slice_04`) tell no patients
     apart, folders such as `images` and `train` neither, unless nothing else does.
 
-    Args:
-        names: paths of the images below the data set's folder, with `/`, without suffixes.
-        classes: of the images; a folder that is called like its class is no patient.
+    `names` are paths of the images below the data set's folder, with `/`, without suffixes; a folder that is called
+    like its image's class is no patient.
     """
     paths = [name.split("/") for name in names]
     ways = (_by_number, _by_folder, _by_name)
@@ -128,15 +124,14 @@ def _by_number(paths: Sequence[Sequence[str]], _: Sequence[str | None]) -> Found
 
 
 def _by_folder(paths: Sequence[Sequence[str]], classes: Sequence[str | None]) -> Found | None:
-    folders = ["/".join(_folders(path, years=_all_have_years(paths))) for path in paths]
+    years = all(any(_YEAR.fullmatch(folder) for folder in path[:-1]) for path in paths)
+    folders = ["/".join(_folders(path, years=years)) for path in paths]
     places: dict[str, set[str]] = defaultdict(set)
     for path, folder in zip(paths, folders, strict=True):
         places[path[-1]].add(folder)
     repeated = any(len(found) > 1 for found in places.values())
     used = set(folders) - {""}
-    of_class = bool(classes) and all(
-        folder.split("/")[-1] == name for folder, name in zip(folders, classes, strict=True)
-    )
+    of_class = bool(classes) and [folder.split("/")[-1] for folder in folders] == list(classes)
     numbered = all(re.search(r"\d", folder) and not _GROUP.search(folder) for folder in used)
     several = max(Counter(folders).values()) > 1 and len(used) > 2
     if repeated and not of_class and (len(used) > 2 or numbered):
@@ -175,16 +170,10 @@ def _folders(path: Sequence[str], *, years: bool = False) -> list[str]:
     kept: list[str] = []
     for folder in path[:-1]:
         name = folder.lower()
-        seen_again = (
-            _SEEN_AGAIN.fullmatch(name) or (kept and _LATER.fullmatch(name)) or (years and _YEAR.fullmatch(name))
-        )
-        if not (seen_again or _CONTAINERS.fullmatch(name) or _SPLITS.fullmatch(name)):
+        patterns = [_SEEN_AGAIN, _CONTAINERS, _SPLITS, *([_LATER] if kept else []), *([_YEAR] if years else [])]
+        if not any(pattern.fullmatch(name) for pattern in patterns):
             kept.append(folder)
     return kept
-
-
-def _all_have_years(paths: Sequence[Sequence[str]]) -> bool:
-    return all(any(_YEAR.fullmatch(folder) for folder in path[:-1]) for path in paths)
 
 
 def _with_names_outside(paths: Sequence[Sequence[str]], folders: Sequence[str]) -> list[str]:

@@ -31,37 +31,21 @@ class Mass:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Soft maps of one head on the fine grid, each (X, Y, Z).
+    """Soft maps of one head on the fine grid, each (X, Y, Z); signed distances (mm) are positive inside."""
 
-    Attributes:
-        points: head-frame coordinates (mm) of every voxel: left, back, up.
-        hull: signed distance (mm) to the smooth envelope of the brain, positive inside; the skull follows it.
-        depth: signed distance (mm) to the brain's surface, which has notches at both poles, positive inside.
-        ventricle_depth: signed distance (mm) to the ventricles' walls, positive inside.
-        sulcus_depth: signed distance (mm) to the walls of sulci and fissures, positive inside.
-        midline: distance (mm) to the interhemispheric fissure.
-        csf, grey, white: memberships in [0, 1] that add up to 1 in the brain and 0 outside.
-    """
-
-    points: tuple[Array, Array, Array]
-    hull: Array
-    depth: Array
-    ventricle_depth: Array
-    sulcus_depth: Array
-    midline: Array
-    csf: Array
+    points: tuple[Array, Array, Array]  # head-frame coordinates (mm) of every voxel: left, back, up
+    hull: Array  # signed distance to the smooth envelope of the brain; the skull follows it
+    depth: Array  # signed distance to the brain's surface, which has notches at both poles
+    ventricle_depth: Array  # signed distance to the ventricles' walls
+    sulcus_depth: Array  # signed distance to the walls of sulci and fissures
+    midline: Array  # distance (mm) to the interhemispheric fissure
+    csf: Array  # this and the next two are memberships in [0, 1] that add up to 1 in the brain and 0 outside
     grey: Array
     white: Array
 
 
 def build_anatomy(rng: np.random.Generator, grid: Grid, masses: Sequence[Mass] = ()) -> Anatomy:
-    """Draw a head: outline, folded cortex, ventricles and deep grey matter.
-
-    Args:
-        rng: source of randomness.
-        grid: fine grid.
-        masses: what shifts the inner structures.
-    """
+    """Draws a head on the fine grid, whose inner structures the masses shift."""
     points = _pose(rng, grid)
     hull, depth, radius = _measure_outline(rng, grid, points)
     inner = _displace(rng, grid, points, masses)
@@ -79,17 +63,8 @@ def build_anatomy(rng: np.random.Generator, grid: Grid, masses: Sequence[Mass] =
     thickness = 3.6 + 0.5 * draw_smooth_noise(rng, grid, 25.0)
     cortex = soften(thickness - np.minimum(depth - 0.6, -sulcus_depth))
     grey = np.maximum(cortex, _build_deep_grey(inner)) * (1 - csf)
-    return Anatomy(
-        points=points,
-        hull=hull,
-        depth=depth,
-        ventricle_depth=ventricle_depth,
-        sulcus_depth=sulcus_depth,
-        midline=midline,
-        csf=csf * brain,
-        grey=grey * brain,
-        white=(1 - csf - grey) * brain,
-    )
+    maps = (csf * brain, grey * brain, (1 - csf - grey) * brain)
+    return Anatomy(points, hull, depth, ventricle_depth, sulcus_depth, midline, *maps)
 
 
 def _pose(rng: np.random.Generator, grid: Grid) -> tuple[Array, Array, Array]:
@@ -169,10 +144,8 @@ def _measure_ventricles(inner: tuple[Array, Array, Array], scale: float) -> Arra
 def _build_deep_grey(inner: tuple[Array, Array, Array]) -> Array:
     """Membership of thalami, caudate heads and lentiform nuclei."""
     points = (np.abs(inner[0]), inner[1], inner[2])
-    nuclei = [
-        ((10.5, 9.0, 3.0), (8.0, 13.5, 10.0), 0.35),
-        ((13.0, -21.0, 8.0), (5.0, 8.5, 11.0), 0.2),
-        ((25.5, -3.0, 2.0), (5.5, 14.0, 10.0), -0.2),
-    ]
-    maps = [0.8 * soften((1 - measure_ellipsoid(points, c, s, angle)) * min(s), 1.4) for c, s, angle in nuclei]
-    return np.maximum.reduce(maps)
+    thalamus = measure_ellipsoid(points, (10.5, 9.0, 3.0), (8.0, 13.5, 10.0), 0.35)
+    caudate = measure_ellipsoid(points, (13.0, -21.0, 8.0), (5.0, 8.5, 11.0), 0.2)
+    lentiform = measure_ellipsoid(points, (25.5, -3.0, 2.0), (5.5, 14.0, 10.0), -0.2)
+    nuclei = ((thalamus, 8.0), (caudate, 5.0), (lentiform, 5.5))
+    return np.maximum.reduce([0.8 * soften((1 - radius) * smallest, 1.4) for radius, smallest in nuclei])

@@ -12,14 +12,8 @@ from scripts.data.phantom_anatomy import Anatomy, Mass, build_anatomy
 from scripts.data.phantom_fields import Array, Grid, draw_smooth_noise, measure_ellipsoid, pool, soften, turn
 
 TYPES = ("IPH", "IVH", "SAH", "EDH", "SDH")  # in the order of their labels, 1 to 5
-LABELS = (
-    "background",
-    "intraparenchymal haemorrhage",
-    "intraventricular haemorrhage",
-    "subarachnoid haemorrhage",
-    "epidural haemorrhage",
-    "subdural haemorrhage",
-)
+_PLACES = ("intraparenchymal", "intraventricular", "subarachnoid", "epidural", "subdural")
+LABELS = ("background", *(f"{place} haemorrhage" for place in _PLACES))
 # Hounsfield units
 AIR, FAT, SKIN, TABLE, DIPLOE = -1000, -80, 45, 1150, 550
 CSF, GREY, WHITE, OEDEMA, FALX, CALCIUM = 6, 38, 29, 20, 48, 160
@@ -37,11 +31,9 @@ _COMPANION = {
 def draw_ct_patient(
     rng: np.random.Generator, grid: Grid, *, main: str
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    """Draw one patient.
+    """Draws one patient on a grid without oversampling.
 
     Args:
-        rng: the patient's own generator.
-        grid: image size and number of slices (fine = 1).
         main: the type with the largest volume, one of `TYPES`; a smaller second one may come with it.
 
     Returns:
@@ -88,12 +80,7 @@ def _draw_focus(rng: np.random.Generator, kind: str, side: float, z: float) -> t
 
 
 def _build_blood(
-    rng: np.random.Generator,
-    fine: Grid,
-    anatomy: Anatomy,
-    kind: str,
-    position: tuple[float, float, float],
-    size: float,
+    rng: np.random.Generator, fine: Grid, anatomy: Anatomy, kind: str, position: tuple[float, float, float], size: float
 ) -> Array:
     """Membership (X, Y, Z) of one bleeding where anatomy lets it spread."""
     x, y, z = anatomy.points

@@ -25,17 +25,11 @@ _SPLINE_STD = 0.479**1.5  # standard deviation of a cubic B-spline sum of white 
 
 @dataclass(frozen=True)
 class Grid:
-    """Voxel centres of a stack of axial slices; x to the left, y to the back, z up (LPS).
+    """Voxel centres of a stack of axial slices; x to the left, y to the back, z up (LPS)."""
 
-    Args:
-        size: pixels per side of a slice.
-        slices: number of slices.
-        fine: in-plane oversampling, for partial volume (1 = none).
-    """
-
-    size: int
+    size: int  # pixels per side of a slice
     slices: int
-    fine: int = 1
+    fine: int = 1  # in-plane oversampling, for partial volume (1 = none)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -61,17 +55,10 @@ class Grid:
 
 
 def draw_smooth_noise(rng: np.random.Generator, grid: Grid, scale: float) -> Array:
-    """Draw a smooth Gaussian field: cubic B-splines on a lattice of white noise.
+    """A smooth Gaussian field (X, Y, Z), mean 0, variance about 1: cubic B-splines on a lattice of white noise.
 
-    Sums of four terms per axis rather than a matrix product: no dependence on the number of BLAS threads.
-
-    Args:
-        rng: source of randomness; the number of draws depends on `scale` only.
-        grid: where the field is sampled.
-        scale: lattice spacing (mm), > 0; the correlation length is about as long.
-
-    Returns:
-        (X, Y, Z), mean 0 and variance about 1.
+    Sums of four terms per axis rather than a matrix product: no dependence on the number of BLAS threads. The number
+    of draws depends on `scale` alone: the spacing of the lattice (mm), about the correlation length.
     """
     extents = (FIELD_OF_VIEW_MM, FIELD_OF_VIEW_MM, COVERAGE_MM)
     knots = [int(np.ceil(extent / scale)) + 4 for extent in extents]
@@ -106,13 +93,7 @@ def turn(x: Array, y: Array, angle: float) -> tuple[Array, Array]:
 
 
 def measure_polyline(points: Sequence[Array], line: Sequence[Sequence[float]], radii: Sequence[float]) -> Array:
-    """Signed distance (mm, positive inside) to a tube around a polyline.
-
-    Args:
-        points: coordinates, one array per dimension.
-        line: vertices (mm), each as long as `points`.
-        radii: tube radius (mm) at each vertex.
-    """
+    """Signed distance (mm, positive inside) to a tube around a polyline, of a radius (mm) at each vertex (mm)."""
     best: Array | None = None
     for start, end, r0, r1 in zip(line[:-1], line[1:], radii[:-1], radii[1:], strict=True):
         direction = [b - a for a, b in zip(start, end, strict=True)]

@@ -33,20 +33,13 @@ _LOW_GRADE_CORE = np.array([0.64, 0.34, 0.36, 0.90], dtype=np.float32)
 
 @dataclass(frozen=True)
 class Centre:
-    """How one hospital's scanner renders the same tissue.
+    """How one hospital's scanner renders the same tissue."""
 
-    Attributes:
-        gain, gamma: per modality, signal -> gain * signal ** gamma.
-        noise: standard deviation of the complex noise, in units of the gain (Rician in the magnitude).
-        bias: standard deviation of the logarithm of the smooth bias field.
-        blur: standard deviation (mm) of the in-plane point spread.
-    """
-
-    gain: tuple[float, float, float, float]
+    gain: tuple[float, float, float, float]  # per modality, signal -> gain * signal ** gamma
     gamma: tuple[float, float, float, float]
-    noise: float
-    bias: float
-    blur: float
+    noise: float  # standard deviation of the complex noise, in units of the gain (Rician in the magnitude)
+    bias: float  # standard deviation of the logarithm of the smooth bias field
+    blur: float  # standard deviation (mm) of the in-plane point spread
 
 
 CENTRES = {
@@ -59,34 +52,20 @@ CENTRES = {
 
 @dataclass(frozen=True)
 class Lesion:
-    """One tumour focus: an ellipsoid whose surface is warped later.
+    """One tumour focus: an ellipsoid whose surface is warped later."""
 
-    Attributes:
-        centre: head-frame position (mm).
-        radius: of the solid part (mm).
-        stretch: factors on the radius along its axes.
-        angle: turn about z (rad).
-        rim: thickness (mm) of what surrounds the core; in a low grade most of the radius.
-        margin: reach (mm) of oedema beyond the solid part.
-    """
-
-    centre: tuple[float, float, float]
-    radius: float
-    stretch: tuple[float, float, float]
-    angle: float
-    rim: float
-    margin: float
+    centre: tuple[float, float, float]  # head-frame position (mm)
+    radius: float  # of the solid part (mm)
+    stretch: tuple[float, float, float]  # factors on the radius along its axes
+    angle: float  # turn about z (rad)
+    rim: float  # thickness (mm) of what surrounds the core; in a low grade most of the radius
+    margin: float  # reach (mm) of oedema beyond the solid part
 
 
 def draw_mr_patient(
     rng: np.random.Generator, grid: Grid, *, centre: str
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16], str]:
-    """Draw one patient.
-
-    Args:
-        rng: the patient's own generator.
-        grid: image size and number of slices (fine = 1).
-        centre: a key of `CENTRES`.
+    """Draws one patient of a centre (a key of `CENTRES`) on a grid without oversampling.
 
     Returns:
         image (X, Y, Z, 4), modalities in the order of `MODALITIES`, 0 outside the brain and 1 or more inside;
@@ -103,14 +82,9 @@ def draw_mr_patient(
 def draw_metastases_patient(
     rng: np.random.Generator, grid: Grid, *, centre: str
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    """Draw one patient with 2 to 9 metastases of 5 to 20 mm, many of them small, in contrast-enhanced T1.
+    """Draws one patient with 2 to 9 metastases of 5 to 20 mm, many of them small, in contrast-enhanced T1.
 
     Small ones enhance throughout, larger ones have a dark core; vessels are as bright and no metastases.
-
-    Args:
-        rng: the patient's own generator.
-        grid: image size and number of slices (fine = 1).
-        centre: a key of `CENTRES`.
 
     Returns:
         image (X, Y, Z), T1Gd, 0 outside the brain and 1 or more inside; label (X, Y, Z), 1 where a metastasis, core and
@@ -154,7 +128,6 @@ def _draw_head(
 
 
 def _is_inside(tissue: Array) -> npt.NDArray[np.bool_]:
-    """Whether a voxel lies in the brain, (X, Y, Z)."""
     return tissue.sum(axis=-1) > 0.5
 
 

@@ -18,11 +18,8 @@ INSIDE = ("local", "")
 def pixel_files(path: str) -> list[str]:
     """All files whose bytes become the pixels of a path: itself, and what its header names or its folder holds.
 
-    MetaImage and NRRD headers name one file, a numbered pattern or a list; NIfTI and Analyze pairs, AFNI and PAR/REC
-    are sisters of one name.
-
-    Raises:
-        DatasetError: a header names a file that is not there.
+    MetaImage and NRRD headers name one file, a numbered pattern or a list, of which a missing one is a DatasetError;
+    NIfTI and Analyze pairs, AFNI and PAR/REC are sisters of one name.
     """
     lower = path.lower()
     if lower.endswith(HEADERS):

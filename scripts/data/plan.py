@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from scripts.data.contract import DatasetError, read_dataset, write_json
+from scripts.data.prepare import format_table
 from scripts.data.slices import SliceDataset
 from scripts.data.splits import check_synthetic_sources
 
@@ -24,7 +25,7 @@ STRATEGIES = ("own_class", "single", "balanced", "balanced_authors", "effective_
 def count_synthetic(
     counts: Mapping[str, int], strategy: str, *, target_class: str | None = None, beta: float = 0.999
 ) -> dict[str, int]:
-    """Synthetic images per class, at most one per mask.
+    """Synthetic images per class, at most one per mask, from `counts`, the training slices of each.
 
     - `own_class` (Red-GAN's Table 1, LcGAN): one image from every mask, in the class that the mask has, if any.
     - `single` (strategy I): one image of `target_class` from every mask of the other classes, so that the class reaches
@@ -32,12 +33,7 @@ def count_synthetic(
     - `balanced` (strategy II, paper): that for every class.
     - `balanced_authors` (the authors' code): tops every class up to the size of the largest.
     - `effective_number` (Cui et al. 2019, equation 2): with E(n) = (1 - beta^n) / (1 - beta) effective images,
-      tops class c up to n_c E(n_max) / E(n_c): beta 0 adds nothing, beta -> 1 is `balanced_authors`.
-
-    Args:
-        counts: class -> training slices.
-        target_class: for `single`.
-        beta: for `effective_number`, in [0, 1).
+      tops class c up to n_c E(n_max) / E(n_c): beta (in [0, 1)) 0 adds nothing, beta -> 1 is `balanced_authors`.
 
     Raises:
         DatasetError: unknown strategy or class, beta out of range, a class without sample.
@@ -47,23 +43,18 @@ def count_synthetic(
     if not 0 <= beta < 1:
         raise DatasetError(f"beta is {beta}, expected a number in [0, 1).")
     total, largest = sum(counts.values()), max(counts.values())
-    if strategy == "own_class":
-        wanted = dict(counts)
-    elif strategy == "single":
-        if target_class not in counts:
-            raise DatasetError(
-                f"target_class is {target_class!r}, expected one of {list(counts)} for strategy 'single'."
-            )
-        wanted = {name: total - n if name == target_class else 0 for name, n in counts.items()}
-    elif strategy == "balanced":
-        wanted = {name: total - n for name, n in counts.items()}
-    elif strategy == "balanced_authors":
-        wanted = {name: largest - n for name, n in counts.items()}
-    else:
-        wanted = {
-            name: round(n * _effective(largest, beta) / _effective(n, beta)) - n if n else 0
-            for name, n in counts.items()
-        }
+    if strategy == "single" and target_class not in counts:
+        raise DatasetError(f"target_class is {target_class!r}, expected one of {list(counts)} for strategy 'single'.")
+    wanted = {}
+    for name, n in counts.items():
+        wanted[name] = {
+            "own_class": n,
+            "single": total - n if name == target_class else 0,
+            "balanced": total - n,
+            "balanced_authors": largest - n,
+            # E(n_max) / E(n), whose denominators 1 - beta cancel out
+            "effective_number": round(n * (1 - beta**largest) / (1 - beta**n)) - n if n else 0,
+        }[strategy]
     empty = [name for name, n in counts.items() if n == 0 and (wanted[name] or strategy == "effective_number")]
     if empty:
         raise DatasetError(
@@ -96,8 +87,7 @@ def make_plan(
         options: of `count_synthetic`.
 
     Raises:
-        DatasetError: what `count_synthetic` refuses, a strategy that needs classes where there are none, or a number
-            below 1.
+        DatasetError: what `count_synthetic` refuses, a strategy that lacks its classes, or a number below 1.
     """
     if not classes and strategy != "own_class":
         raise DatasetError(
@@ -162,25 +152,10 @@ def plan(
     override(parser, {"dataset_dir": str(dataset_dir), "fold": fold, **overrides}, inspect.signature(plan).parameters)
     slices = parser.get_parsed_content("train#dataset")
     dataset = read_dataset(dataset_dir)
-    images = make_plan(
-        slices,
-        dataset.classes,
-        strategy,
-        seed=seed,
-        limit_per_class=limit_per_class,
-        draws_per_mask=draws_per_mask,
-        target_class=target_class,
-        beta=beta,
-    )
-    content = {
-        "strategy": strategy,
-        "target_class": target_class,
-        "beta": beta,
-        "seed": seed,
-        "dataset": dataset.name,
-        "fold": fold,
-        "images": images,
-    }
+    asked: dict[str, Any] = {"target_class": target_class, "beta": beta, "seed": seed}
+    limits: dict[str, Any] = {"limit_per_class": limit_per_class, "draws_per_mask": draws_per_mask}
+    images = make_plan(slices, dataset.classes, strategy, **asked, **limits)
+    content = {"strategy": strategy, **asked, "dataset": dataset.name, "fold": fold, "images": images}
     file = write_json(Path(output), content)
     print(plan_table(slices, dataset.classes, images))
     print(f"\nWrote {file}: {len(images)} synthetic images.")
@@ -189,8 +164,7 @@ def plan(
 def read_plan(file: str | Path, dataset_dir: str | Path, fold: int | None) -> list[dict[str, Any]]:
     """The images of a plan file, once it is known to be made for this data set and fold.
 
-    Raises:
-        DatasetError: no such file, malformed, or masks of patients that are validated or tested on.
+    A file that is missing, malformed or uses masks of patients who are validated or tested on is a DatasetError.
     """
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
@@ -200,22 +174,16 @@ def read_plan(file: str | Path, dataset_dir: str | Path, fold: int | None) -> li
         ]
         names = {image["class"] for image in images} - {None}
     except FileNotFoundError:
-        raise DatasetError(
-            f"No plan {file}. Write one with `python -m scripts plan <folder> --output {file}`."
-        ) from None
+        raise DatasetError(f"No {file}. Write one with `python -m scripts plan <folder> --output {file}`.") from None
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise DatasetError(f"{file} is no plan ({error!r}). Write it with `python -m scripts plan`.") from None
     if content.get("fold") != fold:
-        raise DatasetError(
-            f"{file} was made for fold {content.get('fold')}, not {fold}. Plan again, or pass its --fold."
-        )
+        raise DatasetError(f"{file} is for fold {content.get('fold')}, not {fold}. Plan again, or pass its --fold.")
     if not images:
         raise DatasetError(f"{file} asks for no image. Choose another strategy.")
     dataset = read_dataset(dataset_dir)
-    if not names <= set(dataset.classes):
-        raise DatasetError(
-            f"{file} asks for {sorted(map(str, names - set(dataset.classes)))}, expected {dataset.classes}."
-        )
+    if unknown := sorted(map(str, names - set(dataset.classes))):
+        raise DatasetError(f"{file} asks for {unknown}, expected {dataset.classes}.")
     check_synthetic_sources(items, dataset, fold)
     return images
 
@@ -224,24 +192,13 @@ def plan_table(slices: SliceDataset, classes: Sequence[str], images: Sequence[Ma
     """Per class: patients, real slices, synthetic images, and both together."""
     indices = slices.class_indices
     made = Counter(image["class"] for image in images)
-    rows: list[tuple[str, ...]] = [("class", "patients", "real", "synthetic", "together")]
+    rows = [["class", "patients", "real", "synthetic", "together"]]
     groups: list[tuple[int, str | None]] = list(enumerate(classes))
     if (indices < 0).any():
         groups.append((-1, None))
     for c, name in groups:
         positions = np.flatnonzero(indices == c).tolist()
         patients = {slices.summary(position)["patient"] for position in positions}
-        rows.append(
-            (name or "no class", *map(str, (len(patients), len(positions), made[name], len(positions) + made[name])))
-        )
-    widths = [max(len(row[n]) for row in rows) for n in range(5)]
-    lines = [
-        row[0].ljust(widths[0]) + "".join(f"  {cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    ]
-    return "\n".join(lines)
-
-
-def _effective(n: int, beta: float) -> float:
-    """Effective number of n images (Cui et al. 2019, equation 2)."""
-    return (1 - beta**n) / (1 - beta)
+        counts = (len(patients), len(positions), made[name], len(positions) + made[name])
+        rows.append([name or "no class", *map(str, counts)])
+    return format_table(rows)

@@ -15,15 +15,9 @@ from scripts.transforms.pictures import is_picture, read_size
 def shared_plane(items: Sequence[Item], image_size: int, slice_axis: str | None = None) -> tuple[int, int] | None:
     """Pixels (X, Y) of a slice, where all images have the same and it was padded to a square, never shrunk.
 
-    Only headers are read.
-
-    Args:
-        items: whose images are compared, in the axes that `CanonicalOrientationd` gives them.
-        image_size: side of the square that `FitInPlaned` makes, in pixels.
-        slice_axis: across which volumes are cut, see `find_slice_axis`.
-
-    Returns:
-        None where sizes differ, some image is larger, all are such squares already, or a format says nothing.
+    Only headers are read. None where sizes differ, some image is larger, all are such squares already, or a format says
+    nothing. `image_size` is the side (pixels) of the square that `FitInPlaned` makes, `slice_axis` is as for
+    `find_slice_axis`.
     """
     planes = {_plane(image_files(item)[0], slice_axis) for item in items}
     plane = planes.pop() if len(planes) == 1 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import os
@@ -21,44 +22,17 @@ from scripts.data.contract import (
     read_dataset,
     write_dataset,
 )
-from scripts.data.layouts.brats import read_brats
-from scripts.data.layouts.brats2015_sample import read_brats2015_sample
-from scripts.data.layouts.coco import read_coco
-from scripts.data.layouts.colour_masks import read_colour_masks
-from scripts.data.layouts.covid_ct import read_covid_ct
-from scripts.data.layouts.ct_ich import read_ct_ich
-from scripts.data.layouts.decathlon import read_decathlon
-from scripts.data.layouts.isic2018 import read_isic2018
-from scripts.data.layouts.lgg import read_lgg
-from scripts.data.layouts.nnunet_raw import read_nnunet_raw
-from scripts.data.layouts.options import parse_range
-from scripts.data.layouts.patient_folders import read_patient_folders
-from scripts.data.layouts.patient_pattern import name_by_pattern
-from scripts.data.layouts.table import read_table
-from scripts.data.layouts.voc import read_voc
-from scripts.data.layouts.wbc import read_wbc
-from scripts.data.layouts.yolo import read_yolo
+from scripts.data.layouts.options import name_by_pattern, parse_range
 from scripts.data.patients import find_alike
 from scripts.data.splits import assign_splits
 from scripts.nearest_name import OptionError, suggest
 
-LAYOUTS: dict[str, Callable[..., Dataset]] = {
-    "lgg": read_lgg,
-    "wbc": read_wbc,
-    "isic2018": read_isic2018,
-    "brats": read_brats,
-    "brats2015_sample": read_brats2015_sample,
-    "covid_ct": read_covid_ct,
-    "ct_ich": read_ct_ich,
-    "colour_masks": read_colour_masks,
-    "decathlon": read_decathlon,
-    "nnunet_raw": read_nnunet_raw,
-    "patient_folders": read_patient_folders,
-    "table": read_table,
-    "yolo": read_yolo,
-    "voc": read_voc,
-    "coco": read_coco,
-}
+# A layout `x` is the function `read_x` of the module `scripts.data.layouts.x`, but for one that shares another's.
+LAYOUTS = (
+    *("lgg", "wbc", "isic2018", "brats", "brats2015_sample", "covid_ct", "ct_ich", "colour_masks", "decathlon"),
+    *("nnunet_raw", "patient_folders", "table", "yolo", "voc", "coco"),
+)
+_SHARED_MODULES = {"brats2015_sample": "brats"}
 
 
 def prepare(
@@ -114,13 +88,17 @@ def prepare(
     """
     root = Path(str(source)).expanduser().absolute()
     read = _find_layout(str(layout), options)
-    if not isinstance(folds, int) or folds < 3:
-        raise DatasetError(f"folds is {folds}, expected 3 or more: one to test, one to validate, the rest to train.")
-    if not isinstance(seed, int) or seed < 0:
-        raise DatasetError(f"seed is {seed}, expected a whole number from 0.")
-    if not isinstance(minimum_pixels, int) or minimum_pixels < 1:
-        raise DatasetError(f"minimum_pixels is {minimum_pixels}, expected a whole number from 1.")
-    shared = _check_reading(slice_axis, ignore_geometry, threshold_masks)
+    for name, value, least in (("folds", folds, 3), ("seed", seed, 0), ("minimum_pixels", minimum_pixels, 1)):
+        if not isinstance(value, int) or value < least:
+            reason = ": one to test, one to validate, the rest to train" if name == "folds" else ""
+            raise DatasetError(f"{name} is {value}, expected a whole number from {least}{reason}.")
+    if slice_axis not in (None, *SLICE_AXES):
+        raise DatasetError(f"slice_axis is {slice_axis!r}, expected one of {', '.join(SLICE_AXES)}.")
+    shared: dict[str, Any] = {"slice_axis": slice_axis}
+    shared |= {"ignore_geometry": ignore_geometry, "threshold_masks": threshold_masks}
+    for name, flag in (("ignore_geometry", ignore_geometry), ("threshold_masks", threshold_masks)):
+        if not isinstance(flag, bool):
+            raise DatasetError(f"{name} is {flag!r}, expected True or False.")
     window = None if intensity_range is None else parse_range(intensity_range)
     if layout == "table" and not root.is_file():
         raise DatasetError(f"No CSV file {root}. Name the file that lists the data set.")
@@ -134,7 +112,10 @@ def prepare(
     found = _name_patients(found, patient_pattern)
     found = replace(found, intensity_range=found.intensity_range if window is None else window, **shared)
     if boxes_from_labels:
-        found = _add_boxes(found, minimum_pixels)
+        from scripts.data.boxes import add_boxes  # loads MONAI: not at --help
+
+        boxed = {split: add_boxes(items, found, minimum_pixels=minimum_pixels) for split, items in found.splits.items()}
+        found = replace(found, splits=boxed)
         options = {"boxes_from_labels": True, "minimum_pixels": minimum_pixels, **options}
     given = {"patient_pattern": patient_pattern, "intensity_range": window, **shared}
     options |= {name: value for name, value in given.items() if value}
@@ -158,19 +139,14 @@ def split_items(dataset: Dataset, *, folds: int = 5, seed: int = 0) -> dict[str,
     pool = [item for item in given["training"] if not annotated or item["patient"] in annotated]
     unlabelled = [item for item in given["training"] if annotated and item["patient"] not in annotated]
     patients = list(dict.fromkeys(item["patient"] for item in pool))
-    if len(patients) >= folds:
-        splits = assign_splits(pool, folds=folds, seed=seed)
-    elif len(patients) >= 3:
-        splits = {
-            split: [{key: value for key, value in item.items() if key != "fold"} for item in items]
-            for split, items in assign_splits(pool, folds=len(patients), seed=seed).items()
-        }
+    if len(patients) < 3:
+        splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
+        for item in pool:
+            splits["training" if item["patient"] == patients[0] else "validation"].append(item)
     else:
-        splits = {
-            "training": [item for item in pool if item["patient"] == patients[0]],
-            "validation": [item for item in pool if item["patient"] != patients[0]],
-            "test": [],
-        }
+        splits = assign_splits(pool, folds=min(folds, len(patients)), seed=seed)
+        for item in (item for items in splits.values() for item in items if len(patients) < folds):
+            del item["fold"]
     return {**splits, "test": splits["test"] + unlabelled + given["validation"] + given["test"]}
 
 
@@ -179,7 +155,8 @@ def describe(dataset: Dataset) -> str:
     groups = [*dataset.classes, *(["no class"] if any(item["class"] is None for item in dataset.items) else [])]
     rows = [["split", "patients", "images", *(groups if dataset.classes else [])]]
     for name, items in [*((split, dataset.splits[split]) for split in SPLITS), ("all", dataset.items)]:
-        rows.append([name, *_count(items), *("/".join(_count(_of_class(items, group))) for group in rows[0][3:])])
+        of_class = [[item for item in items if (item["class"] or "no class") == group] for group in rows[0][3:]]
+        rows.append([name, *_count(items), *("/".join(_count(found)) for found in of_class)])
     notes = ["Class columns: patients/images."] if dataset.classes else []
     if dataset.patients_guessed:
         notes.append(str(dataset.patients_guessed))
@@ -235,36 +212,16 @@ def _name_patients(dataset: Dataset, pattern: str | None) -> Dataset:
     return replace(dataset, patients_guessed=guess)
 
 
-def _check_reading(slice_axis: str | None, ignore_geometry: bool, threshold_masks: bool) -> dict[str, Any]:
-    if slice_axis is not None and slice_axis not in SLICE_AXES:
-        raise DatasetError(f"slice_axis is {slice_axis!r}, expected one of {', '.join(SLICE_AXES)}.")
-    for name, value in (("ignore_geometry", ignore_geometry), ("threshold_masks", threshold_masks)):
-        if not isinstance(value, bool):
-            raise DatasetError(f"{name} is {value!r}, expected True or False.")
-    return {"slice_axis": slice_axis, "ignore_geometry": ignore_geometry, "threshold_masks": threshold_masks}
-
-
-def _add_boxes(dataset: Dataset, minimum_pixels: int) -> Dataset:
-    from scripts.data.boxes import add_boxes  # loads MONAI: not at --help
-
-    splits = {
-        split: add_boxes(items, dataset, minimum_pixels=minimum_pixels) for split, items in dataset.splits.items()
-    }
-    return replace(dataset, splits=splits)
-
-
 def _count(items: list[Item]) -> tuple[str, str]:
     return str(len({item["patient"] for item in items})), str(len(items))
-
-
-def _of_class(items: list[Item], name: str) -> list[Item]:
-    return [item for item in items if (item["class"] or "no class") == name]
 
 
 def _find_layout(layout: str, options: dict[str, Any]) -> Callable[..., Dataset]:
     if layout not in LAYOUTS:
         raise OptionError(f"no layout {layout!r}{suggest(layout, LAYOUTS) or f'; expected one of {list(LAYOUTS)}'}")
-    parameters = inspect.signature(LAYOUTS[layout]).parameters
+    module = importlib.import_module(f"scripts.data.layouts.{_SHARED_MODULES.get(layout, layout)}")
+    read: Callable[..., Dataset] = getattr(module, f"read_{layout}")
+    parameters = inspect.signature(read).parameters
     known = [name for name in parameters if name not in ("source", "output", "threshold_masks")]
     own = [name for name, p in inspect.signature(prepare).parameters.items() if p.kind is p.KEYWORD_ONLY]
     for name in options:
@@ -273,7 +230,7 @@ def _find_layout(layout: str, options: dict[str, Any]) -> Callable[..., Dataset]
     for name in known:
         if parameters[name].default is inspect.Parameter.empty and name not in options:
             raise DatasetError(f"layout {layout} needs the option --{name}. `docs/data.md` says what it is.")
-    return LAYOUTS[layout]
+    return read
 
 
 def _check_output(folder: Path) -> None:

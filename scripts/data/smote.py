@@ -38,13 +38,9 @@ def draw_interpolations(
 
     Args:
         read: (D,) of a row, standardised.
-        row_count: rows of the class.
+        row_count: rows of the class; fewer than two are a DatasetError where points are wanted.
         count: points wanted.
         neighbours: k; 5 as published, or all others where there are fewer.
-        seed: of the draws.
-
-    Raises:
-        DatasetError: points wanted of fewer than two rows.
     """
     if count < 1:
         return []
@@ -65,15 +61,10 @@ def draw_interpolations(
 def find_neighbours(
     read: Callable[[int], NDArray[np.float32]], row_count: int, neighbours: int, *, block_values: int = BLOCK_VALUES
 ) -> NDArray[np.intp]:
-    """The nearest other rows of each row by Euclidean distance, nearest first, (N, k).
+    """The k nearest other rows of each of N rows by Euclidean distance, nearest first, (N, k).
 
-    Two blocks of rows are in memory at a time, and the distances of one block to all rows.
-
-    Args:
-        read: (D,) float32 of a row.
-        row_count: N.
-        neighbours: k, 1..N-1.
-        block_values: numbers in a block.
+    `read` gives (D,) float32 of a row. Two blocks of rows, of `block_values` numbers each, are in memory at a time, and
+    the distances of one block to all rows.
     """
     rows = max(1, block_values // len(read(0)))
     blocks = [range(start, min(start + rows, row_count)) for start in range(0, row_count, rows)]

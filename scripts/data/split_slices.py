@@ -27,9 +27,7 @@ class SplitSlices(Dataset):
         class_key: of the items, whose value is the class: "class", or another such as "grade", whose values in
             alphabetical order are then the classes.
 
-    Attributes:
-        items: per slice `source`, `patient`, `class`, `split`, and `synthetic`, which is None.
-        classes: names, in order.
+    `items` has per slice `source`, `patient`, `class`, `split`, and `synthetic`, which is None.
     """
 
     def __init__(
@@ -37,7 +35,11 @@ class SplitSlices(Dataset):
     ) -> None:
         self.slices = dict(slices)
         self.places = [(split, n) for split, part in self.slices.items() for n in range(len(part))]
-        self.items = [self._describe(split, n, class_key) for split, n in self.places]
+        self.items: list[Item] = []
+        for split, n in self.places:
+            part, summary = self.slices[split], self.slices[split].summary(n)
+            about = {"class": str(part.data[part.index[n][0]][class_key]), "split": split, "synthetic": None}
+            self.items.append({"source": summary["source"], "patient": summary["patient"], **about})
         found = {item["class"] for item in self.items}
         self.classes = list(classes) if class_key == "class" else sorted(found)
 
@@ -54,17 +56,6 @@ class SplitSlices(Dataset):
         parts = [part.fingerprint for part in self.slices.values()]
         return hashlib.sha256(f"{parts} {self.items} {self.classes}".encode()).hexdigest()[:16]
 
-    def _describe(self, split: str, n: int, class_key: str) -> Item:
-        slices = self.slices[split]
-        item, summary = slices.data[slices.index[n][0]], slices.summary(n)
-        return {
-            "source": summary["source"],
-            "patient": summary["patient"],
-            "class": str(item[class_key]),
-            "split": split,
-            "synthetic": None,
-        }
-
 
 def classified_items(
     dataset_dir: str | Path,
@@ -74,14 +65,11 @@ def classified_items(
     class_key: str = "class",
     leave_out_unclassed: bool = False,
 ) -> list[Item]:
-    """Real, labelled items of a split, each of which has a class.
+    """Real, labelled items of a split ("training", "validation" or "test"), each of which has a class.
 
     The items of all splits are looked at, so that the first split's slices are not prepared in vain.
 
     Args:
-        dataset_dir: folder of the data set.
-        split: "training", "validation" or "test".
-        fold: of the cross-validation.
         class_key: of the items, whose value is the class, see `SplitSlices`.
         leave_out_unclassed: warns of items without class and leaves them out.
 
@@ -107,10 +95,8 @@ def classified_items(
     if not kept:
         raise DatasetError(f"{dataset_dir}: no item of the {split} split has {class_key!r}. Choose another fold.")
     if len(kept) < len(items[split]):
-        patients = sorted({item["patient"] for item in items[split] if not _is_classified(item, class_key)})
-        logger.warning(
-            f"{split}: left out {len(items[split]) - len(kept)} images without {class_key!r} of {', '.join(patients)}"
-        )
+        names = ", ".join(sorted({item["patient"] for item in items[split] if not _is_classified(item, class_key)}))
+        logger.warning(f"{split}: left out {len(items[split]) - len(kept)} images without {class_key!r} of {names}")
     return kept
 
 

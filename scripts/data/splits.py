@@ -78,13 +78,10 @@ def select_items(
 
 
 def select_fraction(items: Sequence[Item], fraction: float, *, seed: int = 0) -> list[Item]:
-    """All items of a share of the patients; with one seed smaller fractions lie within larger ones.
+    """All items of a share, in (0, 1], of the patients; with one seed smaller fractions lie within larger ones.
 
     The patients of each class are put in seeded random order and the classes are interleaved, so that every fraction
     holds the classes about as the whole does. At least one patient is kept; the number is rounded, half to even.
-
-    Raises:
-        DatasetError: a fraction outside (0, 1].
     """
     if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
         raise DatasetError(f"patient_fraction is {fraction!r}, expected a number above 0 and up to 1, such as 0.1.")
@@ -133,11 +130,7 @@ def check_synthetic_sources(items: Iterable[Item], dataset: Dataset, fold: int |
 def check_trained_on(patients: Sequence[str], where: str | Path, dataset: Dataset, fold: int | None = None) -> None:
     """Raises DatasetError when a synthetic set's generator knows a patient that is validated or tested on, or nobody.
 
-    Args:
-        patients: whom it was trained on.
-        where: the synthetic set, for the message.
-        dataset: whose splits count.
-        fold: of the cross-validation.
+    `patients` are those whom it was trained on, `where` is the set, for the message.
     """
     if not patients:
         raise DatasetError(f"{where} does not say which patients its generator was trained on. Synthesise again.")
@@ -145,16 +138,13 @@ def check_trained_on(patients: Sequence[str], where: str | Path, dataset: Datase
 
 
 def refuse_known_patients(known: Iterable[str], where: str | Path, barred: Mapping[str, str], place: str) -> None:
-    """The one refusal of weights and sets that know patients whom they must not know.
+    """The one refusal of weights and sets that know patients whom they must not know: a DatasetError.
 
     Args:
         known: patients that they learned from.
         where: the weights or the set, for the message.
         barred: patient -> split, of those whom they must not know.
         place: whose splits these are, for the message.
-
-    Raises:
-        DatasetError: one of the known patients is barred.
     """
     leaked = sorted(set(known) & barred.keys())
     if leaked:
@@ -180,12 +170,9 @@ def _file_splits(dataset: Dataset) -> dict[str, list[Item]]:
     splits = {split: list(dataset.splits.get(split, [])) for split in SPLITS}
     if not splits["validation"] and len({item["patient"] for item in splits["training"]}) >= 5:
         with_folds = assign_folds(splits["training"], folds=5)
-        for split, wanted in (("training", True), ("validation", False)):
-            splits[split] = [
-                item
-                for item, f in zip(dataset.splits["training"], with_folds, strict=True)
-                if (f["fold"] > 0) is wanted
-            ]
+        home = {item["patient"]: "training" if item["fold"] else "validation" for item in with_folds}
+        for split in ("training", "validation"):
+            splits[split] = [item for item in dataset.splits["training"] if home[item["patient"]] == split]
     return splits
 
 
@@ -194,9 +181,7 @@ def _fold_splits(dataset: Dataset, fold: int) -> dict[str, list[Item]]:
     known = sorted({item["fold"] for item in items})
     if fold not in known:
         have = f"its folds are {known}" if known else "its items have no 'fold'"
-        raise DatasetError(
-            f"{dataset.root}: fold {fold} does not exist; {have}. `python -m scripts prepare` writes them."
-        )
+        raise DatasetError(f"{dataset.root}: fold {fold} does not exist; {have}. `prepare` writes them.")
     return _split_by_fold(items, fold)
 
 

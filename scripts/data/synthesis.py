@@ -1,4 +1,4 @@
-"""The planned images as a data set (masks with the class that is asked for), and the made ones beside real ones."""
+"""The planned images as data sets: masks with the class asked for, or noise alone; and made ones beside real ones."""
 
 from __future__ import annotations
 
@@ -18,14 +18,8 @@ class PlannedMasks(Dataset):
     """One element per planned image that is not on the disk yet, so a killed synthesis goes on where it stopped.
 
     An element has the source slice's `image` and `label`, the asked class as `class_index`, and `name`, `source`,
-    `source_patient`, `asked_class`, and `noise_seed`, which `seed` and the place in the plan decide.
-
-    Args:
-        slices: the training slices, preprocessed as for the generator's training.
-        images: from `read_plan`.
-        classes: names in the order of class indices.
-        output_dir: folder of the synthetic set.
-        seed: of the noise.
+    `source_patient`, `asked_class`, and `noise_seed`, which `seed` and the place in the plan decide. `images` are from
+    `read_plan`, `slices` those of training, `classes` names in the order of class indices.
     """
 
     def __init__(
@@ -38,49 +32,69 @@ class PlannedMasks(Dataset):
     ) -> None:
         self.slices = slices
         self.classes = list(classes)
-        self.images = [
-            {
-                **image,
-                "name": f"{n:06d}_{image['class'] or 'image'}",
-                "noise_seed": int(np.random.SeedSequence([seed, n]).generate_state(1)[0]),
-            }
-            for n, image in enumerate(images)
-        ]
+        self.images: list[dict[str, Any]] = []
         place = {slices.summary(position)["source"]: position for position in range(len(slices))}
-        for image in self.images:
+        for n, image in enumerate(images):
             if image["source"] not in place:
                 raise DatasetError(
                     f"The plan uses the slice {image['source']}, which is not among these training slices. "
                     "Plan again with the same dataset_dir, fold, patient_fraction, fraction_seed and slice rule."
                 )
-            image["position"] = place[image["source"]]
+            name, position = f"{n:06d}_{image['class'] or 'image'}", place[image["source"]]
+            noise = int(np.random.SeedSequence([seed, n]).generate_state(1)[0])
+            self.images.append({**image, "name": name, "noise_seed": noise, "position": position})
         folder = Path(output_dir)
         self.missing = [image for image in self.images if not is_written(folder, image["name"])]
 
     def provenance(self, image: Mapping[str, Any]) -> dict[str, Any]:
         """What `synthetic` says of one of `images`, beside the generator."""
-        return {
-            "asked_class": image["class"],
-            "source": image["source"],
-            "source_patient": image["source_patient"],
-            "source_split": "training",
-            "draw": image.get("draw", 0),
-        }
+        source = {"source": image["source"], "source_patient": image["source_patient"], "source_split": "training"}
+        return {"asked_class": image["class"], **source, "draw": image.get("draw", 0)}
 
     def __len__(self) -> int:
         return len(self.missing)
 
     def __getitem__(self, n: int) -> dict[str, Any]:
         image = self.missing[n]
-        element = self.slices[image["position"]]
-        return {
-            **element,
+        asked = {
             "class_index": self.classes.index(image["class"]) if image["class"] else 0,
-            "name": image["name"],
-            "source_patient": image["source_patient"],
             "asked_class": image["class"] or "",
-            "noise_seed": image["noise_seed"],
         }
+        about = {key: image[key] for key in ("name", "source_patient", "noise_seed")}
+        return {**self.slices[image["position"]], **asked, **about}
+
+
+class PlannedLatents(Dataset):
+    """One element per image that is not on the disk yet: `member`, `noise_seed`, `name`.
+
+    N members share the quota, count / N images each (the first ones one more where it doesn't divide), as published;
+    every member draws its own latents. No member, or fewer images than members, is a DatasetError.
+    """
+
+    def __init__(self, member_count: int, image_count: int, output_dir: str | Path, seed: int = 0) -> None:
+        if member_count < 1 or image_count < member_count:
+            raise DatasetError(
+                f"image_count is {image_count} for {member_count} members, expected one image or more for each. "
+                "Name the members' weights with --generator_files, and raise --image_count."
+            )
+        self.images: list[dict[str, Any]] = []
+        for member in range(member_count):
+            for n in range(image_count // member_count + (member < image_count % member_count)):
+                noise = int(np.random.SeedSequence([seed, member, n]).generate_state(1)[0])
+                name = f"member_{member:02d}_{n:06d}"
+                self.images.append({"class": None, "member": member, "name": name, "noise_seed": noise})
+        folder = Path(output_dir)
+        self.missing = [image for image in self.images if not is_written(folder, image["name"])]
+
+    def provenance(self, image: Mapping[str, Any]) -> dict[str, Any]:
+        """What `synthetic` says of one of `images`, beside the generator: no mask, so no source patient."""
+        return {"member": image["member"], "noise_seed": image["noise_seed"]}
+
+    def __len__(self) -> int:
+        return len(self.missing)
+
+    def __getitem__(self, n: int) -> dict[str, Any]:
+        return {key: self.missing[n][key] for key in ("member", "noise_seed", "name")}
 
 
 def synthetic_files(folder: Path, name: str) -> tuple[Path, Path]:
@@ -104,10 +118,7 @@ class ComparedSlices(Dataset):
         training: real slices that the generator was trained on.
         held_out: real slices of other patients.
         synthetic: slices of a synthetic set, the part "synthetic"; or of several, part name -> slices.
-        most_images: of each part, evenly spread; None for all.
-
-    Raises:
-        ValueError: `most_images` below 1.
+        most_images: of each part, 1 or more, evenly spread; None for all.
     """
 
     def __init__(
@@ -122,9 +133,10 @@ class ComparedSlices(Dataset):
             raise ValueError(f"most_images is {most_images}, expected 1 or more, or None for all.")
         named = synthetic if isinstance(synthetic, Mapping) else {"synthetic": synthetic}
         self.parts: dict[str, SliceDataset] = {"training": training, "held_out": held_out, **named}
-        self.places = [
-            (part, n) for part, slices in self.parts.items() for n in _evenly_spread(len(slices), most_images)
-        ]
+        self.places = []
+        for part, slices in self.parts.items():
+            kept = min(len(slices), most_images or len(slices))
+            self.places += [(part, n * len(slices) // kept) for n in range(kept)]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -152,27 +164,13 @@ def write_synthetic_set(
 ) -> None:
     """Writes the `dataset.json` of a synthetic set, with the names of the real data set that is described.
 
-    Args:
-        folder: of the set, absolute.
-        description: of the real data set.
-        items: the synthetic images, all for training.
-        trained_on: patients whom the networks behind the images know.
+    `items` are all for training; `trained_on` are the patients whom the networks behind them know.
     """
-    real = description
-    splits = {"training": list(items)}
-    name = f"{real.name}, synthetic"
-    write_dataset(
-        folder,
-        Description(folder, name, real.modality, real.labels, real.classes, splits=splits, trained_on=list(trained_on)),
-    )
+    names = (f"{description.name}, synthetic", description.modality, description.labels, description.classes)
+    made = Description(folder, *names, splits={"training": list(items)}, trained_on=list(trained_on))
+    write_dataset(folder, made)
 
 
 def member_of(item: Item) -> int:
     """The member of an ensemble that made an item; -1 for others."""
     return int((item.get("synthetic") or {}).get("member", -1))
-
-
-def _evenly_spread(count: int, most: int | None) -> list[int]:
-    """Positions of `most` of `count` elements, from the first on."""
-    kept = count if most is None else min(most, count)
-    return [n * count // kept for n in range(kept)]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import Dataset, write_json
+from scripts.data.contract import Dataset, read_object, write_json
 from scripts.data.label_server import SEGMENTER
 from scripts.networks.checkpoints import CheckpointError, save_atomically
 from scripts.networks.weights import open_weights
 
+NO_BUNDLE = "Name the folder of an unpacked bundle."
 WIDTHS = ("encoder_widths", "decoder_widths")
 PERFORMANCE = re.compile(r"(?<=\n## Performance\n).*?(?=\n## )", re.DOTALL)
 
@@ -36,12 +36,10 @@ def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:
         ValueError: no bundle in the folder.
     """
     bundle, file = Path(bundle_dir).expanduser().absolute(), Path(model_file).expanduser().absolute()
-    configs = {name: _read(bundle / "configs" / f"{name}.json") for name in ("train", "metadata")}
+    configs = {name: read_object(bundle / "configs" / f"{name}.json", NO_BUNDLE) for name in ("train", "metadata")}
     weights = open_weights(file, network=SEGMENTER, purpose="prediction")
     if weights is None or weights.knowledge is None:
-        raise CheckpointError(
-            f"Nothing beside {file} describes it. Copy the .json that training wrote with the weights."
-        )
+        raise CheckpointError(f"Nothing beside {file} describes it. Copy the .json that training wrote with it.")
     images, size = weights.images(), weights.settings["image_size_pixels"]
     configs["train"] |= {"image_size_pixels": size} | {name: weights.arguments[name] for name in WIDTHS}
     _adapt_metadata(configs["metadata"], images, size)
@@ -56,24 +54,14 @@ def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:
     return bundle
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"Cannot read {file} ({type(error).__name__}). Name the folder of an unpacked bundle."
-        ) from None
-
-
 def _adapt_metadata(metadata: dict[str, Any], images: Dataset, image_size: int) -> None:
     plane = [image_size] * 2
     channels, labels = ({str(n): name for n, name in enumerate(names)} for names in (images.modality, images.labels))
     block = metadata["network_data_format"]
     block["inputs"]["image"].update(num_channels=len(channels), spatial_shape=plane, channel_def=channels)
     block["outputs"]["pred"].update(num_channels=len(labels) - 1, spatial_shape=plane, channel_def=labels)
-    block["post_processed_outputs"]["pred"].update(
-        spatial_shape=plane, value_range=[0, len(labels) - 1], channel_def=labels
-    )
+    values = [0, len(labels) - 1]
+    block["post_processed_outputs"]["pred"].update(spatial_shape=plane, value_range=values, channel_def=labels)
     scaled = f"from {images.intensity_range}" if images.intensity_range else "from its own minimum and maximum"
     named = ", ".join(f"{n} {name}" for n, name in labels.items())
     metadata["image_classes"] = f"{len(channels)} channels: {', '.join(channels.values())}, scaled {scaled} to [-1, 1]"
@@ -90,18 +78,13 @@ def write_scores(folder: Path, metrics: Mapping[str, float], dataset: str) -> No
         dataset: name of the data set that they were evaluated on.
     """
     metadata = folder / "configs" / "metadata.json"
-    write_json(metadata, {**_read(metadata), "eval_metrics": dict(metrics)})
+    write_json(metadata, {**read_object(metadata, NO_BUNDLE), "eval_metrics": dict(metrics)})
+    said = "The weights in this bundle were not evaluated when it was made. `configs/evaluate.json` does that.\n"
+    if metrics:
+        rows = "".join(f"| {name} | {value:.3f} |\n" for name, value in metrics.items())
+        said = (
+            f"The weights in this bundle on the test split of {dataset}, mean over patients "
+            f"(`configs/evaluate.json`):\n\n| metric | value |\n| --- | --- |\n{rows}"
+        )
     page = folder / "docs" / "README.md"
-    found = PERFORMANCE.sub(lambda _: performance_text(metrics, dataset), page.read_text(encoding="utf-8"))
-    page.write_text(found, encoding="utf-8")
-
-
-def performance_text(metrics: Mapping[str, float], dataset: str) -> str:
-    """The README's section on the shipped weights."""
-    if not metrics:
-        return "The weights in this bundle were not evaluated when it was made. `configs/evaluate.json` does that.\n"
-    head = (
-        f"The weights in this bundle on the test split of {dataset}, mean over patients (`configs/evaluate.json`):\n\n"
-    )
-    rows = "".join(f"| {name} | {value:.3f} |\n" for name, value in metrics.items())
-    return f"{head}| metric | value |\n| --- | --- |\n{rows}"
+    page.write_text(PERFORMANCE.sub(lambda _: said, page.read_text(encoding="utf-8")), encoding="utf-8")

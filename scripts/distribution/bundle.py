@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import hashlib
 import json
@@ -16,11 +15,10 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from scripts.data.contract import read_dataset
+from scripts.data.contract import read_dataset, read_object
 from scripts.data.label_server import SEGMENTER
-from scripts.distribution.adaptation import adapt_bundle, write_scores
+from scripts.distribution.adaptation import NO_BUNDLE, adapt_bundle, write_scores
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import open_weights
@@ -28,7 +26,7 @@ from scripts.networks.weights import open_weights
 ROOT = Path(__file__).parents[2]
 NAME = "lesion_gan_augmentation"
 DOCS = ("README.md", "data.md", "data_license.txt")
-# Of these packages the bundle has only what other modules import: experiments and their pages need the repository.
+# Of these packages, which no other imports, the bundle has KEPT alone: experiments and pages need the repository.
 FOR_THE_REPOSITORY = ("scripts/experiments", "scripts/report", "scripts/distribution")
 KEPT = tuple(f"scripts/distribution/{name}.py" for name in ("__init__", "adaptation", "networks"))
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
@@ -57,8 +55,10 @@ def write_bundle(
             whose folder something else lies.
     """
     weights = Path(model)
+    metrics, dataset_name = {}, ""
     if dataset_dir is not None:
         dataset = read_dataset(dataset_dir)
+        dataset_name = dataset.name
         opened = open_weights(weights, network=SEGMENTER, purpose="evaluation", dataset=dataset, fold=fold)
         if opened is not None and opened.seen:
             raise CheckpointError(
@@ -71,34 +71,25 @@ def write_bundle(
         folder = Path(hidden) / NAME
         copy_files(folder)
         adapt_bundle(folder, model_file=weights)
-        metrics = {} if dataset_dir is None else evaluate(folder, Path(dataset_dir), fold)
-        write_scores(folder, metrics, "" if dataset_dir is None else read_dataset(dataset_dir).name)
+        if dataset_dir is not None:
+            metrics = evaluate(folder, Path(dataset_dir), fold)
+        write_scores(folder, metrics, dataset_name)
         if weights_url is not None:
             link_weights(folder, weights_url)
-        _refuse_to_remove(output / NAME, folder)
-        archive = Path(hidden) / f"{NAME}_v{read_metadata(folder)['version']}.zip"
+        new = {"large_files.yml", *(path.name for path in folder.iterdir())}
+        foreign = sorted({path.name for path in (output / NAME).glob("*")} - new)
+        if foreign:
+            raise ValueError(
+                f"{output / NAME} holds {', '.join(foreign)}, expected a bundle alone. Move that away, or name "
+                "--output_dir."
+            )
+        version = read_object(folder / "configs/metadata.json", NO_BUNDLE)["version"]
+        archive = Path(hidden) / f"{NAME}_v{version}.zip"
         write_zip(folder, archive)
         os.replace(archive, output / archive.name)
         shutil.rmtree(output / NAME, ignore_errors=True)
         os.replace(folder, output / NAME)
     print(f"Wrote {output / NAME} and {output / archive.name}.")
-
-
-def _refuse_to_remove(old: Path, new: Path) -> None:
-    """Raises ValueError where the folder that is to be replaced holds what no bundle has, such as somebody's runs."""
-    own = sorted(
-        path.name for path in old.glob("*") if not (new / path.name).exists() and path.name != "large_files.yml"
-    )
-    if own:
-        raise ValueError(
-            f"{old} holds {', '.join(own)}, expected a bundle alone. Move that away, or name --output_dir."
-        )
-
-
-def read_metadata(folder: Path) -> dict[str, Any]:
-    """`configs/metadata.json` of a bundle."""
-    content: dict[str, Any] = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    return content
 
 
 def copy_files(folder: Path) -> None:
@@ -112,33 +103,17 @@ def copy_files(folder: Path) -> None:
         text = (ROOT / "docs" / name).read_text(encoding="utf-8")
         (folder / "docs" / name).write_text(unlink(text), encoding="utf-8")
     shutil.copyfile(ROOT / "LICENSE", folder / "LICENSE")
-    pins = "\n".join(pinned_requirements(read_metadata(folder)))
-    (folder / "requirements.txt").write_text(pins + "\n", encoding="utf-8")
+    metadata = read_object(folder / "configs" / "metadata.json", NO_BUNDLE)
+    versions = {name: metadata[f"{name}_version"] for name in ("pytorch", "monai", "numpy")}
+    versions = {"torch": versions.pop("pytorch"), **versions, **metadata["required_packages_version"]}
+    pins = [f"{name}=={version}\n" for name, version in versions.items()]
+    (folder / "requirements.txt").write_text("".join(pins), encoding="utf-8")
 
 
 def shipped_modules() -> list[str]:
     """Paths of the modules in the bundle, relative to the repository, sorted."""
-    files = {str(file.relative_to(ROOT)) for file in (ROOT / "scripts").rglob("*.py")}
-    kept = {file for file in files if not file.startswith(FOR_THE_REPOSITORY)} | set(KEPT)
-    waiting = sorted(kept)
-    while waiting:
-        new = sorted((imported_files(ROOT / waiting.pop()) & files) - kept)
-        kept.update(new)
-        waiting += new
-    return sorted(kept)
-
-
-def imported_files(file: Path) -> set[str]:
-    """Files of the modules and packages of `scripts` that a module imports."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-    paths = [name.split(".") for name in names if name.split(".")[0] == "scripts"]
-    packages = {"/".join([*path[:n], "__init__.py"]) for path in paths for n in range(1, len(path) + 1)}
-    return packages | {"/".join(path) + ".py" for path in paths}
+    files = [str(file.relative_to(ROOT)) for file in (ROOT / "scripts").rglob("*.py")]
+    return sorted(file for file in files if file in KEPT or not file.startswith(FOR_THE_REPOSITORY))
 
 
 def unlink(text: str) -> str:
@@ -151,19 +126,8 @@ def unlink(text: str) -> str:
     return re.sub(r"\[([^\]]*)\]\(([^)]+)\)", keep, text)
 
 
-def pinned_requirements(metadata: Mapping[str, Any]) -> list[str]:
-    """Lines of `requirements.txt`: exactly the versions that the metadata name, torch first."""
-    versions = {"torch": metadata["pytorch_version"], "monai": metadata["monai_version"]}
-    versions |= {"numpy": metadata["numpy_version"], **metadata["required_packages_version"]}
-    return [f"{name}=={version}" for name, version in versions.items()]
-
-
 def evaluate(folder: Path, dataset_dir: Path, fold: int | None) -> dict[str, float]:
-    """Mean Dice over the test split's patients by `configs/evaluate.json`: of all labels, and of each.
-
-    Raises:
-        ValueError: the evaluation failed.
-    """
+    """Mean Dice over the test split's patients by `configs/evaluate.json`; ValueError where that fails."""
     with tempfile.TemporaryDirectory() as scratch:
         scores = Path(scratch) / "scores.csv"
         command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run"]
@@ -176,15 +140,13 @@ def evaluate(folder: Path, dataset_dir: Path, fold: int | None) -> dict[str, flo
             last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
             raise ValueError(f"The evaluation on {dataset_dir} failed: {last}. Mend that, or leave --dataset_dir out.")
         with open(scores, newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    return mean_dice(rows)
+            return mean_dice(list(csv.DictReader(stream)))
 
 
 def mean_dice(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
     """`mean_dice`, the mean over patients of their mean over labels, and `dice_<label>`, four digits; NaN don't count.
 
-    Args:
-        rows: of the table that `PatientScores` writes.
+    `rows` are those of the table that `PatientScores` writes.
     """
     patients, dice = [row["patient"] for row in rows], [float(row["dice"]) for row in rows]
     means = {"mean_dice": mean_by_patient(patients, dice).value}

@@ -6,24 +6,23 @@ zoo tries for the bundles that it lists, need an NVIDIA GPU and are not run.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scripts.data.contract import read_object
+from scripts.distribution.adaptation import NO_BUNDLE
+
 FILES = (
-    "LICENSE",
-    "configs/metadata.json",
-    "configs/inference.json",
-    "models/model.pt",
-    "docs/README.md",
-    "docs/data_license.txt",
+    *("LICENSE", "docs/README.md", "docs/data_license.txt"),
+    *("configs/metadata.json", "configs/inference.json", "models/model.pt"),
 )
 LARGEST_FILE_MB = 25  # of the zoo's repository; larger ones are named in large_files.yml
 SCHEMA = "eval/schema.json"
@@ -62,13 +61,14 @@ def check_bundle(bundle_dir: str = "dist/lesion_gan_augmentation", *, schema: st
         BundleError: no bundle or schema, or a check that failed; the others ran nevertheless.
     """
     bundle = Path(bundle_dir)
-    if not (bundle / "configs" / "metadata.json").is_file():
+    metadata = bundle / "configs" / "metadata.json"
+    if not metadata.is_file():
         raise BundleError(f"No configs/metadata.json in {bundle}, expected a bundle. Make one with `make bundle`.")
     file = Path(schema or os.environ.get("MONAI_META_SCHEMA", ""))
     if not file.is_file():
         raise BundleError(
-            f"No file {str(schema or '')!r}, expected the metadata's schema. Download {_read(bundle)['schema']} and "
-            "name it with --schema, or in MONAI_META_SCHEMA."
+            f"No file {str(schema or '')!r}, expected the metadata's schema. Download "
+            f"{read_object(metadata, NO_BUNDLE)['schema']} and name it with --schema, or in MONAI_META_SCHEMA."
         )
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / bundle.resolve().name
@@ -81,21 +81,17 @@ def check_bundle(bundle_dir: str = "dist/lesion_gan_augmentation", *, schema: st
 
 
 def _run_all(bundle: Path) -> Iterator[str]:
-    own = [("size", find_large_files(bundle))]
+    checks: dict[str, Callable[[], str]] = {"size": partial(find_large_files, bundle)}
     if (bundle / "large_files.yml").is_file():
-        own.append(("download", run(DOWNLOAD, bundle)))
-    own += [("files", find_missing_files(bundle)), ("version", find_version_faults(bundle))]
-    own += [(f"keys of {name}.json", find_missing_keys(bundle, name)) for name in KEYS]
-    for name, fault in own:
-        yield from _report(name, fault)
-    for name, command in COMMANDS.items():
-        yield from _report(name, run(command, bundle))
-
-
-def _report(name: str, fault: str) -> Iterator[str]:
-    print(f"{'FAILED' if fault else 'ok':<6} {name}{': ' if fault else ''}{fault}", flush=True)
-    if fault:
-        yield f"{name}: {fault}"
+        checks["download"] = partial(run, DOWNLOAD, bundle)
+    checks |= {"files": partial(find_missing_files, bundle), "version": partial(find_version_faults, bundle)}
+    checks |= {f"keys of {name}.json": partial(find_missing_keys, bundle, name) for name in KEYS}
+    checks |= {name: partial(run, command, bundle) for name, command in COMMANDS.items()}
+    for name, check in checks.items():
+        fault = check()
+        print(f"{'FAILED' if fault else 'ok':<6} {name}{': ' if fault else ''}{fault}", flush=True)
+        if fault:
+            yield f"{name}: {fault}"
 
 
 def run(command: str, bundle: Path) -> str:
@@ -125,28 +121,18 @@ def find_missing_files(bundle: Path) -> str:
 
 def find_version_faults(bundle: Path) -> str:
     """Whether the changelog lacks the version."""
-    metadata = _read(bundle)
-    version = metadata.get("version")
-    known = list(metadata.get("changelog", {}))
+    metadata = read_object(bundle / "configs" / "metadata.json", NO_BUNDLE)
+    version, known = metadata.get("version"), list(metadata.get("changelog", {}))
     return "" if version in known else f"version {version!r} is not in the changelog {known}"
 
 
 def find_missing_keys(bundle: Path, name: str) -> str:
     """Keys that a config lacks of those that the zoo and its applications look for."""
-    config: Any = json.loads((bundle / "configs" / f"{name}.json").read_text(encoding="utf-8"))
-
-    def has(key: str) -> bool:
-        node = config
+    config, missing = read_object(bundle / "configs" / f"{name}.json", NO_BUNDLE), []
+    for key in KEYS[name].split():
+        node: Any = config
         for part in key.split("#"):
-            if not isinstance(node, dict) or part not in node:
-                return False
-            node = node[part]
-        return True
-
-    missing = [key for key in KEYS[name].split() if not has(key)]
+            node = node.get(part, ...) if isinstance(node, dict) else ...
+        if node is ...:
+            missing.append(key)
     return f"missing {', '.join(missing)}" if missing else ""
-
-
-def _read(bundle: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    return content

@@ -27,9 +27,6 @@ FORMATS = ("torchscript", "onnx")
 BATCH = 2  # of the example; one would be taken for a constant
 TOLERANCE = 1e-4  # largest difference between formats, as a share of the largest output
 
-SPECTRAL = "the convolutions' spectral norm is a parametrisation, which TorchScript cannot script"
-GROWING = "how many levels run is chosen in Python by numbers, not tensors; the export runs all of them"
-
 
 class FullResolution(nn.Module):
     """A progressive network at its full size, all levels faded in: tensors are its only inputs."""
@@ -57,163 +54,102 @@ class PatchLogits(nn.Module):
 class Export:
     """Where a network is defined, and what goes in and comes out, in the order of its `<name>_data_format`.
 
-    Attributes:
-        config: file in `configs/`, without its ending.
-        net_id: id of the network in it.
-        weights: id of the file of weights in it, or an expression.
-        inputs: name -> shape of one item, with references to the config; [] is a class index, None leaves the input
-            out, and a list of shapes makes as many tensors, `<name>_0`, `<name>_1` ...
-        outputs: names.
-        wrapper: makes tensors of what the network takes or gives otherwise.
-        part: of a training's checkpoint, where the weights lie in one.
-        traced: why TorchScript is a trace of the example; scripted where empty.
-        fixed_batch: why the batch has the example's size; any where empty.
+    `inputs` has the shape of one item by name, with references to the config; [] is a class index, None leaves the
+    input out, and a list of shapes makes as many tensors, `<name>_0`, `<name>_1` ...
     """
 
-    config: str
-    net_id: str
-    weights: str
+    config: str  # file in `configs/`, without its ending
+    net_id: str  # of the network in it
+    weights: str  # id of the file of weights in it, or an expression
     inputs: Mapping[str, Any]
-    outputs: Sequence[str]
-    wrapper: type[nn.Module] | None = None
-    part: str = ""
-    traced: str = ""
-    fixed_batch: str = ""
+    outputs: Sequence[str]  # names
+    part: str = ""  # of a training's checkpoint, where the weights lie in one
+    wrapper: type[nn.Module] | None = None  # makes tensors of what the network takes or gives otherwise
+    traced: bool = False  # TorchScript is a trace of the example, for networks that cannot be scripted
+    fixed_batch: bool = False  # the batch has the example's size
 
 
 def _square(channels: str) -> list[str]:
     return [channels, "@image_size_pixels", "@image_size_pixels"]
 
 
-_GENERATOR: dict[str, Any] = {"net_id": "generator_def", "weights": "@generator_file"}
-_DOWNSTREAM: dict[str, Any] = {"net_id": "network_def", "weights": "@model_file"}
-_JUDGE: dict[str, Any] = {
-    "net_id": "discriminator_def",
-    "weights": "$@output_dir + '/checkpoint.pt'",
-    "part": "discriminator",
-}
-_DEVIATION = "the minibatch standard deviation groups the images of a batch by numbers fixed in the trace"
+_GENERATOR = ("generator_def", "@generator_file")
+_DISCRIMINATOR = ("discriminator_def", "$@output_dir + '/checkpoint.pt'")
+_DOWNSTREAM = ("network_def", "@model_file")
+_IMAGE = {"image": _square("@network_def::in_channels")}
+_LATENT = {"latent": ["@generator_def::latent_dim"]}
+_JUDGED = {"image": _square("@discriminator_def::image_channels")}
+# How many levels run is chosen in Python by numbers, not tensors; the export runs all of them.
+_GROWN: dict[str, Any] = {"wrapper": FullResolution, "traced": True}
+# The minibatch standard deviation groups the images of a batch by numbers fixed in the trace.
+_GROWN_JUDGE = {**_GROWN, "part": "discriminator", "fixed_batch": True}
 
 NETWORKS = {
     "redgan_generator": Export(
-        config="redgan_train",
-        inputs={
+        "redgan_train",
+        *_GENERATOR,
+        {
             "mask": _square("@generator_def::mask_channels"),
             "class_index": "$[] if @generator_def::class_count else None",
         },
-        outputs=["image"],
-        traced=SPECTRAL,
-        **_GENERATOR,
+        ["image"],
+        traced=True,  # its spectral norm is a parametrisation, which TorchScript cannot script
     ),
     "redgan_discriminator": Export(
-        config="redgan_train",
-        inputs={
+        "redgan_train",
+        *_DISCRIMINATOR,
+        {
             "x": _square("@discriminator_def::in_channels"),
             "class_index": "$[] if @discriminator_def::class_count else None",
         },
-        outputs=["logits_scale_0", "logits_scale_1"],
+        ["logits_scale_0", "logits_scale_1"],
+        "discriminator",
         wrapper=PatchLogits,
-        traced=SPECTRAL,
-        **_JUDGE,
+        traced=True,  # spectral norm
     ),
     "lcgan_generator": Export(
-        config="lcgan_train",
-        inputs={"mask": _square("@generator_def::mask_channels"), "noise": "$@generator_def.dropout_shapes"},
-        outputs=["image"],
-        **_GENERATOR,
+        "lcgan_train",
+        *_GENERATOR,
+        {"mask": _square("@generator_def::mask_channels"), "noise": "$@generator_def.dropout_shapes"},
+        ["image"],
     ),
     "lcgan_discriminator": Export(
-        config="lcgan_train", inputs={"x": _square("@discriminator_def::in_channels")}, outputs=["logits"], **_JUDGE
+        "lcgan_train", *_DISCRIMINATOR, {"x": _square("@discriminator_def::in_channels")}, ["logits"], "discriminator"
     ),
-    "lcgan_segmenter": Export(
-        config="lcgan_segmenter_train",
-        inputs={"image": _square("@network_def::in_channels")},
-        outputs=["pred"],
-        **_DOWNSTREAM,
-    ),
-    "lcgan_classifier": Export(
-        config="lcgan_classifier_train",
-        inputs={"image": _square("@network_def::in_channels")},
-        outputs=["logit"],
-        **_DOWNSTREAM,
-    ),
-    "pggan_ensemble_generator": Export(
-        config="pggan_ensemble_train",
-        inputs={"latent": ["@generator_def::latent_dim"]},
-        outputs=["image"],
-        wrapper=FullResolution,
-        traced=GROWING,
-        **_GENERATOR,
-    ),
-    "pggan_ensemble_discriminator": Export(
-        config="pggan_ensemble_train",
-        inputs={"image": _square("@discriminator_def::image_channels")},
-        outputs=["score"],
-        wrapper=FullResolution,
-        traced=GROWING,
-        fixed_batch=_DEVIATION,
-        **_JUDGE,
-    ),
-    "pggan_ensemble_segmenter": Export(
-        config="pggan_ensemble_segmenter_train",
-        inputs={"image": _square("@network_def::in_channels")},
-        outputs=["pred"],
-        traced="MONAI's DynUNet with deep supervision cannot be scripted",
-        **_DOWNSTREAM,
-    ),
+    "lcgan_segmenter": Export("lcgan_segmenter_train", *_DOWNSTREAM, _IMAGE, ["pred"]),
+    "lcgan_classifier": Export("lcgan_classifier_train", *_DOWNSTREAM, _IMAGE, ["logit"]),
+    "pggan_ensemble_generator": Export("pggan_ensemble_train", *_GENERATOR, _LATENT, ["image"], **_GROWN),
+    "pggan_ensemble_discriminator": Export("pggan_ensemble_train", *_DISCRIMINATOR, _JUDGED, ["score"], **_GROWN_JUDGE),
+    # MONAI's DynUNet with deep supervision cannot be scripted.
+    "pggan_ensemble_segmenter": Export("pggan_ensemble_segmenter_train", *_DOWNSTREAM, _IMAGE, ["pred"], traced=True),
     "cpggan_generator": Export(
-        config="cpggan_train",
-        inputs={
-            "latent": ["@generator_def::latent_dim"],
-            "condition": _square("@generator_def::condition_channels"),
-        },
-        outputs=["image"],
-        wrapper=FullResolution,
-        traced=GROWING,
-        **_GENERATOR,
+        "cpggan_train",
+        *_GENERATOR,
+        {**_LATENT, "condition": _square("@generator_def::condition_channels")},
+        ["image"],
+        **_GROWN,
     ),
     "cpggan_discriminator": Export(
-        config="cpggan_train",
-        inputs={
-            "image": _square("@discriminator_def::image_channels"),
-            "condition": _square("@discriminator_def::condition_channels"),
-        },
-        outputs=["score"],
-        wrapper=FullResolution,
-        traced=GROWING,
-        fixed_batch=_DEVIATION,
-        **_JUDGE,
+        "cpggan_train",
+        *_DISCRIMINATOR,
+        {**_JUDGED, "condition": _square("@discriminator_def::condition_channels")},
+        ["score"],
+        **_GROWN_JUDGE,
     ),
     "cpggan_detector": Export(
-        config="cpggan_detector_train",
-        inputs={"image": _square("@network_def::in_channels")},
-        outputs=["raw_stride_8", "raw_stride_16", "raw_stride_32"],
-        **_DOWNSTREAM,
+        "cpggan_detector_train", *_DOWNSTREAM, _IMAGE, ["raw_stride_8", "raw_stride_16", "raw_stride_32"]
     ),
-    "feature_acgan_unet": Export(
-        config="feature_acgan_unet_train",
-        inputs={"image": _square("@network_def::in_channels")},
-        outputs=["pred"],
-        **_DOWNSTREAM,
-    ),
-    "feature_acgan_generator": Export(
-        config="feature_acgan_train",
-        inputs={"latent": ["@generator_def::latent_dim"], "class_index": []},
-        outputs=["features"],
-        **_GENERATOR,
-    ),
+    "feature_acgan_unet": Export("feature_acgan_unet_train", *_DOWNSTREAM, _IMAGE, ["pred"]),
+    "feature_acgan_generator": Export("feature_acgan_train", *_GENERATOR, {**_LATENT, "class_index": []}, ["features"]),
     "feature_acgan_discriminator": Export(
-        config="feature_acgan_train",
-        net_id="discriminator_def",
-        weights="@discriminator_file",
-        inputs={"features": "@discriminator_def::feature_shape"},
-        outputs=["source", "classes"],
+        "feature_acgan_train",
+        "discriminator_def",
+        "@discriminator_file",
+        {"features": "@discriminator_def::feature_shape"},
+        ["source", "classes"],
     ),
     "feature_acgan_classifier": Export(
-        config="feature_acgan_classifier_train",
-        inputs={"features": "@network_def::feature_shape"},
-        outputs=["logits"],
-        **_DOWNSTREAM,
+        "feature_acgan_classifier_train", *_DOWNSTREAM, {"features": "@network_def::feature_shape"}, ["logits"]
     ),
 }
 
@@ -221,9 +157,7 @@ NETWORKS = {
 def build_network(name: str, **options: Any) -> tuple[nn.Module, dict[str, Any]]:
     """A network as its training defines it, without weights, ready to export.
 
-    Args:
-        name: one of `NETWORKS`.
-        **options: top-level values of its training's config; what they leave open comes from the data set.
+    `options` are top-level values of its training's config; what they leave open comes from the data set.
 
     Returns:
         The network in eval mode; name -> an example input of `BATCH` items, a tensor or list of tensors.
@@ -236,7 +170,7 @@ def build_network(name: str, **options: Any) -> tuple[nn.Module, dict[str, Any]]
     parser["_inputs_"] = dict(export.inputs)
     network = parser.get_parsed_content(export.net_id).eval().requires_grad_(False)
     shapes = parser.get_parsed_content("_inputs_")
-    class_count = getattr(network, "class_count", 0) or _classes_of_scales(network)
+    class_count = max(getattr(module, "class_count", 0) for module in network.modules())
     return network, {key: _draw(shape, class_count) for key, shape in shapes.items() if shape is not None}
 
 
@@ -270,7 +204,9 @@ def export_network(
     file = weights or str(parser.get_parsed_content("_weights_"))
     content = load_checkpoint(file)
     network, example = build_network(name, **_describe(export, file, content, options))
-    load_weights(network, _take_part(file, content, export.part), file)
+    if export.part and export.part not in content:
+        raise CheckpointError(f"{file} holds no {export.part!r}, expected its training's checkpoint. Name that file.")
+    load_weights(network, content[export.part] if export.part else content, file)
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for kind in wanted:
@@ -281,14 +217,13 @@ def export_network(
 def _describe(export: Export, file: str, content: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options that make the network of a file: what its description or checkpoint says, else the given ones.
 
-    Raises:
-        CheckpointError: another network, or a given option that differs from what the file says.
+    Another network, or a given option that differs from what the file says, is a CheckpointError.
     """
     config = _read_config(export, {}).get()
     if export.part:
         stored = content.get("options", {}) if isinstance(content, Mapping) else {}
-        known = {key: value for key, value in stored.items() if key in config and not _is_expression(value)}
-        return {**known, **options}
+        plain = {key: value for key, value in stored.items() if not str(value).startswith(("$", "@", "%"))}
+        return {**{key: value for key, value in plain.items() if key in config}, **options}
     definition = config[export.net_id]
     described = open_weights(
         file,
@@ -308,8 +243,20 @@ def _read_config(export: Export, options: Mapping[str, Any]) -> ConfigParser:
     return parser
 
 
-def _is_expression(value: Any) -> bool:
-    return isinstance(value, str) and value[:1] in ("$", "@", "%")
+def _find(name: str) -> Export:
+    if name not in NETWORKS:
+        raise ValueError(f"No network {name!r}, expected one of {', '.join(NETWORKS)}. Choose one.")
+    return NETWORKS[name]
+
+
+def _draw(shape: Any, class_count: int) -> Any:
+    """An example of shape (BATCH, *shape): values in [-1, 1], class indices, or a list of tensors."""
+    sizes = list(shape)
+    if not sizes:
+        return torch.arange(BATCH) % class_count
+    if not isinstance(sizes[0], int):
+        return [torch.rand(BATCH, *each) * 2 - 1 for each in sizes]
+    return torch.rand(BATCH, *sizes) * 2 - 1
 
 
 def write_export(
@@ -317,22 +264,16 @@ def write_export(
 ) -> tuple[Path, float]:
     """Writes one format to a hidden file, compares it on the example, and gives it its name.
 
-    Returns:
-        The file, and the largest difference as a share of the network's largest output.
-
-    Raises:
-        ValueError: a difference above `TOLERANCE`.
+    Returns the file and the largest difference as a share of the largest output; one above `TOLERANCE` is a ValueError.
     """
     file = folder / f"{name}.{'ts' if kind == 'torchscript' else 'onnx'}"
     plain = prepare_network(name, network)
     inputs = list(example.values())
-    with torch.no_grad():
+    with replacing(file) as temporary, torch.no_grad():
         expected = flatten(plain(*inputs))
-    with replacing(file) as temporary:
         if kind == "torchscript":
             _write_torchscript(name, plain, example, temporary)
-            with torch.no_grad():
-                given = flatten(torch.jit.load(temporary)(*inputs))
+            given = flatten(torch.jit.load(temporary)(*inputs))
         else:
             _write_onnx(name, plain, example, temporary)
             given = run_onnx(temporary, inputs)
@@ -355,10 +296,9 @@ def prepare_network(name: str, network: nn.Module) -> nn.Module:
 
 
 def _write_torchscript(name: str, network: nn.Module, example: Mapping[str, Any], file: Path) -> None:
-    traced = bool(_find(name).traced)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the sizes are those of the config
-        script = convert_to_torchscript(network, inputs=tuple(example.values()), use_trace=traced)
+        script = convert_to_torchscript(network, inputs=tuple(example.values()), use_trace=_find(name).traced)
     described = {"network": name, "inputs": list(example), "outputs": list(_find(name).outputs)}
     with open(file, "wb") as stream:
         save_net_with_metadata(script, stream, meta_values=described)
@@ -412,31 +352,3 @@ def compare(expected: Sequence[torch.Tensor], given: Sequence[torch.Tensor]) -> 
     if [e.shape for e in expected] != [g.shape for g in given]:
         return float("inf")
     return max(float((e - g).abs().max() / e.abs().max().clamp(min=1e-6)) for e, g in zip(expected, given, strict=True))
-
-
-def _find(name: str) -> Export:
-    if name not in NETWORKS:
-        raise ValueError(f"No network {name!r}, expected one of {', '.join(NETWORKS)}. Choose one.")
-    return NETWORKS[name]
-
-
-def _classes_of_scales(network: nn.Module) -> int:
-    return max((getattr(module, "class_count", 0) for module in network.modules()), default=0)
-
-
-def _draw(shape: Any, class_count: int) -> Any:
-    """An example of shape (BATCH, *shape): values in [-1, 1], class indices, or a list of tensors."""
-    sizes = list(shape)
-    if not sizes:
-        return torch.arange(BATCH) % class_count
-    if not isinstance(sizes[0], int):
-        return [torch.rand(BATCH, *each) * 2 - 1 for each in sizes]
-    return torch.rand(BATCH, *sizes) * 2 - 1
-
-
-def _take_part(file: str, content: Any, part: str) -> Any:
-    if not part:
-        return content
-    if part not in content:
-        raise CheckpointError(f"{file} holds no {part!r}, expected the checkpoint of its training. Name that file.")
-    return content[part]

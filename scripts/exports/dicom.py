@@ -20,7 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 from scripts.data.contract import write_json
 from scripts.exports.entries import NOTICE, Entry, Selection, show_progress
-from scripts.exports.files import BOX_COLUMNS, box_rows, write_table
+from scripts.exports.pictures import BOX_COLUMNS, box_rows, write_table
 
 STEPS = 62_500  # of the stored numbers: 2 / 62500 is a short decimal, as the tag for the slope wants
 SLOPE, INTERCEPT = "0.000032", "-1"
@@ -33,17 +33,14 @@ def write_dicom(folder: Path, selection: Selection) -> None:
     """Writes a folder per image with `channel_<n>.dcm` and `label.dcm`; of sets with boxes `boxes.csv` beside them.
 
     Each image is a patient and a study of its own, each channel and the label map a series of one instance. The same
-    image gets the same UIDs in every export.
-
-    Args:
-        folder: exists and is empty.
-        selection: with label maps or boxes.
+    image gets the same UIDs in every export. `folder` exists and is empty.
     """
     boxes: list[dict[str, Any]] = []
-    for entry in show_progress(selection.entries, len(selection.entries)):
+    for entry in show_progress(selection.entries):
         picture = entry.read()
         (folder / entry.name).mkdir()
-        study = generate_uid(entropy_srcs=[_identify(entry), picture.image.tobytes().hex()])
+        generator = entry.item["synthetic"].get("generator_sha256", "")
+        study = generate_uid(entropy_srcs=[f"{entry.name} {generator}", picture.image.tobytes().hex()])
         for number, channel in enumerate(picture.plane):
             stored = np.rint((channel + 1) / 2 * STEPS).astype(np.uint16)
             instance = _make_instance(entry, stored, study, number, selection.description.modality[number])
@@ -71,18 +68,18 @@ def _make_instance(entry: Entry, stored: np.ndarray, study: str, number: int, ki
     instance.SOPInstanceUID = generate_uid(entropy_srcs=[series, "1"])
     instance.SpecificCharacterSet = "ISO_IR 192"
     instance.SyntheticData = "YES"
-    instance.PatientName = f"SYNTHETIC^{_clean(entry.name)}"[:LONG_STRING]
-    instance.PatientID = _shorten(f"SYNTHETIC {entry.name}")
+    instance.PatientName = f"SYNTHETIC^{_text(entry.name)}"[:LONG_STRING]
+    instance.PatientID = _text(f"SYNTHETIC {entry.name}")
     instance.StudyInstanceUID, instance.SeriesInstanceUID = study, series
     instance.StudyDescription = "SYNTHETIC, of no patient; for research only"
-    instance.SeriesDescription = _shorten(f"SYNTHETIC {kind}")
+    instance.SeriesDescription = _text(f"SYNTHETIC {kind}")
     instance.SeriesNumber, instance.InstanceNumber = number + 1, 1
     instance.Modality, instance.ConversionType = "OT", "SYN"
     instance.ImageType = ["DERIVED", "SECONDARY", "SYNTHETIC"]
     instance.DerivationDescription = _describe_derivation(entry)
     instance.ImageComments = NOTICE
     instance.BurnedInAnnotation, instance.LossyImageCompression = "NO", "00"
-    instance.Manufacturer, instance.ManufacturerModelName = SOFTWARE, _shorten(_system(entry))
+    instance.Manufacturer, instance.ManufacturerModelName = SOFTWARE, _text(_system(entry))
     instance.ContributingEquipmentSequence = [_describe_equipment(entry)]
     # the standard wants these tags, and nothing is known: there is no patient, visit or direction
     for keyword in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"):
@@ -103,14 +100,12 @@ def _make_instance(entry: Entry, stored: np.ndarray, study: str, number: int, ki
 
 def _describe_equipment(entry: Entry) -> DicomDataset:
     purpose = DicomDataset()
-    purpose.CodeValue, purpose.CodingSchemeDesignator = "109102", "DCM"
-    purpose.CodeMeaning = "Processing Equipment"
+    purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = "109102", "DCM", "Processing Equipment"
     equipment = DicomDataset()
     equipment.PurposeOfReferenceCodeSequence = [purpose]
-    equipment.Manufacturer, equipment.ManufacturerModelName = SOFTWARE, _shorten(_system(entry))
-    equipment.SoftwareVersions = _shorten(
-        f"generator {entry.item['synthetic'].get('generator_sha256', 'unknown')[:40]}"
-    )
+    equipment.Manufacturer, equipment.ManufacturerModelName = SOFTWARE, _text(_system(entry))
+    generator = entry.item["synthetic"].get("generator_sha256", "unknown")
+    equipment.SoftwareVersions = _text(f"generator {generator[:40]}")
     equipment.ContributionDescription = NOTICE
     return equipment
 
@@ -124,21 +119,13 @@ def _describe_derivation(entry: Entry) -> str:
     if entry.item["class"]:
         parts.append(f"class {entry.item['class']}")
     parts.append(f"generator SHA-256 {known.get('generator_sha256', 'unknown')}")
-    return _clean("; ".join(parts))[:1024]
-
-
-def _identify(entry: Entry) -> str:
-    return f"{entry.name} {entry.item['synthetic'].get('generator_sha256', '')}"
+    return _text("; ".join(parts), 1024)
 
 
 def _system(entry: Entry) -> str:
     return str(entry.item["synthetic"].get("system", "unknown"))
 
 
-def _shorten(text: str) -> str:
-    return _clean(text)[:LONG_STRING]
-
-
-def _clean(text: str) -> str:
-    """Without what separates values and components in DICOM."""
-    return re.sub(r"[\\^=\x00-\x1f]", "_", text)
+def _text(text: str, longest: int = LONG_STRING) -> str:
+    """Without what separates values and components in DICOM, and cut."""
+    return re.sub(r"[\\^=\x00-\x1f]", "_", text)[:longest]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,14 +51,9 @@ class Entry:
     dataset: Dataset
 
     def read(self) -> Picture:
-        """The image and its label map.
-
-        Raises:
-            DatasetError: a file is missing or does not keep the contract, or a box is not in the image.
-        """
+        """The image and its label map; DatasetError where a file breaks the contract, or a box is not in the image."""
         keys = ["image", "label"] if self.item["label"] else ["image"]
-        item: Any = self.item
-        data: Any = LoadItemd.of(self.dataset, keys)(item)
+        data: Any = LoadItemd.of(self.dataset, keys)(self.item)  # type: ignore[arg-type]
         data = CanonicalOrientationd(keys, self.dataset.slice_axis)(data)
         data = ToSignedRanged("image", self.dataset.intensity_range)(data)
         plane = data["image"].ndim == 3
@@ -113,11 +108,7 @@ class Selection:
         return sorted({patient for dataset in self.sets for patient in dataset.trained_on})
 
     def summary(self, intensities: str) -> dict[str, Any]:
-        """The content of `synthetic.json`, which lies in every export.
-
-        Args:
-            intensities: what numbers in the files mean.
-        """
+        """The content of `synthetic.json`, which lies in every export; `intensities` says what numbers mean."""
         return {
             "notice": NOTICE,
             "name": self.description.name,
@@ -143,10 +134,9 @@ def select_synthetic(folders: Sequence[str]) -> Selection:
         check_same_names(dataset, sets[0])
     entries = []
     for number, dataset in enumerate(sets):
-        prefix = "synthetic" if len(sets) == 1 else f"synthetic_{number}"
-        entries += name_entries(dataset.items, dataset, prefix=f"{prefix}_")
-    kinds = {entry.item["label"] is None for entry in entries}
-    if len(kinds) > 1:
+        prefix = "synthetic_" if len(sets) == 1 else f"synthetic_{number}_"
+        entries += name_entries(dataset.items, dataset, prefix=prefix)
+    if len({entry.item["label"] is None for entry in entries}) > 1:
         raise DatasetError("Some images have label maps and others boxes in their place. Export the sets one by one.")
     return Selection(sets, entries)
 
@@ -167,17 +157,14 @@ def check_same_names(dataset: Dataset, other: Dataset) -> None:
             raise DatasetError(f"{dataset.root}: {key} {ours} differ from {theirs} of {other.root}. Export them apart.")
 
 
-def show_progress(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
+def show_progress(entries: Sequence[Entry]) -> Iterator[Entry]:
     """The entries, with a bar on stderr once they take longer than two seconds."""
-    yield from tqdm(entries, desc="Exporting", total=count, unit="image", delay=2, mininterval=2)
+    yield from tqdm(entries, desc="Exporting", unit="image", delay=2, mininterval=2)
 
 
 def _open_set(folder: Path) -> Dataset:
     if not (folder / "dataset.json").exists() and (folder / MANIFEST).exists():
-        raise DatasetError(
-            f"{folder} holds features, which no format of images can take. Read its features.npy with NumPy, or name "
-            "a set of images."
-        )
+        raise DatasetError(f"{folder} holds features, which no format can take. Read its features.npy with NumPy.")
     dataset = read_dataset(folder)
     for item in dataset.items:
         if not item.get("synthetic"):

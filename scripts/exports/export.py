@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,8 @@ def export(
     write, notes = _prepare(to, selection, given)
     start = time.perf_counter()
     _publish(write, folder)
-    seconds = time.perf_counter() - start
-    count = len(selection.entries)
-    print(f"Wrote {count} synthetic images to {folder} ({to}) in {seconds:.1f} s.")
-    for note in notes:
-        print(note)
+    wrote = f"Wrote {len(selection.entries)} synthetic images to {folder} ({to})"
+    print(f"{wrote} in {time.perf_counter() - start:.1f} s.", *notes, sep="\n")
 
 
 def _check_options(to: str, given: dict[str, Any]) -> None:
@@ -68,9 +66,8 @@ def _check_options(to: str, given: dict[str, Any]) -> None:
         raise DatasetError(f"--to is {to!r}, expected one of {', '.join(FORMATS)}.")
     for name, value in given.items():
         if to not in OPTIONS[name]:
-            raise DatasetError(
-                f"--{name} is {value!r}, but {to} has no such option; it is for {', '.join(OPTIONS[name])}."
-            )
+            takers = ", ".join(OPTIONS[name])
+            raise DatasetError(f"--{name} is {value!r}, but {to} has no such option; it is for {takers}.")
     if "fold" in given and "real" not in given:
         raise DatasetError("--fold says how to split real images. Name these with --real.")
     number = given.get("dataset_id", 501)
@@ -80,55 +77,43 @@ def _check_options(to: str, given: dict[str, Any]) -> None:
 
 def _prepare(to: str, selection: Any, given: dict[str, Any]) -> tuple[Callable[[Path], None], list[str]]:
     """What writes the format into an empty folder, and what to tell the user then; refuses all that it can before."""
-    if to == "decathlon":
-        from scripts.exports.decathlon import write_decathlon
-        from scripts.exports.real import split_real
-
-        real = None if given["real"] is None else split_real(given["real"], selection, fold=given["fold"])
-        counts = {} if real is None else {split: len(entries) for split, entries in real.splits.items()}
-        notes = [f"Real images: {', '.join(f'{split} {n}' for split, n in counts.items())}."] if counts else []
-        return lambda folder: write_decathlon(folder, selection, real=real), notes
-    if to == "nnunet":
-        from scripts.exports.nnunet import plan_folds, write_nnunet
-
-        folds = None if given["real"] is None else plan_folds(given["real"], selection)
-        number = given["dataset_id"] or 501
-        notes = ["No splits_final.json: there is nobody real to validate on. Export with --real, or add your own."]
-        if folds is not None:
-            made = {entry.name for entry in selection.entries}
-            notes = [
-                f"fold {n}: trains on {len(set(fold['train']) - made)} real and {len(made & set(fold['train']))} "
-                f"synthetic cases, validates {len(fold['val'])} real ones"
-                for n, fold in enumerate(folds.splits)
-            ]
-        return lambda folder: write_nnunet(folder, selection, dataset_id=number, folds=folds), notes
-    if to in ("coco", "yolo"):
-        from scripts.exports.coco import write_coco
-        from scripts.exports.files import check_channels
-        from scripts.exports.yolo import write_yolo
-
-        channels = check_channels(_parse_channels(given["channels"]), selection.description.modality)
-        write = write_coco if to == "coco" else write_yolo
-        return lambda folder: write(folder, selection, channels=channels), []
     if to == "dicom":
         try:
             from scripts.exports.dicom import write_dicom
         except ModuleNotFoundError as error:
             raise DatasetError(f"No package {error.name!r}, which dicom needs. Run `pip install pydicom`.") from None
-        return lambda folder: write_dicom(folder, selection), []
-    from scripts.exports.png import write_png_csv
+        return partial(write_dicom, selection=selection), []
+    if to in ("coco", "yolo", "png"):
+        from scripts.exports.pictures import check_channels, write_coco, write_png_csv, write_yolo
 
-    return lambda folder: write_png_csv(folder, selection), []
+        if to == "png":
+            return partial(write_png_csv, selection=selection), []
+        channels = given["channels"]
+        try:
+            if channels is not None and not isinstance(channels, (list, tuple)):
+                channels = [int(word) for word in str(channels).split(",")]
+        except ValueError:
+            raise DatasetError(f"--channels is {channels!r}, expected numbers such as 0 or 0,1,2.") from None
+        channels = check_channels(channels, selection.description.modality)
+        return partial(write_coco if to == "coco" else write_yolo, selection=selection, channels=channels), []
+    from scripts.exports.volumes import plan_folds, split_real, write_decathlon, write_nnunet
 
-
-def _parse_channels(channels: Any) -> Sequence[int] | None:
-    """Channels from 2, (0, 1, 2) or "0,1,2"."""
-    if channels is None or isinstance(channels, (list, tuple)):
-        return channels
-    try:
-        return [int(word) for word in str(channels).split(",")]
-    except ValueError:
-        raise DatasetError(f"--channels is {channels!r}, expected numbers such as 0 or 0,1,2.") from None
+    if to == "decathlon":
+        real = None if given["real"] is None else split_real(given["real"], selection, fold=given["fold"])
+        counts = [] if real is None else [f"{split} {len(entries)}" for split, entries in real.items()]
+        notes = [f"Real images: {', '.join(counts)}."] if counts else []
+        return partial(write_decathlon, selection=selection, real=real), notes
+    folds = None if given["real"] is None else plan_folds(given["real"], selection)
+    notes = ["No splits_final.json: there is nobody real to validate on. Export with --real, or add your own."]
+    if folds is not None:
+        made = {entry.name for entry in selection.entries}
+        notes = [
+            f"fold {n}: trains on {len(set(fold['train']) - made)} real and {len(made & set(fold['train']))} "
+            f"synthetic cases, validates {len(fold['val'])} real ones"
+            for n, fold in enumerate(folds.splits)
+        ]
+    number = given["dataset_id"] or 501
+    return partial(write_nnunet, selection=selection, dataset_id=number, folds=folds), notes
 
 
 def _publish(write: Callable[[Path], None], folder: Path) -> None:
@@ -140,10 +125,7 @@ def _publish(write: Callable[[Path], None], folder: Path) -> None:
         write(hidden)
         hidden.rename(folder)
     except OSError as error:
+        reason = error.strerror or error
+        raise DatasetError(f"Cannot write {folder}: {reason}. Name a writable --output with space.") from error
+    finally:
         shutil.rmtree(hidden, ignore_errors=True)
-        raise DatasetError(
-            f"Cannot write {folder}: {error.strerror or error}. Name a writable --output with space."
-        ) from error
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise

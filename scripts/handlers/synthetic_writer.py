@@ -17,9 +17,8 @@ from scripts.data.atomic import replacing
 from scripts.data.conditions import PlannedBoxes
 from scripts.data.contract import Dataset, DatasetError, Item, write_json
 from scripts.data.feature_format import hash_file
-from scripts.data.latents import PlannedLatents
 from scripts.data.planes import padding_before
-from scripts.data.synthesis import PlannedMasks, synthetic_files, write_synthetic_set
+from scripts.data.synthesis import PlannedLatents, PlannedMasks, synthetic_files, write_synthetic_set
 from scripts.networks.weights import Weights
 
 logger = logging.getLogger(__name__)

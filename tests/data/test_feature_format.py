@@ -51,19 +51,6 @@ def test_a_channel_that_never_changes_has_std_1_and_one_that_hardly_does_a_least
     assert np.float16(LEAST_STD) > 0
 
 
-def test_moments_go_on_from_json_bit_by_bit():
-    features = np.random.default_rng(1).normal(size=(6, 2, 3, 3))
-    whole, first = ChannelMoments(2), ChannelMoments(2)
-    for feature in features:
-        whole.add(feature)
-    for feature in features[:4]:
-        first.add(feature)
-    second = ChannelMoments.from_json(first.to_json())
-    for feature in features[4:]:
-        second.add(feature)
-    assert second.to_json() == whole.to_json()
-
-
 def test_hash_of_a_file_and_of_none(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"weights")
     assert hash_file(tmp_path / "model.pt") == hashlib.sha256(b"weights").hexdigest()

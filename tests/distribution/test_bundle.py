@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -22,13 +23,25 @@ from scripts.data.phantom import write_phantom
 from scripts.distribution.bundle import (
     NAME,
     ROOT,
-    imported_files,
     mean_dice,
     shipped_modules,
     unlink,
     write_bundle,
 )
 from scripts.networks.checkpoints import CheckpointError
+
+
+def imported_files(file: Path) -> set[str]:
+    """Files of the modules and packages of `scripts` that a module imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    paths = [name.split(".") for name in names if name.split(".")[0] == "scripts"]
+    packages = {"/".join([*path[:n], "__init__.py"]) for path in paths for n in range(1, len(path) + 1)}
+    return packages | {"/".join(path) + ".py" for path in paths}
 
 
 def names(folder: Path) -> set[str]:

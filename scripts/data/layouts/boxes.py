@@ -16,10 +16,7 @@ BACKGROUND = "background"
 def to_pixels(box: Sequence[float], plane: tuple[int, int], where: str) -> list[int]:
     """A box (x0, y0, x1, y1), half-open, with its sides on the nearest edges of pixels, one pixel apart or more.
 
-    Args:
-        box: in pixels, with fractions.
-        plane: pixels (X, Y) of the image.
-        where: file and line, for errors.
+    `box` is in pixels with fractions, `plane` are the image's pixels (X, Y), `where` is file and line, for errors.
 
     Raises:
         DatasetError: no numbers, width or height not above 0, or outside the image by half a pixel or more.
@@ -63,21 +60,12 @@ def make_boxed_dataset(
         raise DatasetError(f"{source}: none of the {len(items)} images has a box. Name the folder that holds both.")
     if any(map(is_background, types)) or len(set(types)) < len(types):
         raise DatasetError(f"{source}: the box classes are {list(types)}, expected different names of lesions.")
-    found = complete_description(
-        items,
-        labels=[BACKGROUND, *types],
-        label_values=None,
-        modality=modality,
-    )
+    found = complete_description(items, labels=[BACKGROUND, *types], label_values=None, modality=modality)
     return Dataset(source, source.name, splits=dict(splits), **found)
 
 
 def parse_types(labels: Any) -> list[str]:
-    """The box classes of the option --labels, which names the background first.
-
-    Raises:
-        DatasetError: no class besides the background.
-    """
+    """The box classes of the option --labels, which names the background first, and one class or more."""
     names = parse_names(labels, "labels")
     if len(names) < 2 or names[0] != BACKGROUND:
         raise DatasetError(f'--labels is {labels!r}, expected the background and the lesions: "background,metastasis".')

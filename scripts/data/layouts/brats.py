@@ -1,4 +1,4 @@
-"""BraTS 2017 to 2021 and 2023 folders: four sequences and a segmentation per case, centre from name or table."""
+"""BraTS 2017 to 2021 and 2023 folders, with centre from name or table; and a z-scored sample of BraTS 2015."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from scripts.data.contract import Dataset, DatasetError, Item
-from scripts.data.layouts.classes import leave_out_unclassed
-from scripts.data.layouts.files import find_files, read_rows
+from scripts.data.layouts.files import find_files, leave_out_unclassed, read_rows
 
 SEQUENCES = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
 NAMES_2023 = {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f"}
@@ -17,6 +16,10 @@ _FLAIR = re.compile(r"(.+)(_flair|-t2f)\.nii(\.gz)?", re.IGNORECASE)
 _SEGMENTATION = re.compile(r".+[_-]segm?\.nii(\.gz)?", re.IGNORECASE)  # one case of 2020 has ..._Segm.nii
 _SCAN = re.compile(r"(brats\d\d_[^_]+_[^_]+|brats-[a-z]+-\d+)[_-]\d+", re.IGNORECASE)  # the last number counts scans
 
+LABELS_2015 = ["background", "necrosis", "oedema", "non-enhancing tumour", "enhancing tumour"]
+_IMAGES_2015 = ("Flair_subtrMeanDivStd.nii.gz", "T1c_subtrMeanDivStd.nii.gz")
+_LABEL_2015 = "OTMultiClass.nii.gz"
+
 
 def read_brats(
     source: Path, *, class_from: str = "centre", centre_pattern: str | None = None, mapping: str | None = None
@@ -24,18 +27,15 @@ def read_brats(
     """Case folders anywhere below the source; a case without segmentation (the official validation) is unlabelled.
 
     The item keys `centre` and `grade` keep both; `grade` is the parent folder HGG or LGG (2017 to 2019), or the mapping
-    file's (2019, 2020).
+    file's (2019, 2020). `class_from` is 'centre', or 'grade': a labelled case without one is left out, with a warning.
 
     Args:
-        source: the folder that holds the case folders, directly or in HGG and LGG.
-        class_from: 'centre', or 'grade'; a labelled case without grade is then left out, with a warning.
-        centre_pattern: regular expression with one group, searched in the case name; the group is the centre.
+        centre_pattern: regular expression with one group, the centre, searched in the case name.
         mapping: CSV file with columns case and centre, or the challenge's `name_mapping.csv`, whose
             `BraTS_<year>_subject_ID` columns are searched for the case and then with the pattern.
 
     Raises:
-        DatasetError: no case, a case without a sequence, a case the pattern or mapping file says nothing of, no grade
-            though it is asked for.
+        DatasetError: no case, one without a sequence or of which pattern or mapping file say nothing, no grade at all.
     """
     if class_from not in ("centre", "grade"):
         raise DatasetError(f"class_from is {class_from!r}, expected 'centre' or 'grade'.")
@@ -101,9 +101,8 @@ def _read_mapping(file: Path, pattern: re.Pattern[str]) -> dict[str, Item]:
         return {row["case"]: {"centre": row["centre"], "grade": row.get(grade)} for row in rows}
     names = [name for name in header if re.fullmatch(r"(?i)brats_\d{4}_subject_id", name)]
     if not names:
-        raise DatasetError(
-            f"{file}: columns {', '.join(header) or 'none'}; expected case and centre, or BraTS_<year>_subject_ID."
-        )
+        known = ", ".join(header) or "none"
+        raise DatasetError(f"{file}: columns {known}; expected case and centre, or BraTS_<year>_subject_ID.")
     mapped: dict[str, Item] = {}
     for row in rows:
         centre = next((found for name in reversed(names) if (found := _search(pattern, row[name]))), None)
@@ -125,3 +124,23 @@ def _compile(pattern: str) -> re.Pattern[str]:
 def _search(pattern: re.Pattern[str], name: str) -> str | None:
     match = pattern.search(name)
     return match[1] if match else None
+
+
+def read_brats2015_sample(source: Path) -> Dataset:
+    """Case folders in `train` and `validation`, which stay the split.
+
+    Raises:
+        DatasetError: no case, or a file of a case is missing.
+    """
+    splits: dict[str, list[Item]] = {}
+    for split, folder in (("training", "train"), ("validation", "validation")):
+        splits[split] = []
+        for case in sorted(path for path in (source / folder).glob("brats_*") if path.is_dir()):
+            missing = [name for name in (*_IMAGES_2015, _LABEL_2015) if not (case / name).is_file()]
+            if missing:
+                raise DatasetError(f"{case} has no {', '.join(missing)}. Complete the download or remove the case.")
+            images, label = [str(case / name) for name in _IMAGES_2015], str(case / _LABEL_2015)
+            splits[split].append({"image": images, "label": label, "patient": case.name, "class": None})
+    if not splits["training"]:
+        raise DatasetError(f"{source} has no cases such as train/brats_2013_pat0005_1/{_LABEL_2015}.")
+    return Dataset(source, "BraTS 2015 sample", ["FLAIR", "T1c"], LABELS_2015, splits=splits)

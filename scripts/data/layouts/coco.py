@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -11,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from scripts.data.contract import SPLIT_NAMES, SPLITS, Dataset, DatasetError, Item, case_name
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, case_name
 from scripts.data.layouts.boxes import is_background, make_boxed_dataset, make_item, read_plane, to_pixels
-from scripts.data.layouts.files import find_files
+from scripts.data.layouts.files import find_files, find_split
 from scripts.data.layouts.label_maps import fill_polygon, fill_runs, write_label_map
 
 KEYS = ("images", "annotations", "categories")
@@ -23,20 +22,16 @@ Annotations = list[dict[str, Any]]
 def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = False, modality: Any = None) -> Dataset:
     """JSON files in the folder, in `annotations`, or one folder below; images by their `file_name`.
 
-    A `bbox` is x, y, width, height in pixels. Box classes are the categories in the order of their ids, without
-    an unused `background`. Files whose name or folder says train, val (or valid) and test stay the split, and their
-    images are looked for in folders of that split first. An image without annotation has no lesion.
-
-    Args:
-        source: the folder; image files lie in it, in `images`, beside the JSON file, or one folder below these.
-        output: the folder of dataset.json, by default the source.
-        label_maps: writes the `segmentation` of the annotations, polygons or run lengths, as label maps to `output`;
-            where lesions overlap the later one counts. Without it only boxes are read, and a line says so.
-        modality: names of the channels; by default those of the first image.
+    A `bbox` is x, y, width, height in pixels. Box classes are the categories in the order of their ids, without an
+    unused `background`. Files whose name or folder says train, val (or valid) and test stay the split, and their images
+    are looked for in folders of that split first; these lie in the source, in `images`, beside the JSON file, or one
+    folder below. An image without annotation has no lesion. `label_maps` writes the `segmentation` of the annotations,
+    polygons or run lengths, as label maps, where lesions overlap the later one; without it a line says that only boxes
+    are read.
 
     Raises:
-        DatasetError: no or malformed JSON files, different categories, an id given twice, an unknown image or category,
-            one image in two places, a size that is not the image's, a box outside its image, a region of a crowd.
+        DatasetError: no or malformed JSON files, different categories, an id or image given twice, an unknown one, a
+            size that is not the image's, a box outside its image, a region of a crowd.
     """
     files = sorted({*find_files(source, "*.json"), *find_files(source, "*/*.json")} - {source / "dataset.json"})
     contents = {file: _read_json(file) for file in files}
@@ -59,8 +54,12 @@ def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = Fa
             for item, annotations in zip(listed, outlines, strict=True):
                 item["label"] = _write_outlines(file, source, output or source, item, annotations, sorted(found))
         outlined += sum(bool(annotation.get("segmentation")) for found_here in outlines for annotation in found_here)
-        splits[_find_split(file.relative_to(source))] += listed
-    _check_listed_once(source, splits)
+        splits[find_split(file.relative_to(source).with_suffix(""))] += listed
+    homes: dict[str, str] = {}
+    for split, item in ((split, item) for split, items in splits.items() for item in items):
+        if home := homes.get(item["image"]):
+            raise DatasetError(f"{source}: {item['image']} is listed twice, in {home} and {split}. Keep one.")
+        homes[item["image"]] = split
     if outlined and not label_maps:
         print(f"{outlined} annotations have a segmentation: only boxes are read; --label_maps True makes label maps.")
     names = [types[number] for number in sorted(types)]
@@ -79,20 +78,20 @@ def _read_items(
 ) -> tuple[list[Item], list[Annotations]]:
     """Items of one file with their annotations; `numbers` are the categories' ids in order."""
     images: dict[Any, Path] = {}
+    planes: dict[Any, tuple[int, int]] = {}
     for image in content["images"]:
-        if image["id"] in images:
+        number, name, size = image["id"], image["file_name"], (image.get("width"), image.get("height"))
+        if number in images:
             raise DatasetError(
-                f"{file}: image id {image['id']!r} is given twice, for {images[image['id']].name} and "
-                f"{image['file_name']}. Give each image its own id, also in the annotations."
+                f"{file}: image id {number!r} is given twice, for {images[number].name} and {name}. Give each image "
+                "its own id, also in the annotations."
             )
-        images[image["id"]] = _find_image(file, source, image)
-    planes = {number: read_plane(image) for number, image in images.items()}
-    for image in content["images"]:
-        size = (image.get("width"), image.get("height"))
-        if None not in size and size != planes[image["id"]]:
+        images[number] = _find_image(file, source, image)
+        planes[number] = read_plane(images[number])
+        if None not in size and size != planes[number]:
             raise DatasetError(
-                f"{file}: {image['file_name']} is given as {size[0]}x{size[1]} pixels, but the file has "
-                f"{'x'.join(map(str, planes[image['id']]))}. Restore the image that was annotated."
+                f"{file}: {name} is given as {size[0]}x{size[1]} pixels, but the file has "
+                f"{'x'.join(map(str, planes[number]))}. Restore the image that was annotated."
             )
     annotations: dict[Any, Annotations] = defaultdict(list)
     boxes: dict[Any, list[tuple[list[int], int]]] = defaultdict(list)
@@ -108,7 +107,13 @@ def _read_items(
             )
         if annotation.get("iscrowd"):
             raise DatasetError(f"{where}: iscrowd marks a region, not a lesion. Annotate its lesions, or remove it.")
-        boxes[image].append((to_pixels(_read_corners(annotation, where), planes[image], where), numbers.index(kind)))
+        try:
+            x, y, width, height = (float(value) for value in annotation["bbox"])
+        except (KeyError, TypeError, ValueError):
+            given = annotation.get("bbox")
+            raise DatasetError(f"{where}: 'bbox' is {given!r}, expected [x, y, width, height].") from None
+        box = to_pixels([x, y, x + width, y + height], planes[image], where)
+        boxes[image].append((box, numbers.index(kind)))
         annotations[image].append(annotation)
     items = [make_item(image, boxes[number]) for number, image in images.items()]
     return items, [annotations[number] for number in images]
@@ -135,14 +140,6 @@ def _write_outlines(
     return str(write_label_map(output, case_name(item, source), labels))
 
 
-def _read_corners(annotation: dict[str, Any], where: str) -> list[float]:
-    try:
-        x, y, width, height = (float(value) for value in annotation["bbox"])
-    except (KeyError, TypeError, ValueError):
-        raise DatasetError(f"{where}: 'bbox' is {annotation.get('bbox')!r}, expected [x, y, width, height].") from None
-    return [x, y, x + width, y + height]
-
-
 def _find_image(file: Path, source: Path, image: dict[str, Any]) -> Path:
     """The image file, of several folders the one of the JSON file's split."""
     name = PurePosixPath(str(image["file_name"]).replace("\\", "/"))
@@ -151,31 +148,13 @@ def _find_image(file: Path, source: Path, image: dict[str, Any]) -> Path:
     found = list(dict.fromkeys(folder / name for folder in [*roots, *below] if (folder / name).is_file()))
     if not found:
         raise DatasetError(f"{file}: no image file {name} in {source} or one folder below. Complete the download.")
-    of_split = [
-        path for path in found if _find_split(path.relative_to(source)) == _find_split(file.relative_to(source))
-    ]
+    split = find_split(file.relative_to(source).with_suffix(""))
+    of_split = [path for path in found if find_split(path.relative_to(source).with_suffix("")) == split]
     beside = [path for path in found if path.parent == (file.parent / name).parent]
-    chosen = beside or of_split or found
-    if len(chosen) > 1:
-        raise DatasetError(f"{file}: {name} is {chosen[0]} or {chosen[1]}. Give the folder in 'file_name'.")
-    return chosen[0]
-
-
-def _check_listed_once(source: Path, splits: dict[str, list[Item]]) -> None:
-    homes: dict[str, str] = {}
-    for split, items in splits.items():
-        for item in items:
-            if item["image"] in homes:
-                raise DatasetError(
-                    f"{source}: {item['image']} is listed twice, in {homes[item['image']]} and {split}. Keep one."
-                )
-            homes[item["image"]] = split
-
-
-def _find_split(file: Path) -> str:
-    """The split that a file's name or folder says, `instances_train2017.json` or `valid/boxes.json`."""
-    words = re.findall("[a-z]+", str(file.with_suffix("")).lower())
-    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), "training")
+    first, *others = beside or of_split or found
+    if others:
+        raise DatasetError(f"{file}: {name} is {first} or {others[0]}. Give the folder in 'file_name'.")
+    return first
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -14,22 +14,12 @@ from scripts.data.layouts.files import pair_images, read_rows
 BACKGROUND = "background"
 
 
-def read_colour_masks(
-    source: Path,
-    *,
-    colours: str,
-    modality: Any = None,
-) -> Dataset:
+def read_colour_masks(source: Path, *, colours: str, modality: Any = None) -> Dataset:
     """Images in `images`, masks of the same name in `masks`: RGB or RGBA pictures without loss, such as PNG.
 
-    The labels are the types in the order of the table; several colours may be one type. Black is background unless
-    the table says otherwise, and transparency is ignored. Masks are not read here: `doctor` names a colour that is
-    not in the table.
-
-    Args:
-        source: the folder of the two folders.
-        colours: CSV file with columns colour (#rrggbb, or "r,g,b" in quotes) and type.
-        modality: names of the channels; by default those of the first image.
+    The labels are the types in the order of `colours`, a CSV file with columns colour (#rrggbb, or "r,g,b" in quotes)
+    and type; several colours may be one type. Black is background unless the table says otherwise, and transparency is
+    ignored. Masks are not read here: `doctor` names a colour that is not in the table.
 
     Raises:
         DatasetError: a folder or the table is missing or malformed, an image without mask or the reverse, a mask

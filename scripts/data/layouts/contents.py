@@ -25,10 +25,8 @@ def complete_description(
 ) -> dict[str, Any]:
     """The fields `labels`, `label_values`, `modality` and `intensity_range` of a `Dataset`, as given or as found.
 
-    Args:
-        labels, label_values, modality: options as the command line gives them; None to look. A colour picture has the
-            range 0..255, any other image none; one name for a colour picture is that of its three channels.
-        threshold_masks: reads lossy masks.
+    The options are as the command line gives them, None to look. A colour picture has the range 0..255, any other image
+    none; one name for a colour picture is that of its three channels. `threshold_masks` reads lossy masks.
     """
     names, values = find_labels(
         items,
@@ -70,27 +68,34 @@ def find_labels(
 
     Without names they are background, label_1, label_2 ... in the order of the values found, and values that are not
     those numbers are mapped to them, {255: 1} for a usual mask. Where some masks hold 0 and 1, others 0 and 255, both
-    are label 1. A line says what was found.
+    are label 1. With the name of one label, pictures that paint it white are {255: 1}. A line says what was found.
 
     Raises:
         DatasetError: an unreadable label file, a lossy one unless `threshold_masks`, a negative value, more than 32
             values or 8 that do not count from 0, or no value but 0 in any file.
     """
     labelled = [item for item in items if item.get("label")]
-    if names is not None:
-        return list(names), dict(label_values or _find_white(labelled, names, threshold_masks=threshold_masks))
+    is_binary = names is not None and len(names) == 2 and labelled and all(is_picture(i["label"]) for i in labelled)
+    if names is not None and (label_values or not is_binary):
+        return list(names), dict(label_values or {})
     found: set[frozenset[int]] = set()
     for item in tqdm(labelled, desc="Reading label values", unit="file"):
         values = np.unique(np.asarray(read_values(item["label"], label_values, threshold_masks=threshold_masks)))
         found.add(frozenset(int(value) for value in values))
         seen = sorted(frozenset[int]().union(*found) - {0})
         allowed = MOST_LABELS if seen == list(range(1, len(seen) + 1)) else MOST_GREYS
-        if len(seen) > allowed or min(seen, default=0) < 0:
+        if names is None and (len(seen) > allowed or min(seen, default=0) < 0):
             raise DatasetError(
                 f"{item['label']}: label values found so far are {seen[:8]} ..., expected at most {allowed}, none "
                 "negative. Name the labels with --labels and map values with --label_values."
             )
-    seen = sorted(frozenset[int]().union(*found) - {0})
+    every = sorted(frozenset[int]().union(*found))
+    seen = [value for value in every if value]
+    if names is not None:
+        is_white = 255 in seen and set(seen) <= {1, 255}
+        if is_white:
+            print(f"The masks hold {', '.join(map(str, every))}: 255 is {names[1]!r}.")
+        return list(names), {255: 1} if is_white else {}
     if labelled and not seen:
         raise DatasetError(
             f"None of the {len(labelled)} label maps has a lesion, first {labelled[0]['label']}. Name the right masks, "
@@ -109,34 +114,16 @@ def find_labels(
     return ["background", *(f"label_{n}" for n in range(1, len(seen) + 1))], mapping
 
 
-def _find_white(items: Sequence[Item], names: Sequence[str], *, threshold_masks: bool) -> dict[int, int]:
-    """{255: 1} where all label maps are pictures of one label that paint it white; {} elsewhere. A line says so."""
-    if len(names) != 2 or not items or not all(is_picture(item["label"]) for item in items):
-        return {}
-    seen: set[int] = set()
-    for item in tqdm(items, desc="Reading label values", unit="file"):
-        values = np.unique(np.asarray(read_values(item["label"], threshold_masks=threshold_masks)))
-        seen |= {int(value) for value in values}
-    if 255 not in seen or not seen <= {0, 1, 255}:
-        return {}
-    print(f"The masks hold {', '.join(map(str, sorted(seen)))}: 255 is {names[1]!r}.")
-    return {255: 1}
-
-
 def read_values(file: str, label_values: Mapping[int, int] | None = None, *, threshold_masks: bool) -> MetaTensor:
     """A label map (1, X, Y[, Z]) as `read_label` reads it; of a lossy mask, on `threshold_masks`, the nearest values.
 
-    Those are 0 and the keys of `label_values`, or 0 and 255.
-
-    Raises:
-        DatasetError: unreadable; lossy without `threshold_masks`, or with more than two values and no `label_values`.
+    Those are 0 and the keys of `label_values`, or 0 and 255; DatasetError where a lossy mask has more and there are no
+    `label_values`.
     """
     lossy = is_picture(file) and is_lossy(file)
     if lossy and threshold_masks and not label_values:
         picture = np.asarray(read_image(file, "label")).mean(axis=0)
         unclear = ((picture > 64) & (picture < 191)).sum() / max(1, (picture > 64).sum())
         if unclear > UNCLEAR:
-            raise DatasetError(
-                f"{file} holds more than 0 and 255. Say what its values mean, --label_values 128:1,255:2."
-            )
+            raise DatasetError(f"{file} holds more than 0 and 255. Say what they mean, --label_values 128:1,255:2.")
     return read_label(file, label_values, threshold_masks=threshold_masks and lossy)

@@ -8,7 +8,6 @@ from scripts.data.contract import Dataset, DatasetError, Item
 from scripts.data.layouts.files import pair_images
 
 LABELS = ["background", "ground-glass opacity", "consolidation"]
-_FOLDERS = {"training": "train", "test": "test"}
 
 
 def read_covid_ct(source: Path) -> Dataset:
@@ -20,16 +19,14 @@ def read_covid_ct(source: Path) -> Dataset:
     Raises:
         DatasetError: no images, an image without label or the reverse, a name in both folders.
     """
-    splits = {split: _read_folder(source / folder) for split, folder in _FOLDERS.items()}
+    splits: dict[str, list[Item]] = {}
+    for split, folder in (("training", source / "train"), ("test", source / "test")):
+        pairs = pair_images(folder / "images", folder / "labels")
+        splits[split] = [
+            {"image": str(image), "label": str(label), "patient": f"slice_{name}", "class": None}
+            for name, (image, label) in sorted(pairs.items(), key=lambda pair: (len(pair[0]), pair[0]))  # 9 before 10
+        ]
     shared = {item["patient"] for item in splits["training"]} & {item["patient"] for item in splits["test"]}
     if shared:
         raise DatasetError(f"{source}: {min(shared)} is a name in both train and test. Give each slice its own name.")
     return Dataset(source, "COVID-19 CT", ["CT"], LABELS, intensity_range=[0.0, 255.0], splits=splits)
-
-
-def _read_folder(folder: Path) -> list[Item]:
-    pairs = pair_images(folder / "images", folder / "labels")
-    return [
-        {"image": str(image), "label": str(label), "patient": f"slice_{name}", "class": None}
-        for name, (image, label) in sorted(pairs.items(), key=lambda pair: (len(pair[0]), pair[0]))  # 9 before 10
-    ]

@@ -23,15 +23,7 @@ def read_decathlon(
     """Pools all items with label map or boxes for a new split; the others (the official test set) keep their list.
 
     Without `dataset.json` the images of `imagesTr` or `images` are matched by name with `labelsTr` or `labels`;
-    `imagesTs` is an unlabelled test list.
-
-    Args:
-        source: the folder.
-        output: the folder of dataset.json, by default the source; label maps go there where an item lists several.
-        threshold_masks: reads lossy masks.
-        labels: names of the labels, background first, where there is no dataset.json; else found in the files.
-        label_values: value:label pairs, likewise.
-        modality: names of the channels, likewise.
+    `imagesTs` is an unlabelled test list. Only then labels, label_values and modality may be given.
 
     Raises:
         DatasetError: neither dataset.json nor the folders, an image without label or the reverse.

@@ -1,19 +1,25 @@
-"""Finding image files and reading CSV files, with errors that name the folder or the row."""
+"""Finding image files, reading CSV files, and leaving out what they say no class of."""
 
 from __future__ import annotations
 
 import csv
+import logging
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.data.contract import DatasetError, stem
+from scripts.data.contract import SPLIT_NAMES, DatasetError, Item, stem
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+logger = logging.getLogger(__name__)
+
+_HIDDEN = re.compile(r"\.|__MACOSX$")
 
 
 def find_files(folder: Path, pattern: str) -> list[Path]:
     """Files below a folder by a pattern of `Path.glob`, in order of name, without hidden ones (macOS leaves `._x`)."""
     found = sorted(file for file in folder.glob(pattern) if file.is_file())
-    return [file for file in found if not any(_is_hidden(part) for part in file.relative_to(folder).parts)]
+    return [file for file in found if not any(_HIDDEN.match(part) for part in file.relative_to(folder).parts)]
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -23,28 +29,22 @@ def find_images(folder: Path) -> list[Path]:
     return [file for file in find_files(folder, "*") if file.name.lower().endswith(IMAGE_SUFFIXES)]
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
 def find_folder(source: Path, *names: str) -> Path:
-    """The first of the folders `source/name` that exists.
-
-    Raises:
-        DatasetError: none does.
-    """
+    """The first of the folders `source/name` that exists; DatasetError where none does."""
     for name in names:
         if (source / name).is_dir():
             return source / name
     raise DatasetError(f"{source} has no folder {' or '.join(names)}. Name the folder that holds it.")
 
 
-def index_by_stem(files: list[Path]) -> dict[str, Path]:
-    """Files by the name without suffixes.
+def find_split(path: Path) -> str:
+    """The split that a word of a path says, as in `instances_train2017` or `valid/boxes`; else training."""
+    words = re.findall("[a-z]+", str(path).lower())
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), "training")
 
-    Raises:
-        DatasetError: two files share a name.
-    """
+
+def index_by_stem(files: list[Path]) -> dict[str, Path]:
+    """Files by the name without suffixes; DatasetError where two share one."""
     index: dict[str, Path] = {}
     for file in files:
         other = index.setdefault(stem(file), file)
@@ -74,11 +74,8 @@ def pair_images(images: Path, labels: Path) -> dict[str, tuple[Path, Path]]:
 def read_rows(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
     """The rows of a CSV file with the number of the line each ends on; the header is line 1. Blank rows are left out.
 
-    Args:
-        columns: columns the file must have.
-
     Raises:
-        DatasetError: no such file, not text, a column missing, or a row with more fields than the header.
+        DatasetError: no such file, not text, one of `columns` missing, or a row with more fields than the header.
     """
     rows = []
     try:
@@ -105,3 +102,18 @@ def read_rows(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"Cannot read {file}: {error}. Save it as CSV in UTF-8.") from None
     return rows
+
+
+def leave_out_unclassed(items: Sequence[Item], kind: str, remedy: str) -> list[Item]:
+    """The items without those that have a label map and no class, whose patients a warning names.
+
+    Items without label map stay: nothing is trained or tested on them. `kind` is what the class is, such as "grade";
+    `remedy` says where it could be given, for the DatasetError where no item has one.
+    """
+    if not any(item["class"] for item in items):
+        raise DatasetError(f"No image has a {kind}, expected one for each patient. {remedy}")
+    kept = [item for item in items if item["class"] or not item["label"]]
+    patients = sorted({item["patient"] for item in items if item["label"] and not item["class"]})
+    if patients:
+        logger.warning(f"Left out for want of a {kind}: {', '.join(patients)}.")
+    return kept

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from scripts.data.contract import Dataset, DatasetError, Item
-from scripts.data.layouts.files import IMAGE_SUFFIXES, find_files, index_by_stem, read_rows
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item
+from scripts.data.layouts.files import IMAGE_SUFFIXES, find_files, find_split, index_by_stem, read_rows
 from scripts.data.patients import find_patient_key
 
 IMAGE_COLUMNS = ("isic_id", "image_id", "image_name", "image", "name")
 DIAGNOSIS_COLUMNS = ("diagnosis", "meta.clinical.diagnosis", "diagnosis_3", "dx")
 LESION_COLUMN = "lesion_id"  # tells the patient where no column or a blank one does
-_SPLITS = {"training": "training", "train": "training", "validation": "validation", "test": "test"}
 _MASK = "_segmentation"
 
 
@@ -20,12 +19,9 @@ def read_isic2018(source: Path, *, metadata: str | None = None) -> Dataset:
     """Images `ISIC_0000000.jpg` in any folder below, with masks `ISIC_0000000_segmentation.png` in any other.
 
     Where folder names say Validation or Test (`ISIC2018_Task1-2_Validation_Input`) the official split is kept. The
-    class is the diagnosis; an image without one has no class.
-
-    Args:
-        source: the folder that holds the folders of images and masks.
-        metadata: the CSV file with an image and a diagnosis column, as the ISIC archive exports it; by default the
-            only such file in `source`. Its patient or lesion column, if any, tells the patients apart.
+    class is the diagnosis; an image without one has no class. `metadata` is the CSV file with an image and a diagnosis
+    column, as the ISIC archive exports it; by default the only such file in `source`. Its patient or lesion column, if
+    any, tells the patients apart.
 
     Raises:
         DatasetError: no images, masks or metadata; a mask without image, or a training image without mask.
@@ -43,9 +39,9 @@ def read_isic2018(source: Path, *, metadata: str | None = None) -> Dataset:
         if name.removesuffix(_MASK) not in images:
             raise DatasetError(f"{mask} has no image {name.removesuffix(_MASK)}.jpg. Complete the download.")
     facts = _read_metadata(Path(metadata).expanduser().absolute() if metadata else _find_metadata(source))
-    splits: dict[str, list[Item]] = {split: [] for split in ("training", "validation", "test")}
+    splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
     for name, image in images.items():
-        split = _split_of(image.relative_to(source))
+        split = find_split(image.relative_to(source).parent)
         mask_file = masks.get(name + _MASK)
         if mask_file is None and split == "training":
             raise DatasetError(f"{image} has no mask {name}{_MASK}.png. Complete the download or remove the image.")
@@ -54,11 +50,6 @@ def read_isic2018(source: Path, *, metadata: str | None = None) -> Dataset:
     classes = sorted({item["class"] for items in splits.values() for item in items if item["class"]})
     labels, channels = ["background", "lesion"], ["red", "green", "blue"]
     return Dataset(source, "ISIC 2018", channels, labels, classes, {255: 1}, [0.0, 255.0], splits)
-
-
-def _split_of(path: Path) -> str:
-    words = re.split(r"[^a-z]+", " ".join(part.lower() for part in path.parts[:-1]))
-    return next((_SPLITS[word] for word in words if word in _SPLITS), "training")
 
 
 def _find_metadata(source: Path) -> Path:
@@ -96,6 +87,6 @@ def _read_metadata(file: Path) -> dict[str, Item]:
     for row in rows:
         lesion = row.get(LESION_COLUMN, "")
         patient = row.get(column) or of_lesion.get(lesion, lesion)
-        fact = {"class": row[diagnosis] or None, **({"patient": patient} if patient else {})}
-        facts[row[image].removesuffix(".jpg")] = fact
+        fact = {"class": row[diagnosis] or None, "patient": patient}
+        facts[row[image].removesuffix(".jpg")] = {key: value for key, value in fact.items() if value or key == "class"}
     return facts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,8 @@ def merge_label_files(items: Iterable[Item], root: Path, output: Path, *, thresh
     """Replaces each `label` of several files by one label map in `output/label_maps`.
 
     A list is merged: a pixel has the value that any of the files has there. Of a dictionary of label -> file, any value
-    but 0 in a file is its label. Where files overlap the later one counts, and a line says how many pixels.
-
-    Raises:
-        DatasetError: files of one picture that differ in size, or cannot be read as `contents.read_values` does.
+    but 0 in a file is its label. Where files overlap the later one counts, and a line says how many pixels. Files that
+    differ in size, or that `contents.read_values` refuses, are a DatasetError.
     """
     from scripts.data.layouts.contents import read_values  # loads MONAI: not at --help
 
@@ -52,41 +50,34 @@ def merge_label_files(items: Iterable[Item], root: Path, output: Path, *, thresh
 def write_label_map(output: Path, name: str, labels: np.ndarray, affine: np.ndarray | None = None) -> Path:
     """Writes labels (X, Y) as PNG, or (X, Y, Z) as NIfTI with the affine, into `output/label_maps`; returns the file.
 
-    Args:
-        name: the picture's path without suffix; `/` becomes `__`.
+    `name` is the picture's path without suffix; `/` becomes `__`.
     """
-    from PIL import Image
-
     if labels.min() < 0 or labels.max() > 255:
         raise DatasetError(f"{name}: label values from {labels.min()} to {labels.max()}, expected 0 to 255 in masks.")
-    file = output / FOLDER / name.replace("/", "__")
-    if labels.ndim == 2:
-        return write_whole(file.with_name(f"{file.name}.png"), Image.fromarray(labels.T.astype(np.uint8)).save)
-    return write_whole(file.with_name(f"{file.name}.nii.gz"), volume_saver(labels.astype(np.uint8), affine))
+    return write_labels(output / FOLDER / name.replace("/", "__"), labels.astype(np.uint8), affine)
 
 
-def volume_saver(labels: np.ndarray, affine: np.ndarray | None) -> Callable[[Path], None]:
+def write_labels(file: Path, labels: np.ndarray, affine: np.ndarray | None = None) -> Path:
+    """Writes uint8 labels (X, Y) as `file`.png, or (X, Y, Z) as `file`.nii.gz, whole or not at all."""
     import nibabel as nib
+    from PIL import Image
 
-    return nib.Nifti1Image(labels, affine).to_filename
-
-
-def write_whole(file: Path, save: Callable[[Path], None]) -> Path:
-    """Saves a file under another name and renames it when whole."""
+    whole = file.with_name(f"{file.name}{'.png' if labels.ndim == 2 else '.nii.gz'}")
     try:
-        with replacing(file) as temporary:
-            save(temporary)
+        with replacing(whole) as temporary:
+            if labels.ndim == 2:
+                Image.fromarray(np.ascontiguousarray(labels.T)).save(temporary)
+            else:
+                nib.Nifti1Image(labels, affine).to_filename(temporary)
     except OSError as error:
-        raise DatasetError(f"Cannot write {file}: {error.strerror}. Name a writable folder with --output.") from error
-    return file
+        raise DatasetError(f"Cannot write {whole}: {error.strerror}. Name a writable folder with --output.") from error
+    return whole
 
 
 def fill_polygon(corners: Sequence[float], plane: tuple[int, int]) -> np.ndarray:
-    """The pixels (X, Y) whose middles lie inside a polygon x0, y0, x1, y1 ..., by the even-odd rule.
+    """The pixels (X, Y) of `plane` whose middles lie inside a polygon x0, y0, x1, y1 ..., by the even-odd rule.
 
-    Args:
-        corners: in pixels, the upper left corner of the picture being 0, 0.
-        plane: pixels (X, Y) of the picture.
+    Corners are in pixels, the upper left corner of the picture being 0, 0.
     """
     x, y = np.asarray(corners, float).reshape(-1, 2).T
     next_x, next_y = np.roll(x, -1), np.roll(y, -1)
@@ -103,8 +94,7 @@ def fill_polygon(corners: Sequence[float], plane: tuple[int, int]) -> np.ndarray
 def fill_runs(counts: str | Sequence[int], plane: tuple[int, int]) -> np.ndarray:
     """The pixels (X, Y) of COCO's run lengths: of zeros and ones in turn, column by column; a text is compressed.
 
-    Raises:
-        ValueError: the runs do not fill the plane.
+    Runs that do not fill the plane are a ValueError.
     """
     runs = _decompress(counts) if isinstance(counts, str) else [int(run) for run in counts]
     if sum(runs) != plane[0] * plane[1] or any(run < 0 for run in runs):

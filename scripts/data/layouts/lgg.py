@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from scripts.data.contract import Dataset, DatasetError, Item
-from scripts.data.layouts.classes import leave_out_unclassed
-from scripts.data.layouts.files import read_rows
+from scripts.data.layouts.files import leave_out_unclassed, read_rows
 
 RANGE = [0.0, 160.0]  # of 8 bits: 99.5% of the published pixels lie below 160; the rest is fat and clips
 MODALITY = ["pre-contrast", "FLAIR", "post-contrast"]  # the three channels of each RGB file
@@ -17,12 +16,9 @@ _SLICE = re.compile(r"(?P<patient>TCGA_(?P<centre>[A-Z0-9]{2})_[A-Z0-9]{4})_\d+_
 def read_lgg(source: Path, *, class_from: str = "centre") -> Dataset:
     """Slices `TCGA_<centre>_<patient>_<date>_<slice>` beside their `_mask`; a missing sequence is FLAIR again.
 
-    The item keys `slice`, `centre` and `grade` keep what the names and the CSV file tell.
-
-    Args:
-        source: the folder of patient folders (or its parent), with `patients.csv` or Kaggle's `data.csv` for grades.
-        class_from: 'centre', the tissue source site in the name, or 'grade', the code in the CSV file; a patient
-            with a blank grade is then left out, with a warning.
+    They lie in patient folders of `source` or of `kaggle_3m` there, beside `patients.csv` or Kaggle's `data.csv` for
+    grades. The class is the 'centre', the tissue source site in the name, or the 'grade', the code in the CSV file; a
+    patient with a blank grade is then left out, with a warning. The item keys `slice`, `centre` and `grade` keep all.
 
     Raises:
         DatasetError: no slice, a slice without mask, no CSV file or no row for a patient when grades are asked for.
@@ -51,25 +47,22 @@ def _read_slice(image: Path, match: re.Match[str], grades: dict[str, str] | None
     mask = image.with_name(f"{image.stem}_mask{image.suffix}")
     if not mask.is_file():
         raise DatasetError(f"{image} has no {mask.name} beside it. Complete the download or remove the slice.")
-    patient = match["patient"]
+    patient, centre = match["patient"], match["centre"]
     item: Item = {"image": str(image), "label": str(mask), "patient": patient, "slice": int(match["slice"])}
-    item["centre"] = match["centre"]
+    item["centre"] = centre
     if grades is not None:
         if patient not in grades:
             raise DatasetError(f"{image}: no row for {patient} in the CSV file of grades. Add it, blank if unknown.")
         item["grade"] = grades[patient] or None
-    item["class"] = f"grade_{item['grade']}" if class_from == "grade" and item["grade"] else None
-    if class_from == "centre":
-        item["class"] = item["centre"]
+    graded = f"grade_{item['grade']}" if item.get("grade") else None
+    item["class"] = centre if class_from == "centre" else graded
     return item
 
 
 def _read_grades(source: Path, *, required: bool) -> dict[str, str] | None:
     """Patient without date -> grade code (1 is WHO grade II, 2 is grade III), from either CSV file."""
-    for name, patient, grade in (
-        ("patients.csv", "patient", "grade"),
-        ("data.csv", "Patient", "neoplasm_histologic_grade"),
-    ):
+    columns = {"patients.csv": ("patient", "grade"), "data.csv": ("Patient", "neoplasm_histologic_grade")}
+    for name, (patient, grade) in columns.items():
         if (source / name).is_file():
             rows = [row for _, row in read_rows(source / name, patient, grade)]
             return {"_".join(row[patient].split("_")[:3]): row[grade].removesuffix(".0") for row in rows}

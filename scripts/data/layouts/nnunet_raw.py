@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import Dataset, DatasetError, Item
+from scripts.data.contract import Dataset, DatasetError, Item, read_object
 from scripts.data.layouts.files import find_files, find_folder
 
 
@@ -19,7 +18,7 @@ def read_nnunet_raw(source: Path) -> Dataset:
     Raises:
         DatasetError: no or malformed dataset.json, regions or an ignore label, a case without all its channels.
     """
-    raw = _read_description(source / "dataset.json")
+    raw = read_object(source / "dataset.json", "nnU-Net's raw format has it. Is this another layout?")
     channels = raw.get("channel_names") or raw.get("modality")
     labels = raw.get("labels")
     if not isinstance(channels, dict) or not isinstance(labels, dict):
@@ -32,18 +31,6 @@ def read_nnunet_raw(source: Path) -> Dataset:
         splits["test"] = _read_cases(source, "Ts", ending, len(channels))
     names = [str(channels[key]) for key in sorted(channels, key=int)]
     return Dataset(source, str(raw.get("name", source.name)), names, _label_names(labels, source), splits=splits)
-
-
-def _read_description(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DatasetError(f"No {file}, which nnU-Net's raw format has. Is this another layout?") from None
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"Cannot read {file}: {error}.") from None
-    if not isinstance(content, dict):
-        raise DatasetError(f"{file}: expected an object {{...}} at the top, found a {type(content).__name__}.")
-    return content
 
 
 def _label_names(labels: dict[str, Any], source: Path) -> list[str]:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.contract import Dataset, DatasetError, Item
-from scripts.data.layouts.classes import leave_out_unclassed
-from scripts.data.layouts.files import IMAGE_SUFFIXES, find_files, read_rows
+from scripts.data.layouts.files import IMAGE_SUFFIXES, find_files, leave_out_unclassed, read_rows
 from scripts.data.layouts.label_maps import merge_label_files
 from scripts.data.layouts.options import parse_pairs
 
@@ -33,20 +32,15 @@ def read_patient_folders(
     Folders whose names differ in a date or visit only are of one patient.
 
     Args:
-        source: the folder of patient folders.
         images: channel and file name pairs in the order of the channels, such as FLAIR:*flair*,T1:*t1.*; * stands for
             anything, and upper and lower case are the same.
         label: file name of the label map, such as *seg*; a folder without one is unlabelled. It is no image, whatever
             `images` say. Several label maps: label and file name pairs such as core:*core*,oedema:*oed*, which become
-            labels 1, 2 ... of one written to `output`.
+            labels 1, 2 ... of one.
         metadata: CSV file with a row per patient, in UTF-8 (from XLSX: saved as CSV); None for no classes.
         patient_column: its column of folder names.
         class_column: its column of classes; a patient with a blank one is left out.
         class_names: value in the table and class pairs, such as II:LGG,III:HGG,IV:HGG; by default the values.
-        labels: names of the labels, background first; by default found in the files, as in `table`.
-        label_values: value in the file and label pairs, such as 255:1; by default found together with the labels.
-        threshold_masks: reads lossy masks.
-        output: the folder of dataset.json, by default the source.
 
     Raises:
         DatasetError: no folder, a folder without an image or with two that match, a patient without row or with two
@@ -105,12 +99,10 @@ def _read_patient(folder: Path, channels: dict[str, str], label: dict[str, str])
         if len(found) > 1:
             raise _ambiguous(folder, f"--images {channel}:{pattern}", found)
         images.append(str(found[0]))
-    named: Any = {number: str(file) for number, file in masks.items()}  # of one label map its values are the labels
-    return {
-        "image": images[0] if len(images) == 1 else images,
-        "label": (named if len(label) > 1 else named[1]) if named else None,
-        "patient": folder.name,
-    }
+    named: Any = {number: str(file) for number, file in masks.items()} or None
+    if named and len(label) == 1:
+        named = named[1]  # its values are the labels
+    return {"image": images[0] if len(images) == 1 else images, "label": named, "patient": folder.name}
 
 
 def _match(files: list[Path], pattern: str) -> list[Path]:

@@ -31,21 +31,13 @@ def read_table(
     label_values: Any = None,
     modality: Any = None,
 ) -> Dataset:
-    """One item per row; paths are relative to the CSV file's folder.
+    """One item per row of the CSV file `source`; paths are relative to its folder.
 
     Columns: `image`, or `image_0`, `image_1` ... for one file per channel (or their paths in `image`, joined by ;),
     each a file or the folder of a DICOM series, `label` (blank: unlabelled; several files joined by ; are merged), or
     `label_0`, `label_1` ... for one file per label, and optionally `class`, `patient` and `split` (training, validation
     or test), each in every row or in none. Upper and lower case are the same; `mask`, `filename`, `patient_id`,
     `subject` ... are understood. A line names the columns that are not used.
-
-    Args:
-        source: the CSV file, in UTF-8.
-        output: the folder of dataset.json, by default the source; merged label maps go there.
-        threshold_masks: reads lossy masks.
-        labels: names of the labels, background first; by default background, label_1 ... as the files have values.
-        label_values: value in the file:label pairs, such as 255:1,128:2; by default found together with the labels.
-        modality: names of the channels; by default those of the columns or of the first image.
 
     Raises:
         DatasetError: a missing column or file, a column given twice, an unknown split, a blank patient among others,
@@ -64,7 +56,10 @@ def read_table(
         item = _read_row(where, source.parent, row, images, masks)
         if len(_paths(row, images)) != count:
             raise DatasetError(f"{where}: {len(_paths(row, images))} image files, the first row has {count}.")
-        splits[_read_split(where, row) if has_split else "training"].append(item)
+        split = row["split"] if has_split else "training"
+        if split.lower() not in SPLIT_NAMES:
+            raise DatasetError(f"{where}: split is {split!r}, expected {', '.join(SPLITS)} (in every row or none).")
+        splits[SPLIT_NAMES[split.lower()]].append(item)
     items = [item for listed in splits.values() for item in listed]
     for item, name in zip(items, clean_patients([item["class"] for item in items]), strict=True):
         item["class"] = name
@@ -102,35 +97,24 @@ def _rename(source: Path, rows: Sequence[Row]) -> list[Row]:
     if patient not in (None, "patient"):
         print(f"The patient is column {patient}.")
     renamed = [(line, {names[column]: value for column, value in row.items() if column in names}) for line, row in rows]
-    _check_patients(source, renamed)
-    return renamed
-
-
-def _check_patients(source: Path, rows: Sequence[Row]) -> None:
-    patients = clean_patients([row.get("patient", "") for _, row in rows])
-    blank = [line for (line, _), patient in zip(rows, patients, strict=True) if patient is None]
+    patients = clean_patients([row.get("patient", "") for _, row in renamed])
+    blank = [line for (line, _), named in zip(renamed, patients, strict=True) if named is None]
     if 0 < len(blank) < len(rows):
         raise DatasetError(
             f"{source}, row {blank[0]}: blank patient, as in {len(blank)} of {len(rows)} rows. Fill it in, or remove "
             "the column to have all patients guessed."
         )
+    return renamed
 
 
 def _find_columns(source: Path, header: Sequence[str], kind: str) -> list[str]:
-    columns = sorted((name for name in header if name == kind or name.startswith(f"{kind}_")), key=_column_order)
+    columns = [name for name in header if name == kind or name.startswith(f"{kind}_")]
+    columns.sort(key=lambda name: int(number) if (number := name.rpartition("_")[2]).isdigit() else 0)
     if not columns and kind == "label":
         raise DatasetError(f"{source}: no column label; it has {', '.join(header) or 'none that is known'}.")
     if not columns or (kind in columns and len(columns) > 1):
-        raise DatasetError(
-            f"{source}: {kind} columns {columns}, expected either '{kind}', or '{kind}_0', '{kind}_1' ..."
-        )
+        raise DatasetError(f"{source}: {kind} columns {columns}, expected '{kind}', or '{kind}_0', '{kind}_1' ...")
     return columns
-
-
-def _column_order(name: str) -> int:
-    """Numbered columns by number; named ones keep the order of the header."""
-    number = name.rpartition("_")[2]
-    return int(number) if number.isdigit() else 0
 
 
 def _names(columns: Sequence[str]) -> list[str]:
@@ -161,10 +145,3 @@ def _read_row(where: str, folder: Path, row: dict[str, str], images: Sequence[st
         "patient": row.get("patient"),
         "class": row.get("class") or None,
     }
-
-
-def _read_split(where: str, row: dict[str, str]) -> str:
-    name = row["split"].lower()
-    if name not in SPLIT_NAMES:
-        raise DatasetError(f"{where}: split is {row['split']!r}, expected {', '.join(SPLITS)} (in every row or none).")
-    return SPLIT_NAMES[name]

@@ -13,24 +13,13 @@ from scripts.data.layouts.files import find_files, find_folder, find_images, ind
 Named = tuple[list[int], str, str]  # a box in pixels, the name of its class, and where it is written
 
 
-def read_voc(
-    source: Path,
-    *,
-    labels: Any = None,
-    first_pixel: int = 1,
-    modality: Any = None,
-) -> Dataset:
+def read_voc(source: Path, *, labels: Any = None, first_pixel: int = 1, modality: Any = None) -> Dataset:
     """Images in `JPEGImages` or `images` with XML files of the same name in `Annotations` or `annotations`.
 
     Corners count pixels from 1 and belong to the box, as published: xmin 1, xmax 4 are the first four columns, here 0
-    and 4. A file without objects is an image without lesion. `ImageSets` is not read: all images are split by patient.
-
-    Args:
-        source: the folder of the two folders.
-        labels: names, background first; by default the names in the files, sorted.
-        first_pixel: 1, or 0 for files whose corners are edges counted from 0, as some tools write them: xmin 0, xmax 4
-            are the first four columns.
-        modality: names of the channels; by default those of the first image.
+    and 4. With `first_pixel` 0, as some tools write them, they are edges counted from 0: xmin 0, xmax 4 are these
+    columns. A file without objects is an image without lesion. `ImageSets` is not read: all images are split by
+    patient. Names of labels that are not given are those in the files, sorted.
 
     Raises:
         DatasetError: no folders or images, an image without XML file or the reverse, malformed XML, an unknown class,
@@ -56,8 +45,7 @@ def read_voc(
         for _, kind, where in objects:
             if kind not in types:
                 raise DatasetError(f"{where}: class {kind!r}, expected one of {', '.join(types)}. Correct --labels.")
-        boxes = [(box, types.index(kind)) for box, kind, _ in objects]
-        items.append(make_item(images[name], boxes))
+        items.append(make_item(images[name], [(box, types.index(kind)) for box, kind, _ in objects]))
     return make_boxed_dataset(source, {"training": items}, types, modality=modality)
 
 
@@ -81,9 +69,7 @@ def _read_objects(file: Path, image: Path, first_pixel: int) -> list[Named]:
             raise DatasetError(f"{where}: no {'bndbox' if kind else 'name'}. Export the file again.")
         first = [_number(corners, key, where) - first_pixel for key in ("xmin", "ymin")]
         if min(first) == -1:
-            raise DatasetError(
-                f"{where}: xmin or ymin is 0, VOC counts from 1. Pass --first_pixel 0 if all files do so."
-            )
+            raise DatasetError(f"{where}: xmin or ymin is 0, VOC counts from 1. Pass --first_pixel 0 if all files do.")
         last = [_number(corners, key, where) for key in ("xmax", "ymax")]
         objects.append((to_pixels([*first, *last], plane, where), kind, where))
     return objects

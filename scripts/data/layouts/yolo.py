@@ -16,27 +16,15 @@ Lesion = tuple[list[int], int, list[float]]  # box in pixels, class, and the cor
 
 
 def read_yolo(
-    source: Path,
-    *,
-    output: Path | None = None,
-    labels: Any = None,
-    label_maps: bool = False,
-    modality: Any = None,
+    source: Path, *, output: Path | None = None, labels: Any = None, label_maps: bool = False, modality: Any = None
 ) -> Dataset:
     """Images with text files of the same name, in `labels` where the image is in `images`, else beside it.
 
     A line is `class cx cy w h`: the class's number from 0, the middle and the size of the box. An image without file,
     or with an empty one, has no lesion. Folders named train, val (or valid) and test, above or below `images`, stay the
     split. The classes' names are the lines of `classes.txt` or of a `.names` file, or `names` in any YAML file; an
-    unused `background` among them is left out.
-
-    Args:
-        source: the folder.
-        labels: names, background first, where no file gives them.
-        output: the folder of dataset.json, by default the source.
-        label_maps: reads lines `class x y x y x y ...`, the corners of an outline, and writes them as label maps to
-            `output`; their boxes are those around the corners.
-        modality: names of the channels; by default those of the first image.
+    unused `background` among them is left out. `label_maps` reads lines `class x y x y x y ...`, the corners of an
+    outline, and writes them as label maps; their boxes are those around the corners.
 
     Raises:
         DatasetError: no images or names, a malformed line, an unknown class, a box outside its image, a text file
@@ -74,11 +62,8 @@ def _text_file(source: Path, parts: tuple[str, ...]) -> Path:
     folders = list(parts[:-1])
     if "images" in folders:
         folders[len(folders) - 1 - folders[::-1].index("images")] = "labels"
-    return source.joinpath(*folders, parts[-1].removesuffix(_suffix(parts[-1])) + ".txt")
-
-
-def _suffix(name: str) -> str:
-    return next(name[-len(suffix) :] for suffix in IMAGE_SUFFIXES if name.lower().endswith(suffix))
+    suffix = next(suffix for suffix in IMAGE_SUFFIXES if parts[-1].lower().endswith(suffix))
+    return source.joinpath(*folders, parts[-1][: -len(suffix)] + ".txt")
 
 
 def _read_lesions(file: Path, image: Path, types: list[str], *, outlines: bool) -> list[Lesion]:
@@ -103,12 +88,10 @@ def _read_lesions(file: Path, image: Path, types: list[str], *, outlines: bool) 
         if kind not in range(len(types)) or is_background(types[int(kind)]):
             known = ", ".join(f"{n} {name}" for n, name in enumerate(types) if not is_background(name))
             raise DatasetError(f"{where}: class {kind:g}, expected one of: {known}.")
-        if outlined:
-            corners = [share * plane[n % 2] for n, share in enumerate(numbers)]
-        else:
+        if not outlined:
             x, y, width, height = numbers
-            sides = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
-            corners = [share * plane[n % 2] for n, share in enumerate(sides)]
+            numbers = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+        corners = [share * plane[n % 2] for n, share in enumerate(numbers)]
         box = [min(corners[::2]), min(corners[1::2]), max(corners[::2]), max(corners[1::2])] if outlined else corners
         lesions.append((to_pixels(box, plane, where), int(kind), corners))
     return lesions

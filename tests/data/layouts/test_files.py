@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 
 from scripts.data.contract import DatasetError
-from scripts.data.layouts.files import find_files, find_folder, find_images, index_by_stem, pair_images, read_rows
+from scripts.data.layouts.files import (
+    find_files,
+    find_folder,
+    find_images,
+    index_by_stem,
+    leave_out_unclassed,
+    pair_images,
+    read_rows,
+)
 
 
 def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
@@ -77,3 +86,26 @@ def test_a_wrong_csv_is_explained(tmp_path: Path, content: bytes, message: str) 
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(DatasetError, match=message):
         read_rows(tmp_path / "t.csv", "image")
+
+
+ITEMS = [
+    {"patient": "b", "label": "b.nii", "class": None},
+    {"patient": "a", "label": "a.nii", "class": "HGG"},
+    {"patient": "c", "label": None, "class": None},
+]
+
+
+def test_labelled_patients_without_class_are_left_out_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert leave_out_unclassed(ITEMS, "grade", "Add it.") == ITEMS[1:]
+    assert caplog.messages == ["Left out for want of a grade: b."]
+
+
+def test_nothing_is_said_where_all_have_one(caplog: pytest.LogCaptureFixture) -> None:
+    assert leave_out_unclassed(ITEMS[1:2], "grade", "Add it.") == ITEMS[1:2]
+    assert not caplog.messages
+
+
+def test_no_class_at_all_is_refused() -> None:
+    with pytest.raises(DatasetError, match=r"No image has a grade, expected one for each patient\. Add it\."):
+        leave_out_unclassed(ITEMS[:1], "grade", "Add it.")

@@ -100,7 +100,7 @@ def test_an_image_may_be_the_folder_of_a_dicom_series(
         ("image,label,split\na.png,m.png,test\nb.png,m.png,\n", "row 3: split is ''"),
         ("image,lable\na.png,m.png\n", "no column label; it has image\\."),
         ("picture,label\na.png,m.png\n", r"image columns \[\]"),
-        ("image,image_1,label\na.png,a.png,m.png\n", "expected either 'image', or 'image_0'"),
+        ("image,image_1,label\na.png,a.png,m.png\n", "expected 'image', or 'image_0'"),
         ("image,label\n", "no rows below its header"),
         ("image,label,patient\na.png,m.png,p\nb.png,m.png,\n", "row 3: blank patient, as in 1 of 2 rows"),
         ("image,label,Image\na.png,m.png,a.png\n", "columns image and Image both mean image"),
