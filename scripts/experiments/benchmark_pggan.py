@@ -34,7 +34,7 @@ from scripts.experiments.benchmark_table import (
     time_rows,
 )
 from scripts.experiments.plain_pggan import PlainStep, make_plain
-from scripts.inferers.ensemble import EnsembleInferer
+from scripts.inferers.noise import EnsembleInferer
 from scripts.networks.pggan import PGGANDiscriminator, PGGANGenerator
 from scripts.networks.precision import autocast, choose_precision
 from scripts.transforms.annotation import AnnotationChannels

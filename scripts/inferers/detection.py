@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import torch
@@ -24,6 +25,7 @@ class Detections(TypedDict):
     pred_classes: torch.Tensor  # (N,) int64 in 0..K-1
 
 
+@dataclass(eq=False, kw_only=True)
 class DetectionInferer(Inferer):
     """Calls a detector and returns the boxes found in each image, in pixels of the network's input.
 
@@ -31,7 +33,7 @@ class DetectionInferer(Inferer):
     over the threshold are clipped to the image, thinned by `suppress_overlaps` within their class, and the
     `max_detections` highest of all classes are returned.
 
-    Args:
+    Attributes:
         score_threshold: least score, in [0, 1]; 0.1% in CPGGAN, section 3.4.
         iou_threshold: of the suppression; .45 in the authors' code.
         max_detections: most boxes per image; 100 as in COCO.
@@ -40,18 +42,16 @@ class DetectionInferer(Inferer):
         ValueError: an argument out of range.
     """
 
-    def __init__(
-        self, *, score_threshold: float = 0.001, iou_threshold: float = 0.45, max_detections: int = 100
-    ) -> None:
-        super().__init__()
-        for name, value in (("score_threshold", score_threshold), ("iou_threshold", iou_threshold)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}, expected a number in [0, 1].")
-        if max_detections < 1:
-            raise ValueError(f"max_detections is {max_detections}, expected 1 or more.")
-        self.score_threshold = score_threshold
-        self.iou_threshold = iou_threshold
-        self.max_detections = max_detections
+    score_threshold: float = 0.001
+    iou_threshold: float = 0.45
+    max_detections: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "iou_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number in [0, 1].")
+        if self.max_detections < 1:
+            raise ValueError(f"max_detections is {self.max_detections}, expected 1 or more.")
 
     @torch.no_grad()
     def __call__(  # type: ignore[override]
@@ -77,6 +77,35 @@ class DetectionInferer(Inferer):
         index = chosen.nonzero(as_tuple=True)[0]
         limits: dict[str, Any] = {"iou_threshold": self.iou_threshold, "max_detections": self.max_detections}
         return index[suppress_overlaps(boxes[index], scores[index], **limits)]
+
+
+@dataclass(eq=False)
+class SliceDetectionInferer(Inferer):
+    """Calls a `DetectionInferer` on plane images, or on each slice of volumes along Z.
+
+    Attributes:
+        inferer: what finds boxes in images (B, C, S, S).
+        slice_batch: slices per forward pass, which bounds the memory; 1 or more, else a ValueError.
+    """
+
+    inferer: DetectionInferer
+    slice_batch: int = 16
+
+    def __post_init__(self) -> None:
+        if self.slice_batch < 1:
+            raise ValueError(f"slice_batch is {self.slice_batch}, expected 1 or more.")
+
+    def __call__(  # type: ignore[override]
+        self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any
+    ) -> list[Detections]:
+        """Images (B, C, S, S) or volumes (B, C, S, S, Z) to one entry per image or slice, those of a volume in turn."""
+        plain = inputs.as_tensor() if hasattr(inputs, "as_tensor") else inputs
+        slices = plain if plain.ndim == 4 else plain.movedim(-1, 1).flatten(0, 1)  # (B * Z, C, S, S)
+        found: list[Detections] = []
+        for part in slices.split(self.slice_batch):
+            part = part.contiguous(memory_format=torch.channels_last)
+            found += self.inferer(part, network, *args, **kwargs)
+        return found
 
 
 def decode_maps(maps: Sequence[torch.Tensor], anchors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

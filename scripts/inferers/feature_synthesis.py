@@ -16,8 +16,8 @@ from scripts.data.feature_format import hash_file
 from scripts.data.feature_source import FeatureSource
 from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
-from scripts.inferers.class_features import ClassFeatureInferer
 from scripts.inferers.image_encoder import ImageEncoder
+from scripts.inferers.noise import ClassFeatureInferer
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import Weights
 from scripts.scores.evidence import ClassCount

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from scripts.data.slices import SliceDataset
-from scripts.inferers.ensemble import EnsembleInferer
 from scripts.inferers.member_check import check_members
+from scripts.inferers.noise import EnsembleInferer
 
 
 def load_arrays(item):
