@@ -50,9 +50,20 @@ def find_head(bright: np.ndarray) -> np.ndarray:
     """The largest filled component of each slice of a boolean array (X, Y[, Z])."""
     if bright.ndim == 3:
         return np.stack([find_head(bright[..., z]) for z in range(bright.shape[-1])], axis=-1)
-    components, count = ndimage.label(ndimage.binary_opening(bright))
-    if not count:
-        return np.zeros_like(bright)
+    opened = ndimage.binary_opening(bright)
+    return fill_slices(keep_largest(opened)) if opened.any() else opened
+
+
+def keep_largest(mask: np.ndarray) -> np.ndarray:
+    """The largest component of a mask that is not empty; pixels join by edges, or faces."""
+    components, _ = ndimage.label(mask)
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
-    return ndimage.binary_fill_holes(components == sizes.argmax())
+    return components == sizes.argmax()
+
+
+def fill_slices(mask: np.ndarray) -> np.ndarray:
+    """A mask (X, Y[, Z]) with the holes of each slice filled."""
+    if mask.ndim == 3:
+        return np.stack([fill_slices(mask[..., z]) for z in range(mask.shape[-1])], axis=-1)
+    return ndimage.binary_fill_holes(mask)
