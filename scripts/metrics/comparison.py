@@ -72,8 +72,8 @@ class TrainedDifference(NamedTuple):
     patients: int
 
 
-def estimate(measure: Measure, *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0) -> IntervalEstimate:
-    """A measure with its bootstrap interval: patients are drawn with all their slices.
+def estimate(measure: Measure, *, resamples: int = RESAMPLES, seed: int = 0) -> IntervalEstimate:
+    """A measure with its 95% bootstrap interval: patients are drawn with all their slices.
 
     Patients who say nothing of the measure are not drawn. A resample without a value (an AP where no patient drawn
     has a truth) is left out. See `bootstrap_interval`.
@@ -81,7 +81,6 @@ def estimate(measure: Measure, *, resamples: int = RESAMPLES, level: float = LEV
     Args:
         measure: of the whole set.
         resamples: bootstrap samples.
-        level: confidence, in (0, 1).
         seed: of the resampling.
     """
     value = measure.value
@@ -90,12 +89,12 @@ def estimate(measure: Measure, *, resamples: int = RESAMPLES, level: float = LEV
     patients = int(measure.told.sum())
     if patients < MINIMUM_PATIENTS:
         return IntervalEstimate(value, np.nan, np.nan, patients)
-    low, high = expanded_percentiles(_replicates(measure, resamples, seed), patients, level)
+    low, high = expanded_percentiles(_replicates(measure, resamples, seed), patients, LEVEL)
     return IntervalEstimate(value, low, high, patients)
 
 
 def subtract(first: Measure, second: Measure) -> Measure:
-    """The difference of two measures of the same patients.
+    """The difference of two measures of the same patients, such as two arms' averages over trainings.
 
     Raises:
         ValueError: measures of other numbers of patients.

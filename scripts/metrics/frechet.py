@@ -63,16 +63,13 @@ def frechet_with_floor(
     synthetic: ArrayLike,
     *,
     patients: tuple[Sequence[str], Sequence[str], Sequence[str]] | None = None,
-    resamples: int = 100,
     seed: int = 0,
 ) -> FlooredDistance:
     """Frechet distance of synthetic and of other real images from `real_a` at the same n, each with a 95% interval.
 
     Args, returns: as in `scripts.metrics.statistics.distance_with_floor`; the lower ends are not below 0.
     """
-    result = distance_with_floor(
-        frechet_distance, real_a, real_b, synthetic, patients=patients, resamples=resamples, seed=seed
-    )
+    result = distance_with_floor(frechet_distance, real_a, real_b, synthetic, patients=patients, seed=seed)
     # np.maximum keeps NaN, the mark of "too few patients for an interval".
     low, floor_low = (float(np.maximum(0.0, end)) for end in (result.low, result.floor_low))
     return result._replace(low=low, floor_low=floor_low)

@@ -115,12 +115,8 @@ class PGGANDiscriminator(nn.Module):
     Deviation from the published code: it pools before the second convolution's LeakyReLU, table 2 after it, as here.
 
     Args:
-        image_channels: number of image channels C.
-        image_size: as the generator's.
-        feature_base: as the generator's.
-        feature_max: as the generator's.
+        image_channels, image_size, feature_base, feature_max, condition_channels: as the generator's.
         group_size: number of images over which the standard deviation is taken; 4 in the published code.
-        condition_channels: as the generator's.
 
     Raises:
         ValueError: as the generator's, or images that aren't of ``resolution``.

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from scripts.networks.darknet import DARKNET_MOMENTUM, Darknet53, build_convolution, init_he, scale_width
+from scripts.networks.darknet import DARKNET_MOMENTUM, Darknet53, build_convolution
+from scripts.networks.layers import init_he, scale_width
 from scripts.networks.recipe import remember_recipe
 
 STRIDES = (8, 16, 32)

@@ -9,7 +9,6 @@ from typing import Any
 import itk
 import numpy as np
 import torch
-from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from scipy import ndimage
@@ -49,13 +48,8 @@ class StripSkulld(MapTransform):
     cerebrospinal fluid is bright. Lesions in skull or dura are removed with it.
 
     Args:
-        keys: images (C, X, Y[, Z]) in [-1, 1], after `ToSignedRanged`.
-        label_key: the label map (1, X, Y[, Z]) whose loss is told, where the item has one.
+        keys: images (C, X, Y[, Z]) in [-1, 1], after `ToSignedRanged`; `label` (1, X, Y[, Z]) is that of a lesion.
     """
-
-    def __init__(self, keys: KeysCollection, label_key: str = "label", allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.label_key = label_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         stripped: dict[Hashable, Any] = dict(data)
@@ -65,7 +59,7 @@ class StripSkulld(MapTransform):
             image = stripped[key]
             brain = torch.as_tensor(find_brain(np.asarray(image, dtype=np.float32), _find_spacing(image)))
             stripped[key] = torch.where(brain.to(image.device), image, torch.full_like(image, -1.0))
-            if isinstance(label := stripped.get(self.label_key), torch.Tensor):
+            if isinstance(label := stripped.get("label"), torch.Tensor):
                 _warn_of_loss(np.asarray(label)[0] > 0, brain.numpy(), image)
         return stripped
 

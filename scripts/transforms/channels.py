@@ -23,14 +23,8 @@ class SelectChannelsd(MapTransform):
         DatasetError: whatever `choose_channels` refuses.
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        names: Sequence[str] | str | None,
-        modality: Sequence[str],
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
+    def __init__(self, keys: KeysCollection, names: Sequence[str] | str | None, modality: Sequence[str]) -> None:
+        super().__init__(keys)
         self.indices = [list(modality).index(name) for name in choose_channels(names, modality)]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -43,10 +43,8 @@ class RandElasticd(Randomizable, MapTransform):
         ValueError: a negative alpha, or a sigma that isn't positive.
     """
 
-    def __init__(
-        self, keys: KeysCollection, alpha: float = 720.0, sigma: float = 24.0, allow_missing_keys: bool = False
-    ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
+    def __init__(self, keys: KeysCollection, alpha: float = 720.0, sigma: float = 24.0) -> None:
+        MapTransform.__init__(self, keys)
         if alpha < 0 or sigma <= 0:
             raise ValueError(f"alpha is {alpha} and sigma {sigma}, expected 0 or more, and more than 0.")
         self.alpha = float(alpha)

@@ -23,21 +23,17 @@ class AddOutlineClassd(MapTransform):
     Args:
         keys: the label map, (1, X, Y[, Z]).
         outline_label: the number to write, one above the data set's last label.
-        threshold: in the [-1, 1] range of the image.
-        image_key: the image after `ToSignedRanged`, (C, X, Y[, Z]).
+        threshold: in the [-1, 1] range of `image`, (C, X, Y[, Z]) after `ToSignedRanged`.
     """
 
-    def __init__(
-        self, keys: KeysCollection, outline_label: int, threshold: float = -0.85, image_key: str = "image"
-    ) -> None:
+    def __init__(self, keys: KeysCollection, outline_label: int, threshold: float = -0.85) -> None:
         super().__init__(keys)
         self.outline_label = int(outline_label)
         self.threshold = float(threshold)
-        self.image_key = image_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         outlined: dict[Hashable, Any] = dict(data)
-        middle = np.median(np.asarray(outlined[self.image_key]), axis=0)  # (X, Y[, Z])
+        middle = np.median(np.asarray(outlined["image"]), axis=0)  # (X, Y[, Z])
         head = torch.as_tensor(find_head(middle > self.threshold))
         for key in self.key_iterator(outlined):
             label = outlined[key].clone()
