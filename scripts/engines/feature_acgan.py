@@ -10,10 +10,10 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from scripts.engines.adversarial import AdversarialStep, to_floats, update
-from scripts.losses.acgan import class_loss
 from scripts.losses.adversarial import discriminator_bce, generator_bce
 from scripts.losses.wgan_gp import gradient_penalty, wasserstein_discriminator, wasserstein_generator
 from scripts.networks.latents import sample_latents
@@ -95,9 +95,9 @@ class FeatureACGANStep(AdversarialStep):
         # D: tell real from fake, and the class of both.
         with autocast(device, self.precision):
             sources, logits = self.discriminator(torch.cat([real, fake.detach()]))  # (2B,), (2B, K)
-        (real_source, fake_source), (real_logits, fake_logits) = sources.chunk(2), logits.chunk(2)
+        (real_source, fake_source), (real_logits, fake_logits) = sources.chunk(2), logits.float().chunk(2)
         source, penalty = self._judge(real, fake, real_source, fake_source, mixing)
-        classified = class_loss(real_logits, real_classes) + class_loss(fake_logits, fake_classes)
+        classified = F.cross_entropy(real_logits, real_classes) + F.cross_entropy(fake_logits, fake_classes)  # -L_C
         update(self.discriminator_optimizer, source + self.gradient_penalty_weight * penalty + classified)
         real_accuracy, fake_accuracy = _accuracy(real_logits, real_classes), _accuracy(fake_logits, fake_classes)
 
@@ -105,9 +105,9 @@ class FeatureACGANStep(AdversarialStep):
         self.discriminator.requires_grad_(False)
         with autocast(device, self.precision):
             sources, logits = unwrap(self.discriminator)(torch.cat([real, fake]))
-        fake_source, fake_logits = sources.chunk(2)[1], logits.chunk(2)[1]  # (B,), (B, K)
+        fake_source, fake_logits = sources.chunk(2)[1], logits.float().chunk(2)[1]  # (B,), (B, K)
         fooling = generator_bce(fake_source) if self.adversarial == "bce" else wasserstein_generator(fake_source)
-        asked = class_loss(fake_logits, fake_classes)
+        asked = F.cross_entropy(fake_logits, fake_classes)
         total = fooling + self.class_weight * asked
         if engine.state.iteration % self.discriminator_updates == 0:
             update(self.generator_optimizer, total)

@@ -114,12 +114,8 @@ def decode_maps(maps: Sequence[torch.Tensor], anchors: torch.Tensor) -> tuple[to
     With cell (i, j) of stride s and anchor (p_w, p_h): centre ``s (sigmoid(t_x) + i), s (sigmoid(t_y) + j)``, size
     ``p_w exp(t_w), p_h exp(t_h)``. Scores are ``sigmoid(objectness) sigmoid(class)``. Computes in fp32.
 
-    Args:
-        maps: per stride (B, 3, 5 + K, X/stride, Y/stride), raw.
-        anchors: (9, 2) in pixels, those of the finest stride first.
-
-    Returns:
-        boxes (B, M, 4), x0, y0, x1, y1 in pixels, not clipped, and scores (B, M, K), with M cells and anchors.
+    Shapes: per stride a raw map (B, 3, 5 + K, X/stride, Y/stride), and anchors (9, 2) in pixels, those of the finest
+    stride first -> boxes (B, M, 4), x0, y0, x1, y1 in pixels, not clipped, and scores (B, M, K).
     """
     boxes, scores = [], []
     with torch.autocast(maps[0].device.type, enabled=False):
@@ -143,15 +139,9 @@ def suppress_overlaps(
     In the order of falling scores a box is kept unless its IoU with one kept before exceeds the threshold. MONAI's
     loop takes seconds for 10,000 boxes, since it compares each kept box with all that follow. Here a block of boxes
     is compared with those kept before and then within itself, and the search ends when `max_detections` are kept.
+    Equal scores keep their order.
 
-    Args:
-        boxes: (N, 4), x0 < x1 and y0 < y1.
-        scores: (N,); equal ones keep their order.
-        iou_threshold: in [0, 1].
-        max_detections: most boxes to keep; those after them would not change those before.
-
-    Returns:
-        Indices of the kept boxes, (at most max_detections,) int64.
+    Shapes: boxes (N, 4), scores (N,) -> indices of the kept boxes, (at most max_detections,) int64.
     """
     order = scores.argsort(descending=True, stable=True)
     boxes = boxes[order].float()

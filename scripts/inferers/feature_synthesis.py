@@ -176,8 +176,7 @@ def write_synthetic_features(
     Args:
         synthesis: not begun yet.
         output_dir: the set's folder.
-        generator: whose hash goes into the manifest.
-        discriminator: the same.
+        generator, discriminator: whose hashes go into the manifest.
 
     Raises:
         DatasetError: the folder holds something else, or the disk is full.

@@ -19,54 +19,31 @@ Integers = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class SliceBoxes:
-    """Detections and truths of one slice, as `check_slice` returns them.
-
-    Attributes:
-        patient: whose slice.
-        source: the slice's name, for messages and tables.
-        boxes: (n, 4) detected.
-        scores: (n,) of the detections, any finite numbers, higher is surer.
-        classes: (n,) 0..C-1.
-        true_boxes: (m, 4).
-        true_classes: (m,) 0..C-1.
-    """
+    """Detections and truths of one slice, as `check_slice` returns them."""
 
     patient: str
-    source: str
-    boxes: Floats
-    scores: Floats
-    classes: Integers
-    true_boxes: Floats
-    true_classes: Integers
+    source: str  # the slice's name, for messages and tables
+    boxes: Floats  # (n, 4) detected
+    scores: Floats  # (n,) of the detections, any finite numbers, higher is surer
+    classes: Integers  # (n,) 0..C-1
+    true_boxes: Floats  # (m, 4)
+    true_classes: Integers  # (m,) 0..C-1
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Detections and truths of a whole set at one IoU, flat, with N detections, M truths and P patients.
+    """Detections and truths of a whole set at one IoU, flat, with N detections, M truths and P patients."""
 
-    Attributes:
-        class_count: C.
-        patients: P names.
-        slices: (P,) how many slices each has, with boxes or without.
-        scores: (N,) of the detections, in the slices' order, as given within a slice.
-        classes: (N,) 0..C-1.
-        owners: (N,) the detection's patient, 0..P-1.
-        truths: (N,) the truth that the detection found, 0..M-1; -1 for a false positive.
-        true_classes: (M,) 0..C-1.
-        true_owners: (M,) the truth's patient.
-        areas: (M,) of the true boxes, in square pixels.
-    """
-
-    class_count: int
-    patients: tuple[str, ...]
-    slices: Integers
-    scores: Floats
-    classes: Integers
-    owners: Integers
-    truths: Integers
-    true_classes: Integers
-    true_owners: Integers
-    areas: Floats
+    class_count: int  # C
+    patients: tuple[str, ...]  # P names
+    slices: Integers  # (P,) how many slices each has, with boxes or without
+    scores: Floats  # (N,) of the detections, in the slices' order, as given within a slice
+    classes: Integers  # (N,) 0..C-1
+    owners: Integers  # (N,) the detection's patient, 0..P-1
+    truths: Integers  # (N,) the truth that the detection found, 0..M-1; -1 for a false positive
+    true_classes: Integers  # (M,) 0..C-1
+    true_owners: Integers  # (M,) the truth's patient
+    areas: Floats  # (M,) of the true boxes, in square pixels
 
     @cached_property
     def found_at(self) -> Floats:
@@ -185,13 +162,7 @@ def match_boxes(of: SliceBoxes, *, iou_threshold: float) -> Integers:
 
 
 def match_slices(slices: Sequence[SliceBoxes], class_count: int, *, iou_threshold: float) -> Matches:
-    """Matches every slice, and joins what came out.
-
-    Args:
-        slices: of all patients; their order decides between equal scores, as in pycocotools.
-        class_count: C.
-        iou_threshold: in (0, 1].
-    """
+    """Matches every slice, and joins what came out; their order decides between equal scores, as in pycocotools."""
     names = tuple(dict.fromkeys(each.patient for each in slices))
     place = {name: index for index, name in enumerate(names)}
     truths, first = [], 0

@@ -35,7 +35,7 @@ def classify_detections(
     minimum_dice: float = 0.25,
     minimum_pixels: int = 200,
 ) -> list[Detection]:
-    """The outcome of every label that prediction or reference hold in one image (LcGAN, section 4.1).
+    """The outcome of every label that prediction or reference hold in one image (LcGAN, section 4.1), by label.
 
     - both, with a Dice of `minimum_dice` or more: "true_positive";
     - both, with less: "missed", for the lesion was not found. The paper leaves such detections out, so it is no false
@@ -46,14 +46,10 @@ def classify_detections(
     All pixels of a label in an image are one region, as in the paper, whose masks do not tell lesions of a type apart.
 
     Args:
-        prediction: label map (X, Y) of 0..K in the reference's grid.
-        reference: label map (X, Y) of 0..K.
+        prediction, reference: label maps (X, Y) of 0..K in one grid.
         foreground_count: K; higher values are passed over.
         minimum_dice: of a lesion found, in [0, 1].
         minimum_pixels: of a false positive, in pixels of this grid.
-
-    Returns:
-        One entry per label present, in the labels' order.
 
     Raises:
         ValueError: shapes that differ or are not (X, Y).
@@ -96,9 +92,6 @@ def precision_recall_measures(outcomes: Mapping[str, Iterable[str]]) -> tuple[Me
 
     The ratio is of sums over patients, as in the paper, not a mean of patients' ratios. A patient without any true or
     false positive says nothing of the precision, and without any lesion nothing of the recall.
-
-    Args:
-        outcomes: of each patient, over images and labels.
     """
     tallies = np.array([_tally(of_patient) for of_patient in outcomes.values()], dtype=np.float64).reshape(-1, 3)
     true, wrong, missed = tallies.T  # (patients,) each

@@ -13,14 +13,11 @@ from scripts.metrics.presence import find_span
 
 
 def lesion_shares(lesion: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Share of each box that is lesion.
+    """Share (n,) of each box that is lesion, in [0, 1]; NaN for a box outside the image.
 
     Args:
         lesion: (X, Y) boolean, all lesions of an image.
         boxes: (n, 4) in pixels; every pixel that a box touches counts as inside.
-
-    Returns:
-        (n,) in [0, 1]; NaN for a box outside the image.
     """
     covered = [lesion[find_span(box, lesion.shape)] for box in boxes]
     return np.array([inside.mean() if inside.size else np.nan for inside in covered])
@@ -35,11 +32,7 @@ def area_inside(lesion: np.ndarray, boxes: np.ndarray) -> float:
 
 
 def pair_with_others(patients: Sequence[str], seed: int = 0) -> np.ndarray:
-    """Another element for each, of another patient where none has more than half of the elements; each is used once.
-
-    Args:
-        patients: of the n elements.
-        seed: of the choice.
+    """Another of n elements for each, of another patient where none has more than half of them; each is used once.
 
     Returns:
         (n,) places 0..n-1, a permutation; only a single element is paired with itself.

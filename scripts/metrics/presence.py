@@ -74,14 +74,8 @@ def find_direction(contrasts: np.ndarray) -> np.ndarray:
 def mirror_boxes(boxes: np.ndarray, size: int) -> np.ndarray:
     """The boxes at their places in the other half of the head, without those that touch one of `boxes`.
 
-    They hold no annotated lesion: how many of them pass for lesions says how far the contrast can be trusted.
-
-    Args:
-        boxes: (n, 4) in pixels.
-        size: of the image along x, the axis from right to left.
-
-    Returns:
-        (m, 4), m <= n.
+    They hold no annotated lesion: how many of them pass for lesions says how far the contrast can be trusted. Boxes are
+    (n, 4) in pixels, `size` is that of the image along x, the axis from right to left.
     """
     mirrored = np.stack([size - boxes[:, 2], boxes[:, 1], size - boxes[:, 0], boxes[:, 3]], axis=1)
     low = np.maximum(mirrored[:, None, :2], boxes[None, :, :2])  # (n, n, 2)

@@ -55,13 +55,7 @@ def sign_flip_test(differences: ArrayLike, *, permutations: int = PERMUTATIONS, 
     observed one is counted among them, (k + 1) / (m + 1), so that p is never 0 (Phipson and Smyth 2010).
     The smallest p at n patients is 2^(1 - n): fewer than 6 patients cannot get under .05.
 
-    Args:
-        differences: (n,) one paired difference per patient, finite.
-        permutations: random sign patterns where n > 16.
-        seed: of the random patterns.
-
-    Returns:
-        p in (0, 1].
+    Differences are (n,), one per patient, finite.
     """
     values = _finite_vector(differences, "differences")
     exact = values.size <= EXACT_UP_TO
@@ -94,15 +88,8 @@ def bootstrap_interval(values: ArrayLike, *, resamples: int = RESAMPLES, seed: i
     The percentile and BCa bootstraps are too narrow with few patients. The expanded percentile (Hesterberg 2015,
     "What teachers should know about the bootstrap") moves the tails out to Phi(sqrt(n / (n - 1)) t_{alpha/2, n - 1}).
     Simulated coverage of a nominal 95% interval of a mean of skewed Dice-like values: n = 6: percentile 83%, BCa 86%,
-    expanded 91%; n = 10: 87, 88, 92; n = 40: 94, 95, 95.
-
-    Args:
-        values: (n,) one value per patient, finite.
-        resamples: bootstrap samples.
-        seed: of the resampling.
-
-    Returns:
-        (low, high); (nan, nan) below six patients.
+    expanded 91%; n = 10: 87, 88, 92; n = 40: 94, 95, 95. Values are (n,), one per patient, finite; below six patients
+    the interval is NaN, NaN.
     """
     vector = _finite_vector(values, "values")
     return expanded_percentiles(bootstrap_replicates(vector, resamples=resamples, seed=seed), vector.size)
@@ -141,11 +128,7 @@ def holm(p_values: ArrayLike) -> Floats:
 
 
 def average_by_patient(patients: Iterable[str], values: ArrayLike) -> tuple[list[str], Floats]:
-    """Average a patient's rows (labels, folds, seeds), so that the patient is the unit of what follows.
-
-    Args:
-        patients: (rows,) names.
-        values: (rows,) numbers; NaN rows are left out.
+    """Average a patient's rows (labels, folds, seeds), so that the patient is the unit; NaN rows are left out.
 
     Returns:
         Names in order of first appearance, and (n,) means; NaN where all of a patient's rows are.
@@ -165,9 +148,7 @@ def average_by_patient(patients: Iterable[str], values: ArrayLike) -> tuple[list
 def mean_by_patient(patients: Iterable[str], values: ArrayLike) -> PatientMean:
     """Mean over patients of their rows' means, with its 95% interval over patients.
 
-    Args:
-        patients: (rows,) names.
-        values: (rows,) numbers; NaN rows are left out, and with them patients who have no others.
+    NaN rows are left out, and with them patients who have no others; what cannot be known is NaN.
     """
     _, means = average_by_patient(patients, values)
     known = means[~np.isnan(means)]

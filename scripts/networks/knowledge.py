@@ -32,20 +32,17 @@ class Teacher(Protocol):
 class Knowledge:
     """What weights know besides their network.
 
-    Attributes:
-        trained_on: patients that they learned from, and whoever taught the frozen networks and synthetic sets that
-            taught them.
-        validated_on: patients whose scores chose the epoch.
-        images: what they are for, by the names of `IMAGES` as in dataset.json; empty for networks of features.
-        settings: options that whoever uses the weights must share, such as `image_size_pixels`.
-        features: of networks of features: what a `FeatureSet` says of itself.
+    They know the patients that they learned from, and whoever taught the frozen networks and synthetic sets that taught
+    them (`trained_on`).
     """
 
     trained_on: list[str]
-    validated_on: list[str] = field(default_factory=list)
-    images: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    features: dict[str, Any] = field(default_factory=dict)
+    validated_on: list[str] = field(default_factory=list)  # patients whose scores chose the epoch
+    images: dict[str, Any] = field(
+        default_factory=dict
+    )  # that they are for: `IMAGES` of dataset.json; none of features
+    settings: dict[str, Any] = field(default_factory=dict)  # that their users must share, such as `image_size_pixels`
+    features: dict[str, Any] = field(default_factory=dict)  # what a `FeatureSet` says of itself
 
 
 def describe_weights(

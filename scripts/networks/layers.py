@@ -21,7 +21,7 @@ def init_he(module: nn.Module, mode: str = "fan_in") -> None:
 
 
 def extend_image(x: torch.Tensor, multiple: int) -> torch.Tensor:
-    """(B, C, X, Y) with its last row and column repeated until both sides are multiples; TorchScript and ONNX take it."""
+    """(B, C, X, Y) with its last row and column repeated until both sides are multiples; also for TorchScript."""
     pad_x = (multiple - x.shape[-2] % multiple) % multiple
     pad_y = (multiple - x.shape[-1] % multiple) % multiple
     return F.pad(x, [0, pad_y, 0, pad_x], mode="replicate")

@@ -108,9 +108,6 @@ class Pix2PixGenerator(nn.Module):
     def draw_noise(self, seeds: Sequence[int] | torch.Tensor) -> list[torch.Tensor]:
         """Dropout masks that follow each image's seed alone, not its batch or device.
 
-        Args:
-            seeds: one integer per image.
-
         Returns:
             Per dropout layer a tensor (B, channels, x, y) of 0 and 1 / (1 - dropout), on the parameters' device.
         """

@@ -10,16 +10,9 @@ import torch
 
 
 def clip_boxes(boxes: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The parts of boxes inside an image of `size` (X, Y) pixels, without boxes that have none.
+    """The parts (M, 4) of boxes (N, 4) inside an image of `size` (X, Y) pixels, and which of the boxes have one, (N,).
 
     MONAI's `ClipBoxToImaged` also drops boxes thinner than a pixel, or keeps empty ones.
-
-    Args:
-        boxes: (N, 4).
-        size: sides of the image in pixels.
-
-    Returns:
-        boxes (M, 4), M <= N, and which of the N were kept, (N,) bool, to select their labels.
     """
     clipped = boxes.clamp(min=0).minimum(boxes.new_tensor([*size, *size]))
     kept = (clipped[:, :2] < clipped[:, 2:]).all(dim=1)

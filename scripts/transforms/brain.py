@@ -76,12 +76,7 @@ def find_brain(image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
        15 mm, holes filled. The first erosion counts that parts it from the tissue at the head's surface; where none
        does, no skull can be cut off.
 
-    Args:
-        image: (C, X, Y[, Z]) in [-1, 1].
-        spacing: of the pixels along X, Y[, Z], in mm.
-
-    Returns:
-        (X, Y[, Z]) bool; True everywhere where no skull was found.
+    Shapes: (C, X, Y[, Z]) in [-1, 1], and the spacing of X, Y[, Z] in mm -> (X, Y[, Z]), True where no skull was found.
     """
     everything = np.ones(image.shape[1:], dtype=bool)
     levels = (image + 1) / 2

@@ -110,10 +110,7 @@ class FitInPlaned(MapTransform, InvertibleTransform):
         self.image_size = int(image_size)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        fitted = dict(data)
-        for key in self.key_iterator(fitted):
-            fitted[key] = self._fit(fitted[key], is_label=key == "label")
-        return fitted
+        return {**data, **{key: self._fit(data[key], is_label=key == "label") for key in self.key_iterator(data)}}
 
     def _fit(self, array: MetaTensor, *, is_label: bool) -> MetaTensor:
         plane = list(array.shape[1:3])
@@ -132,10 +129,7 @@ class FitInPlaned(MapTransform, InvertibleTransform):
         return fitted
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        restored = dict(data)
-        for key in self.key_iterator(restored):
-            restored[key] = self._restore(restored[key])
-        return restored
+        return {**data, **{key: self._restore(data[key]) for key in self.key_iterator(data)}}
 
     def _restore(self, array: MetaTensor) -> MetaTensor:
         info = self.pop_transform(array)["extra_info"]

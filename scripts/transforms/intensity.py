@@ -93,11 +93,10 @@ class StandardiseSlicesd(MapTransform):
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        standardised: dict[Hashable, Any] = dict(data)
-        for key in self.key_iterator(standardised):
-            image = standardised[key]
-            centred = image - image.mean(dim=(1, 2), keepdim=True)
-            deviation = centred.square().mean(dim=(1, 2), keepdim=True).sqrt()  # (C, 1, 1[, Z])
-            # below the rounding of a mean over a constant slice there is nothing to enlarge
-            standardised[key] = torch.where(deviation > 1e-6, centred / deviation, torch.zeros_like(centred))
-        return standardised
+        return {**data, **{key: self._standardise(data[key]) for key in self.key_iterator(data)}}
+
+    def _standardise(self, image: torch.Tensor) -> torch.Tensor:
+        centred = image - image.mean(dim=(1, 2), keepdim=True)
+        deviation = centred.square().mean(dim=(1, 2), keepdim=True).sqrt()  # (C, 1, 1[, Z])
+        # below the rounding of a mean over a constant slice there is nothing to enlarge
+        return torch.where(deviation > 1e-6, centred / deviation, torch.zeros_like(centred))

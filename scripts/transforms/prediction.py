@@ -22,10 +22,7 @@ class ToLabelMapd(MapTransform):
         super().__init__(keys)
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
-        mapped = dict(data)
-        for key in self.key_iterator(mapped):
-            mapped[key] = to_label_map(mapped[key])
-        return mapped
+        return {**data, **{key: to_label_map(data[key]) for key in self.key_iterator(data)}}
 
 
 class NameOutputd(MapTransform):

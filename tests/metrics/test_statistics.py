@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.metrics.frechet import frechet_distance
+from scripts.metrics.feature_distance import frechet_distance
 from scripts.metrics.statistics import (
     average_by_patient,
     bootstrap_interval,
