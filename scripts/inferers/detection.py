@@ -1,4 +1,8 @@
-"""From YOLOv3's raw maps to boxes, scores and classes (Redmon and Farhadi, YOLOv3, 2018, section 2.1)."""
+"""From YOLOv3's raw maps to boxes, scores and classes (Redmon and Farhadi, YOLOv3, 2018, section 2.1).
+
+Boxes are (N, 4): x0, y0, x1, y1 in pixels, half-open. Arrays are (C, X, Y), so a box of whole numbers holds the pixels
+``array[:, x0:x1, y0:y1]``.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,6 @@ from torch import nn
 
 from scripts.networks.wrapping import unwrap
 from scripts.networks.yolo import ANCHORS_PER_SCALE, STRIDES
-from scripts.transforms.boxes import clip_boxes
 
 BLOCK = 256  # candidates that are compared with one another at a time
 
@@ -106,6 +109,16 @@ class SliceDetectionInferer(Inferer):
             part = part.contiguous(memory_format=torch.channels_last)
             found += self.inferer(part, network, *args, **kwargs)
         return found
+
+
+def clip_boxes(boxes: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The parts (M, 4) of boxes (N, 4) inside an image of `size` (X, Y) pixels, and which of the boxes have one, (N,).
+
+    MONAI's `ClipBoxToImaged` also drops boxes thinner than a pixel, or keeps empty ones.
+    """
+    clipped = boxes.clamp(min=0).minimum(boxes.new_tensor([*size, *size]))
+    kept = (clipped[:, :2] < clipped[:, 2:]).all(dim=1)
+    return clipped[kept], kept
 
 
 def decode_maps(maps: Sequence[torch.Tensor], anchors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -182,7 +182,6 @@ def half_sample_error(
         a, b: (n, d) features.
         patients: the patient of each row of a and b; each row is its own patient by default.
         resamples: random halves.
-        seed: of the halves.
 
     Returns:
         The standard error; NaN where a sample has fewer than four patients.
@@ -218,12 +217,10 @@ def distance_with_floor(
     Args:
         distance: of (rows, d) arrays.
         real_a: (n_a, d) features of real images, the reference of both distances.
-        real_b: (n_b, d) features of other real images, of other patients.
-        synthetic: (n_s, d) features.
+        real_b, synthetic: (n_b, d), (n_s, d) of real images of other patients, and of synthetic ones.
         patients: the patient of each row of the three (for synthetic rows, the mask's), the unit of the
             intervals; each row by default, which is too narrow where a patient has several images.
         resamples: random halves per interval.
-        seed: of the cut and the halves.
     """
     samples = [np.asarray(sample, dtype=np.float64) for sample in (real_a, real_b, synthetic)]
     owners = [np.arange(len(s)) for s in samples] if patients is None else [np.asarray(names) for names in patients]

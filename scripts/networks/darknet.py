@@ -37,7 +37,6 @@ class Darknet53(nn.Module):
     still 13% their start; trainings of under a thousand minibatches want 0.1.
 
     Args:
-        in_channels: number of image channels.
         width_multiplier: factor on every channel count of the table, rounded, at least 1 channel.
         norm_momentum: share of the new minibatch in the running statistics of the batch norms.
 

@@ -35,8 +35,6 @@ class FCN8s(nn.Module):
     logits are cropped back, so every size works, also in TorchScript.
 
     Args:
-        in_channels: number of image channels.
-        out_channels: number of logits per pixel.
         width: channels of VGG-16's first stage.
         fc_width: channels of fc6 and fc7.
         batch_norm: see ``VGG16Trunk``.
@@ -102,7 +100,6 @@ class VGG16Trunk(nn.Module):
     The convolutions keep their bias also before a batch norm, so that the layers are torchvision's, in its order.
 
     Args:
-        in_channels: number of image channels.
         width: channels of the first stage (64 as published); the next have 2, 4, 8 and 8 times as many.
         batch_norm: whether a batch norm follows each convolution (not published; it trains without pretraining).
 

@@ -36,8 +36,6 @@ class GoogLeNet(nn.Module):
     were to carry gradients to the lower layers, which batch norm does.
 
     Args:
-        in_channels: number of image channels.
-        out_channels: number of logits per image.
         width_multiplier: factor on every channel count of the table, rounded, at least 1 channel.
         dropout: share of the pooled features set to 0 in training.
 

@@ -36,7 +36,6 @@ class Pix2PixGenerator(nn.Module):
     it shares its batch with.
 
     Args:
-        mask_channels: number of mask channels M.
         image_channels: number of image channels C.
         image_size: pixels along each side; even, at least 24.
         width: channels of the outermost level; deeper ones have 2, 4 and then 8 times as many.

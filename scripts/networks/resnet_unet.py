@@ -30,8 +30,6 @@ class ResNetUNet(nn.Module):
     the logits are cropped back, so every size works, also in TorchScript and ONNX.
 
     Args:
-        in_channels: number of image channels.
-        out_channels: number of logits per pixel.
         encoder_widths: channels of the four encoder stages; the first is the stem's, too.
         decoder_widths: channels of the five decoder blocks.
 

@@ -33,7 +33,6 @@ class YOLOv3(nn.Module):
     to s (j + 1) along Y.
 
     Args:
-        in_channels: number of image channels.
         class_count: K, number of lesion classes, 1 or more.
         anchors: nine (width along X, height along Y) in pixels of the network's input, sorted by area: the first three
             are those of stride 8. Part of the weights, so a loaded checkpoint brings its own. The default are the
