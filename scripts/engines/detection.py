@@ -50,19 +50,19 @@ class DetectionStep:
         return {"loss": sum(values), **dict(zip(PARTS, values, strict=True))}
 
 
+@dataclass(eq=False)
 class DetectionEvaluation:
     """Iteration of an evaluator: what a detector finds in each slice, beside the true boxes, for `BoxScores`.
 
     Afterwards `engine.state.batch` is a list with `patient`, `source` and `image` of each slice.
 
-    Args:
+    Attributes:
         network: the detector.
         inferer: how it is called.
     """
 
-    def __init__(self, network: nn.Module, inferer: DetectionInferer) -> None:
-        self.network = network
-        self.inferer = inferer
+    network: nn.Module
+    inferer: DetectionInferer
 
     @torch.no_grad()
     def __call__(self, engine: Any, batch: dict[str, Any]) -> list[dict[str, Any]]:

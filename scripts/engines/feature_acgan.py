@@ -10,9 +10,10 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from scripts.losses.acgan import class_loss
+from scripts.engines.adversarial import AdversarialStep, to_floats, update
 from scripts.losses.adversarial import discriminator_bce, generator_bce
 from scripts.losses.wgan_gp import gradient_penalty, wasserstein_discriminator, wasserstein_generator
 from scripts.networks.latents import sample_latents
@@ -23,7 +24,7 @@ ADVERSARIAL = ("bce", "wgan_gp")
 
 
 @dataclass(eq=False)
-class FeatureACGANStep:
+class FeatureACGANStep(AdversarialStep):
     """One iteration: the discriminator is updated on real and generated features, then the generator on its verdict.
 
     The generator runs once; its features serve both updates. As many are generated as the batch has real ones, of
@@ -41,8 +42,8 @@ class FeatureACGANStep:
     Attributes:
         generator: latent (B, latent_dim) and class (B,) to standardised features (B, C, H, W).
         discriminator: these to source logits (B,) and class logits (B, K).
-        generator_optimizer: Adam, learning rate .002 as published (.0002 in Odena et al.), betas (.5, .999).
-        discriminator_optimizer: the same.
+        generator_optimizer, discriminator_optimizer: Adam, learning rate .002 as published (.0002 in Odena et al.),
+            betas (.5, .999).
         class_count: K.
         latent_dim: of the generator.
         adversarial: "bce" as published, or "wgan_gp" (Xian et al., 2018), where the source logit is a score.
@@ -51,17 +52,12 @@ class FeatureACGANStep:
         discriminator_updates: discriminator updates per generator update; 1 as published, 5 in Gulrajani et al. and in
             Xian's code. The generator's losses are reported in every iteration.
         gradient_penalty_weight: with "wgan_gp"; 10 in Xian et al.
-        precision: of the forward passes, see `choose_precision`.
 
     Raises:
         ValueError: another adversarial loss, no update of the discriminator, or "wgan_gp" with batch norm in the
             discriminator, where the penalty, each sample's own, has no meaning (Gulrajani et al., section 4).
     """
 
-    generator: nn.Module
-    discriminator: nn.Module
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
     _: KW_ONLY
     class_count: int
     latent_dim: int = 100
@@ -69,7 +65,6 @@ class FeatureACGANStep:
     class_weight: float = 1.0
     discriminator_updates: int = 1
     gradient_penalty_weight: float = 10.0
-    precision: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         if self.adversarial not in ADVERSARIAL:
@@ -100,39 +95,34 @@ class FeatureACGANStep:
         # D: tell real from fake, and the class of both.
         with autocast(device, self.precision):
             sources, logits = self.discriminator(torch.cat([real, fake.detach()]))  # (2B,), (2B, K)
-        (real_source, fake_source), (real_logits, fake_logits) = sources.chunk(2), logits.chunk(2)
+        (real_source, fake_source), (real_logits, fake_logits) = sources.chunk(2), logits.float().chunk(2)
         source, penalty = self._judge(real, fake, real_source, fake_source, mixing)
-        classified = class_loss(real_logits, real_classes) + class_loss(fake_logits, fake_classes)
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        (source + self.gradient_penalty_weight * penalty + classified).backward()
-        self.discriminator_optimizer.step()
+        classified = F.cross_entropy(real_logits, real_classes) + F.cross_entropy(fake_logits, fake_classes)  # -L_C
+        update(self.discriminator_optimizer, source + self.gradient_penalty_weight * penalty + classified)
         real_accuracy, fake_accuracy = _accuracy(real_logits, real_classes), _accuracy(fake_logits, fake_classes)
 
         # G: features that the updated D takes for real and for the class asked; D only passes the gradient on.
         self.discriminator.requires_grad_(False)
         with autocast(device, self.precision):
             sources, logits = unwrap(self.discriminator)(torch.cat([real, fake]))
-        fake_source, fake_logits = sources.chunk(2)[1], logits.chunk(2)[1]  # (B,), (B, K)
+        fake_source, fake_logits = sources.chunk(2)[1], logits.float().chunk(2)[1]  # (B,), (B, K)
         fooling = generator_bce(fake_source) if self.adversarial == "bce" else wasserstein_generator(fake_source)
-        asked = class_loss(fake_logits, fake_classes)
+        asked = F.cross_entropy(fake_logits, fake_classes)
         total = fooling + self.class_weight * asked
         if engine.state.iteration % self.discriminator_updates == 0:
-            self.generator_optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            self.generator_optimizer.step()
+            update(self.generator_optimizer, total)
         self.discriminator.requires_grad_(True)
 
-        values = {
-            "loss": total,
-            "generator_source": fooling,
-            "generator_class": asked,
-            "discriminator_source": source,
-            "discriminator_class": classified,
-            "gradient_penalty": penalty,
-            "real_class_accuracy": real_accuracy,
-            "fake_class_accuracy": fake_accuracy,
-        }
-        return dict(zip(values, torch.stack([v.detach() for v in values.values()]).tolist(), strict=True))
+        return to_floats(
+            loss=total,
+            generator_source=fooling,
+            generator_class=asked,
+            discriminator_source=source,
+            discriminator_class=classified,
+            gradient_penalty=penalty,
+            real_class_accuracy=real_accuracy,
+            fake_class_accuracy=fake_accuracy,
+        )
 
     def _judge(
         self,
@@ -152,15 +142,9 @@ class FeatureACGANStep:
 
 
 def draw_classes(count: int, class_count: int, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Classes (count,) to ask of the generator: each as often as the others, up to one; which ones is drawn.
+    """Classes (count,) in 0 .. class_count - 1 to ask of the generator, each as often as the others, up to one.
 
-    Args:
-        count: number of classes to draw.
-        class_count: K.
-        generator: source of randomness; torch's own by default.
-
-    Returns:
-        Integers in 0 .. K - 1, on the CPU, so that a seed gives the same ones on every device.
+    Which ones is drawn, on the CPU, so that a seed gives the same ones on every device.
     """
     first = torch.randint(class_count, (1,), generator=generator)
     return (torch.arange(count) + first) % class_count  # (count,)

@@ -10,9 +10,9 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional
 
+from scripts.engines.adversarial import AdversarialStep, to_floats, update
 from scripts.losses.adversarial import discriminator_bce, generator_bce
 from scripts.networks.one_hot import one_hot_mask
 from scripts.networks.precision import autocast
@@ -20,7 +20,7 @@ from scripts.networks.wrapping import unwrap
 
 
 @dataclass(eq=False)
-class LcGANStep:
+class LcGANStep(AdversarialStep):
     """One iteration: the discriminator is updated on a real and a generated image, then the generator on its verdict.
 
     The generator runs once; its image serves both updates. Dropout is its only noise.
@@ -28,21 +28,14 @@ class LcGANStep:
     Attributes:
         generator: one-hot mask (B, M, S, S) to images (B, C, S, S) in [-1, 1].
         discriminator: mask and image (B, M + C, S, S) to a logit per patch.
-        generator_optimizer: Adam 2e-4, betas (.5, .999) as published.
-        discriminator_optimizer: the same.
+        generator_optimizer, discriminator_optimizer: Adam 2e-4, betas (.5, .999) as published.
         mask_channels: M, classes of the one-hot mask (background, labels, and the outline where used).
         l1_weight: of the mean absolute difference from the real image; 100 in pix2pix, which the paper follows.
-        precision: of the forward passes, see `choose_precision`.
     """
 
-    generator: nn.Module
-    discriminator: nn.Module
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
     _: KW_ONLY
     mask_channels: int
     l1_weight: float = 100.0
-    precision: torch.dtype = torch.float32
 
     def __call__(self, engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
         device = engine.state.device
@@ -61,9 +54,7 @@ class LcGANStep:
         with autocast(device, self.precision):
             logits = self.discriminator(torch.cat([real_view, fake_view.detach()]))  # (2B, 1, S', S')
         judgement = discriminator_bce(*logits.chunk(2))
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        judgement.backward()
-        self.discriminator_optimizer.step()
+        update(self.discriminator_optimizer, judgement)
 
         # G: raise the fake logits of the updated D, and stay near the real image; D only passes the gradient on.
         self.discriminator.requires_grad_(False)
@@ -71,13 +62,8 @@ class LcGANStep:
             logits = unwrap(self.discriminator)(fake_view)  # (B, 1, S', S')
         adversarial = generator_bce(logits)
         distance = functional.l1_loss(fake.float(), real)
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        (adversarial + self.l1_weight * distance).backward()
-        self.generator_optimizer.step()
+        update(self.generator_optimizer, adversarial + self.l1_weight * distance)
         self.discriminator.requires_grad_(True)
 
-        losses = torch.stack([adversarial.detach(), distance.detach(), judgement.detach()]).tolist()
-        return {
-            "loss": losses[0] + self.l1_weight * losses[1],
-            **dict(zip(("generator_bce", "l1", "discriminator_bce"), losses, strict=True)),
-        }
+        losses = to_floats(generator_bce=adversarial, l1=distance, discriminator_bce=judgement)
+        return {"loss": losses["generator_bce"] + self.l1_weight * losses["l1"], **losses}

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from scripts.data.growth import GrowthSchedule
+from scripts.engines.adversarial import AdversarialStep, to_floats, update
 from scripts.losses.wgan_gp import drift, gradient_penalty, wasserstein_discriminator, wasserstein_generator
 from scripts.networks.latents import sample_latents
 from scripts.networks.pggan import fade_images, shrink_images
@@ -22,7 +22,7 @@ from scripts.networks.precision import autocast
 
 
 @dataclass(eq=False)
-class ProgressiveStep(ABC):
+class ProgressiveStep(AdversarialStep, ABC):
     """One iteration at the resolution that the schedule gives: the discriminator is updated, then the generator.
 
     What is grown follows from the engine's iteration alone, so a resumed run is where an uninterrupted one would be.
@@ -32,8 +32,7 @@ class ProgressiveStep(ABC):
     Attributes:
         generator: latents, and a condition, to images (B, C, R, R).
         discriminator: these, and the condition, to one score per image (B, 1).
-        generator_optimizer: Adam 1e-3, betas (0, .99) as published.
-        discriminator_optimizer: the same.
+        generator_optimizer, discriminator_optimizer: Adam 1e-3, betas (0, .99) as published.
         schedule: resolution, fade and minibatch size of each iteration.
         latent_dim: of the generator.
         latent_distribution: see `sample_latents`.
@@ -44,16 +43,11 @@ class ProgressiveStep(ABC):
             adversarial text to image synthesis, 2016, algorithm 1, where it is .5). The gradient penalty then bounds
             the condition's gradient, too, or the scores of pairs would grow without end. 0, as Karras et al. and
             CPGGAN have it, compares images alone.
-        precision: of the forward passes, see `choose_precision`.
 
     Raises:
         ValueError: a mismatch weight out of range, or one with minibatches of a single image, which has no neighbour.
     """
 
-    generator: nn.Module
-    discriminator: nn.Module
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
     _: KW_ONLY
     schedule: GrowthSchedule
     latent_dim: int = 512
@@ -61,7 +55,6 @@ class ProgressiveStep(ABC):
     gradient_penalty_weight: float = 10.0
     drift_weight: float = 0.001
     mismatch_weight: float = 0.0
-    precision: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         if not 0 <= self.mismatch_weight < 1:
@@ -109,23 +102,23 @@ class ProgressiveStep(ABC):
                 penalty = gradient_penalty(partial(self.discriminator, **size), real, fake, mixing=mixing)
         distance = wasserstein_discriminator(real_scores, rejected_scores)
         judgement = distance + self.gradient_penalty_weight * penalty + self.drift_weight * drift(real_scores)
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        judgement.backward()
-        self.discriminator_optimizer.step()
+        update(self.discriminator_optimizer, judgement)
 
         # G: raise the same images' scores under the updated D, which only passes the gradient on.
         self.discriminator.requires_grad_(False)
         with autocast(device, self.precision):
             fake_scores = self.discriminator(fake, **size)
         adversarial = wasserstein_generator(fake_scores)
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        adversarial.backward()
-        self.generator_optimizer.step()
+        update(self.generator_optimizer, adversarial)
         self.discriminator.requires_grad_(True)
 
-        losses = torch.stack([judgement.detach(), distance.detach(), penalty.detach(), adversarial.detach()]).tolist()
-        names = ("loss", "discriminator_wasserstein", "gradient_penalty", "generator_wasserstein")
-        return {**dict(zip(names, losses, strict=True)), "resolution": growth.resolution, "alpha": growth.alpha}
+        losses = to_floats(
+            loss=judgement,
+            discriminator_wasserstein=distance,
+            gradient_penalty=penalty,
+            generator_wasserstein=adversarial,
+        )
+        return {**losses, "resolution": growth.resolution, "alpha": growth.alpha}
 
     def _penalise_pairs(
         self, real: torch.Tensor, fake: torch.Tensor, size: dict[str, Any], wrong: dict[str, Any], mixing: torch.Tensor

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from scripts.engines.adversarial import AdversarialStep, to_floats, update
 from scripts.losses.feature_matching import feature_matching
 from scripts.losses.hinge import discriminator_hinge, generator_hinge
 from scripts.networks.multiscale_discriminator import split_outputs
@@ -20,7 +21,7 @@ from scripts.networks.wrapping import freeze, unwrap
 
 
 @dataclass(eq=False)
-class RedGANStep:
+class RedGANStep(AdversarialStep):
     """One iteration: the generator is updated on the discriminator's verdict, then the discriminator.
 
     The discriminator sees mask, image and the segmenter's last-layer maps (logits) of that image. The generator runs
@@ -38,20 +39,14 @@ class RedGANStep:
         clamp_segmenter_input: the authors' code clamps the fake image to the real images' range before the
             segmenter; no gradient flows where the clamp acts. The paper doesn't mention it.
         use_class: False for a generator without class.
-        precision: of the forward passes, see `choose_precision`.
     """
 
-    generator: nn.Module
-    discriminator: nn.Module
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
     _: KW_ONLY
     mask_channels: int
     segmenter: nn.Module | None = None
     feature_matching_weight: float = 10.0
     clamp_segmenter_input: bool = False
     use_class: bool = True
-    precision: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         if self.segmenter is not None:
@@ -78,24 +73,17 @@ class RedGANStep:
             fake_outputs, real_outputs = self._judge(unwrap(self.discriminator), fake_view, real_view, class_index)
             adversarial = generator_hinge(fake_outputs)
             matching = feature_matching(real_outputs, fake_outputs)
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        (adversarial + self.feature_matching_weight * matching).backward()
-        self.generator_optimizer.step()
+        update(self.generator_optimizer, adversarial + self.feature_matching_weight * matching)
         self.discriminator.requires_grad_(True)
 
         # D: raise the real logits, lower those of the same fakes.
         with autocast(device, self.precision):
             fake_outputs, real_outputs = self._judge(self.discriminator, fake_view.detach(), real_view, class_index)
             judgement = discriminator_hinge(real_outputs, fake_outputs)
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        judgement.backward()
-        self.discriminator_optimizer.step()
+        update(self.discriminator_optimizer, judgement)
 
-        losses = torch.stack([adversarial.detach(), matching.detach(), judgement.detach()]).tolist()
-        return {
-            "loss": losses[0] + self.feature_matching_weight * losses[1],
-            **dict(zip(("generator_hinge", "feature_matching", "discriminator_hinge"), losses, strict=True)),
-        }
+        losses = to_floats(generator_hinge=adversarial, feature_matching=matching, discriminator_hinge=judgement)
+        return {"loss": losses["generator_hinge"] + self.feature_matching_weight * losses["feature_matching"], **losses}
 
     def _view(self, mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Mask, image and, with a third player, its maps of the image: what the discriminator judges."""

@@ -10,6 +10,7 @@ import torch
 from monai.inferers import Inferer, SimpleInferer
 from torch import nn
 
+from scripts.engines.adversarial import update
 from scripts.networks.precision import autocast
 
 
@@ -38,10 +39,8 @@ class SupervisedStep:
         image = batch["image"].to(device, non_blocking=True)  # (B, C, S, S)
         label = batch["label"].to(device, non_blocking=True)  # (B, 1, S, S) or (B, 1)
         self.network.train()
-        self.optimizer.zero_grad(set_to_none=True)
         with autocast(device, self.precision):
             logits = self.inferer(image, self.network)  # (B, K, S, S) or (B, 1)
         loss = self.loss(logits.float(), label)
-        loss.backward()
-        self.optimizer.step()
+        update(self.optimizer, loss)
         return {"loss": loss.item()}

@@ -15,15 +15,13 @@ file whose pages the system was told to forget; a virtual machine's host may sti
 
 from __future__ import annotations
 
-import ctypes
 import json
-import mmap
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -51,16 +49,6 @@ from scripts.networks.recipe import Recipe
 from scripts.networks.weights import Weights
 
 LEVEL, SLICES_PER_VOLUME = "decoder_3", 20
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """What one extraction took."""
-
-    seconds: float
-    memory_gib: float
-    page_cache_gib: float
-    device_gib: float
 
 
 class StandIn(nn.Module):
@@ -104,18 +92,21 @@ def run(
         for network, count in (("published", unet_rows), ("stand-in", rows)):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
                 took = executor.submit(_extract, root, network, count, image_size, batch_size, str(chosen)).result()
+            seconds, *gib = took
             size = FeatureSet(root / network).file.stat().st_size / 1e9
-            print(
-                f"| {network} | {count} | {size:.2f} | {count / took.seconds:.1f} | {1e3 * size / took.seconds:.0f} "
-                f"| {took.memory_gib:.2f} | {took.page_cache_gib:.2f} | {took.device_gib:.2f} |",
-                flush=True,
-            )
+            memory = " | ".join(f"{each:.2f}" for each in gib)
+            print(f"| {network} | {count} | {size:.2f} | {count / seconds:.1f} | {1e3 * size / seconds:.0f} ", end="")
+            print(f"| {memory} |", flush=True)
         print("\n| reading | order | page cache | MB/s |\n| --- | --- | --- | --- |")
         _time_readings(FeatureSet(root / "stand-in"), repeats)
 
 
-def _extract(root: Path, name: str, rows: int, image_size: int, batch_size: int, device: str) -> Extraction:
-    """Extracts features of noise into `root / name`; in a process whose memory is to be measured."""
+def _extract(root: Path, name: str, rows: int, image_size: int, batch_size: int, device: str) -> list[float]:
+    """Extracts features of noise into `root / name`, in a process of its own.
+
+    Returns:
+        Seconds, and GiB of the process at most, of the file in the page cache at most, and of the device.
+    """
     place = torch.device(device)
     network = (StandIn() if name == "stand-in" else FeatureUNet(1)).to(place).eval()
     weights = root / "model.pt"
@@ -147,7 +138,7 @@ def _extract(root: Path, name: str, rows: int, image_size: int, batch_size: int,
     extract_features(evaluator, handler)
     seconds = time.perf_counter() - start
     on_device = torch.cuda.max_memory_allocated(place) / 2**30 if place.type == "cuda" else 0.0
-    return Extraction(seconds, resident_gib("VmHWM"), max(cached), on_device)
+    return [seconds, resident_gib("VmHWM"), max(cached), on_device]
 
 
 def _make_slices(root: Path, rows: int, image_size: int) -> SplitSlices:
@@ -198,15 +189,9 @@ def _time_reading(file: Path, read: Callable[[int], Any], rows: Iterable[int], s
 
 
 def _cached_gib(file: Path) -> float:
-    """How much of a file lies in the system's page cache, by mincore(2)."""
-    size = file.stat().st_size
-    with open(file, "rb") as stream, mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_COPY) as pages:
-        begin = ctypes.c_char.from_buffer(pages)
-        found = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
-        failed = ctypes.CDLL(None).mincore(ctypes.c_void_p(ctypes.addressof(begin)), ctypes.c_size_t(size), found)
-        del begin
-    assert not failed, "mincore"
-    return int((np.frombuffer(bytes(found), np.uint8) & 1).sum()) * mmap.PAGESIZE / 2**30
+    """How much of a file lies in the system's page cache, as util-linux tells it."""
+    command = ["fincore", "--bytes", "--noheadings", "--output", "RES", str(file)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 2**30
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ a level has faded in (alpha 1), on random data; neither loading nor the EMA coun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from statistics import median
@@ -19,22 +19,22 @@ from typing import Any
 
 import fire
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from scripts.data.growth import PUBLISHED_BATCH_SIZES, GrowthSchedule
 from scripts.engines.pggan_ensemble import PGGANStep
 from scripts.experiments.benchmark_table import (
     Step,
-    accumulate,
     choose_device,
     describe_device,
     format_table,
+    list_rows,
+    make_batch,
     resident_gib,
     time_rows,
 )
 from scripts.experiments.plain_pggan import PlainStep, make_plain
-from scripts.inferers.ensemble import EnsembleInferer
+from scripts.inferers.noise import EnsembleInferer
 from scripts.networks.pggan import PGGANDiscriminator, PGGANGenerator
 from scripts.networks.precision import autocast, choose_precision
 from scripts.transforms.annotation import AnnotationChannels
@@ -42,17 +42,13 @@ from scripts.transforms.annotation import AnnotationChannels
 IMAGE_CHANNELS, LABEL_COUNT, LATENT_DIM, MEMBER_COUNT = 4, 3, 512, 20
 ANNOTATION = AnnotationChannels(LABEL_COUNT)  # one grey-level channel: 5 in all, as published
 CHANNELS = IMAGE_CHANNELS + ANNOTATION.channel_count
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One row of the training table."""
-
-    name: str
-    bundle_networks: bool = False
-    bundle_step: bool = False
-    fused_adam: bool = False
-    mixed_precision: bool = False
+ROWS = list_rows(
+    bundle_networks="own 2nd derivative, channels-last, norm",
+    bundle_step="one pass of G, D frozen in G's update",
+    fused_adam="fused Adam",
+    mixed_precision="bf16 where in hardware: this bundle",
+)
+PLAIN, *_, BUNDLE = ROWS.values()
 
 
 @dataclass(frozen=True)
@@ -65,18 +61,9 @@ class Setting:
     feature_base: int = 8192
     feature_max: int = 512
 
-
-def list_variants() -> list[Variant]:
-    """The rows, from plain to this bundle's, each with one change more."""
-    return accumulate(
-        Variant("plain"),
-        [
-            ("own 2nd derivative, channels-last, norm", {"bundle_networks": True}),
-            ("one pass of G, D frozen in G's update", {"bundle_step": True}),
-            ("fused Adam", {"fused_adam": True}),
-            ("bf16 where in hardware: this bundle", {"mixed_precision": True}),
-        ],
-    )
+    def make_batch(self, batch_size: int | None = None) -> dict[str, torch.Tensor]:
+        labels, size = LABEL_COUNT + 1, batch_size or self.batch_size
+        return make_batch(IMAGE_CHANNELS, self.resolution, size, labels=labels, blocks=4)
 
 
 def run(
@@ -107,24 +94,23 @@ def run(
         device: "cpu" or "cuda"; the default takes CUDA where there is one.
     """
     chosen = choose_device(device)
-    plain, *between, bundle = list_variants()
-    variants = [plain, *between, bundle] if all_rows else [plain, replace(bundle, name="this bundle")]
+    rows = ROWS if all_rows else {"plain": PLAIN, "this bundle": BUNDLE}
     schedule = GrowthSchedule(image_size=image_size, batch_sizes={**PUBLISHED_BATCH_SIZES, **(batch_sizes or {})})
     asked = list(resolutions) if isinstance(resolutions, (list, tuple)) else [resolutions]
     print(f"{describe_device(chosen)}; {CHANNELS} channels, features {feature_base} up to {feature_max}", flush=True)
-    rates: dict[str, dict[int, float]] = {variant.name: {} for variant in variants}
+    rates: dict[str, dict[int, float]] = {name: {} for name in rows}
     for resolution in sorted({*asked, *(schedule.resolutions if estimate else [])}):
         batch_size = schedule.batch_sizes[resolution]
         setting = Setting(resolution, batch_size, image_size, feature_base, feature_max)
-        builders = {variant.name: partial(build_step, variant, setting, device=chosen) for variant in variants}
-        seconds = time_rows(builders, make_batch(setting), repeats=repeats, device=chosen)
+        builders = {name: partial(build_step, changes, setting, device=chosen) for name, changes in rows.items()}
+        seconds = time_rows(builders, setting.make_batch(), repeats=repeats, device=chosen)
         print(f"\n{resolution} px, batch {batch_size}, {repeats} repeats\n{format_table(seconds)}")
         print("training: " + format_rates(seconds, batch_size), flush=True)
         for name, times in seconds.items():
             rates[name][resolution] = batch_size / median(times)
         if sampling_batch_size and resolution in asked:
-            peaks = {v.name: measure_memory(v, setting, device=chosen) for v in (variants[0], variants[-1])}
-            print("peak memory: " + "; ".join(f"{name} {peak:.2f} GiB" for name, peak in peaks.items()))
+            peaks = [measure_memory(changes, setting, device=chosen) for changes in (PLAIN, BUNDLE)]
+            print(f"peak memory: plain {peaks[0]:.2f} GiB; {list(rows)[-1]} {peaks[1]:.2f} GiB")
             seeds = {"noise_seed": torch.arange(sampling_batch_size).to(chosen)}
             seconds = time_rows(sampling_rows(setting, device=chosen), seeds, repeats=repeats, device=chosen)
             print(f"sampling {sampling_batch_size} at once: " + format_rates(seconds, sampling_batch_size), flush=True)
@@ -139,35 +125,28 @@ def format_rates(seconds: Mapping[str, list[float]], batch_size: int) -> str:
     return "images per second: " + "; ".join(f"{name} {batch_size / median(t):.3g}" for name, t in seconds.items())
 
 
-def build_step(variant: Variant, setting: Setting, *, device: torch.device, seed: int = 0) -> Step:
-    """The networks and optimisers of one row; one seed gives all rows the same weights."""
-    torch.manual_seed(seed)
-    players = [build_network(kind, variant, setting, device=device) for kind in (PGGANGenerator, PGGANDiscriminator)]
-    fused = True if variant.fused_adam else None
+def build_step(changes: Collection[str], setting: Setting, *, device: torch.device) -> Step:
+    """The networks and optimisers of one row; all rows have the same weights."""
+    torch.manual_seed(0)
+    players = [build_network(kind, changes, setting, device=device) for kind in (PGGANGenerator, PGGANDiscriminator)]
+    fused = "fused_adam" in changes or None
     optimizers = [torch.optim.Adam(p.parameters(), lr=1e-3, betas=(0.0, 0.99), fused=fused) for p in players]
-    kind = StableStep if variant.bundle_step else PlainStep
-    schedule = GrowthSchedule(
-        image_size=setting.resolution,
-        images_per_phase=1,
-        total_images=None,
-        batch_sizes={setting.resolution: setting.batch_size},
-        first_resolution=setting.resolution,
-    )
-    precision = choose_precision(device, variant.mixed_precision)
+    kind = StableStep if "bundle_step" in changes else PlainStep
+    size = setting.resolution
+    schedule = GrowthSchedule(image_size=size, batch_sizes={size: setting.batch_size}, first_resolution=size)
+    precision = choose_precision(device, "mixed_precision" in changes)
     return kind(
         *players, *optimizers, schedule=schedule, annotation=ANNOTATION, latent_dim=LATENT_DIM, precision=precision
     )
 
 
-def build_network(kind: Callable[..., nn.Module], variant: Variant, setting: Setting, *, device: torch.device) -> Any:
+def build_network(
+    kind: Callable[..., nn.Module], changes: Collection[str], setting: Setting, *, device: torch.device
+) -> Any:
     """A generator or discriminator, of the bundle or plain."""
-    network = kind(
-        CHANNELS,
-        image_size=setting.image_size,
-        feature_base=setting.feature_base,
-        feature_max=setting.feature_max,
-    )
-    return (network if variant.bundle_networks else make_plain(network)).to(device)
+    sizes = {name: getattr(setting, name) for name in ("image_size", "feature_base", "feature_max")}
+    network = kind(CHANNELS, **sizes)
+    return (network if "bundle_networks" in changes else make_plain(network)).to(device)
 
 
 class StableStep(PGGANStep):
@@ -181,33 +160,17 @@ class StableStep(PGGANStep):
         return super().__call__(SimpleNamespace(state=state), batch)
 
 
-def make_batch(setting: Setting) -> dict[str, torch.Tensor]:
-    """Images in [-1, 1] and label maps of 4 x 4 blocks, always the same."""
-    generator = torch.Generator().manual_seed(0)
-    shape = (setting.batch_size, 1, setting.resolution, setting.resolution)
-    blocks = torch.randint(0, LABEL_COUNT + 1, (setting.batch_size, 1, 4, 4), generator=generator)
-    return {
-        "image": torch.rand(shape[0], IMAGE_CHANNELS, *shape[2:], generator=generator) * 2 - 1,
-        "label": F.interpolate(blocks.float(), size=shape[2:], mode="nearest"),
-    }
-
-
 def sampling_rows(setting: Setting, *, device: torch.device) -> dict[str, Callable[[], Step]]:
     """Rows of the sampling table: seeds to images on the device, as synthesis makes them."""
-    plain, *_, bundle = list_variants()
-    rows = {
-        "plain": (plain, False),
-        "this bundle's synthesis, fp32": (bundle, False),
-        "the same in bf16": (bundle, True),
-    }
-    return {name: partial(_build_sampler, *row, setting, device=device) for name, row in rows.items()}
+    networks = {"plain": PLAIN, "this bundle's synthesis, fp32": BUNDLE[:-1], "the same in bf16": BUNDLE}
+    return {name: partial(_build_sampler, changes, setting, device=device) for name, changes in networks.items()}
 
 
-def _build_sampler(variant: Variant, mixed_precision: bool, setting: Setting, *, device: torch.device) -> Step:
+def _build_sampler(changes: Collection[str], setting: Setting, *, device: torch.device) -> Step:
     torch.manual_seed(0)
-    generator = build_network(PGGANGenerator, variant, setting, device=device).eval()
+    generator = build_network(PGGANGenerator, changes, setting, device=device).eval()
     inferer = EnsembleInferer(LATENT_DIM, setting.resolution)
-    precision = choose_precision(device, mixed_precision)
+    precision = choose_precision(device, "mixed_precision" in changes)
 
     def sample(engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
         with torch.inference_mode(), autocast(device, precision):
@@ -216,7 +179,7 @@ def _build_sampler(variant: Variant, mixed_precision: bool, setting: Setting, *,
     return sample
 
 
-def measure_memory(variant: Variant, setting: Setting, *, device: torch.device) -> float:
+def measure_memory(changes: Collection[str], setting: Setting, *, device: torch.device) -> float:
     """Most GiB at once for networks, optimisers and two iterations; on a CPU, beyond what the process had before.
 
     Raises:
@@ -224,23 +187,23 @@ def measure_memory(variant: Variant, setting: Setting, *, device: torch.device) 
     """
     if device.type != "cuda":  # in a process of its own, whose peak is its own
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-            return executor.submit(_resident_growth, variant, setting).result()
+            return executor.submit(_resident_growth, changes, setting).result()
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
-    _run_twice(variant, setting, device)
+    _run_twice(changes, setting, device)
     return (torch.cuda.max_memory_allocated(device) - before) / 2**30
 
 
-def _resident_growth(variant: Variant, setting: Setting) -> float:
+def _resident_growth(changes: Collection[str], setting: Setting) -> float:
     before = resident_gib("VmRSS")
-    _run_twice(variant, setting, torch.device("cpu"))
+    _run_twice(changes, setting, torch.device("cpu"))
     return resident_gib("VmHWM") - before
 
 
-def _run_twice(variant: Variant, setting: Setting, device: torch.device) -> None:
-    step, engine = build_step(variant, setting, device=device), SimpleNamespace(state=SimpleNamespace(device=device))
-    step(engine, make_batch(replace(setting, batch_size=1)))  # from now on the optimisers' state is there
-    step(engine, make_batch(setting))
+def _run_twice(changes: Collection[str], setting: Setting, device: torch.device) -> None:
+    step, engine = build_step(changes, setting, device=device), SimpleNamespace(state=SimpleNamespace(device=device))
+    step(engine, setting.make_batch(1))  # from now on the optimisers' state is there
+    step(engine, setting.make_batch())
 
 
 def estimate_days(rates: Mapping[int, float], schedule: GrowthSchedule) -> float:

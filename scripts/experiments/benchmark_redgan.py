@@ -2,13 +2,12 @@
 
     python -m scripts.experiments.benchmark_redgan --repeats 5
 
-Rows are cumulative: each adds one change to the row above. Every repeat visits every row, builds its networks anew,
-runs a warm-up iteration and times the next one, so that a busy machine hits all rows alike.
+Rows are cumulative: each adds one change to the row above, see `benchmark_table.time_rows`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -19,52 +18,34 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from scripts.engines.redgan import RedGANStep, one_hot_mask
+from scripts.engines.redgan import RedGANStep
 from scripts.experiments.benchmark_table import (
     Step,
-    accumulate,
     choose_device,
     describe_device,
     format_table,
+    list_rows,
+    make_batch,
+    place,
     time_rows,
 )
 from scripts.losses.feature_matching import feature_matching
 from scripts.losses.hinge import discriminator_hinge, generator_hinge
-from scripts.networks.multiscale_discriminator import MultiScaleDiscriminator, split_outputs
+from scripts.networks.multiscale_discriminator import MultiScaleDiscriminator
+from scripts.networks.one_hot import one_hot_mask
 from scripts.networks.precision import choose_precision
 from scripts.networks.resnet_unet import ResNetUNet
 from scripts.networks.spade import SPADE, SPADEGenerator
-from scripts.networks.wrapping import freeze
 
 MASK_CHANNELS, IMAGE_CHANNELS, CLASS_COUNT, SEGMENTER_CLASSES = 5, 4, 10, 3
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One row of the table."""
-
-    name: str
-    one_pass: bool = False
-    bundle_spectral_norm: bool = False
-    bundle_spade: bool = False
-    fused_adam: bool = False
-    channels_last: bool = False
-    mixed_precision: bool = False
-
-
-def list_variants() -> list[Variant]:
-    """The rows, from plain to this bundle's, each with one change more."""
-    return accumulate(
-        Variant("plain"),
-        [
-            ("one pass of G, and of S on real images", {"one_pass": True}),
-            ("spectral norm with written-out gradient", {"bundle_spectral_norm": True}),
-            ("one convolution for gamma and beta", {"bundle_spade": True}),
-            ("fused Adam", {"fused_adam": True}),
-            ("channels-last weights", {"channels_last": True}),
-            ("bf16 where in hardware: this bundle", {"mixed_precision": True}),
-        ],
-    )
+ROWS = list_rows(
+    one_pass="one pass of G, and of S on real images",
+    spectral_norm="spectral norm with written-out gradient",
+    spade="one convolution for gamma and beta",
+    fused_adam="fused Adam",
+    channels_last="channels-last weights",
+    mixed_precision="bf16 where in hardware: this bundle",
+)
 
 
 def run(image_size: int = 256, width: int = 64, repeats: int = 5, batch_size: int = 1, device: str = "") -> None:
@@ -78,58 +59,47 @@ def run(image_size: int = 256, width: int = 64, repeats: int = 5, batch_size: in
         device: "cpu" or "cuda"; the default takes CUDA where there is one.
     """
     chosen = choose_device(device)
-    builders = {
-        variant.name: partial(build_step, variant, image_size=image_size, width=width, device=chosen)
-        for variant in list_variants()
-    }
-    seconds = time_rows(builders, make_batch(image_size, batch_size), repeats=repeats, device=chosen)
+    build = partial(build_step, image_size=image_size, width=width, device=chosen)
+    batch = make_classed_batch(image_size, batch_size)
+    seconds = time_rows(
+        {n: partial(build, changes) for n, changes in ROWS.items()}, batch, repeats=repeats, device=chosen
+    )
     print(f"{describe_device(chosen)}; {image_size} px, width {width}, batch {batch_size}, {repeats} repeats")
     print(format_table(seconds))
 
 
-def build_step(variant: Variant, *, image_size: int, width: int, device: torch.device, seed: int = 0) -> Step:
-    """The networks and optimisers of one row; one seed gives all rows the same weights."""
-    torch.manual_seed(seed)
+def make_classed_batch(image_size: int, batch_size: int = 1) -> dict[str, torch.Tensor]:
+    """A batch whose images have classes."""
+    batch = make_batch(IMAGE_CHANNELS, image_size, batch_size, labels=MASK_CHANNELS)
+    return {**batch, "class_index": torch.arange(batch_size) % CLASS_COUNT}
+
+
+def build_step(changes: Collection[str], *, image_size: int, width: int, device: torch.device) -> Step:
+    """The networks and optimisers of one row; all rows have the same weights."""
+    torch.manual_seed(0)
     generator = SPADEGenerator(MASK_CHANNELS, IMAGE_CHANNELS, CLASS_COUNT, image_size=image_size, width=width)
     discriminator = MultiScaleDiscriminator(MASK_CHANNELS + IMAGE_CHANNELS + SEGMENTER_CLASSES, width=width)
     segmenter = ResNetUNet(IMAGE_CHANNELS, SEGMENTER_CLASSES)
-    if not variant.bundle_spade:
+    if "spade" not in changes:
         _replace_spade(generator)
-    if not variant.bundle_spectral_norm:
+    if "spectral_norm" not in changes:
         _replace_spectral_norm(generator)
         _replace_spectral_norm(discriminator)
-    layout = torch.channels_last if variant.channels_last else torch.contiguous_format
     for network in (generator, discriminator, segmenter):
-        network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-    fused = True if variant.fused_adam else None
-    players = (
-        generator,
-        discriminator,
-        torch.optim.Adam(generator.parameters(), lr=1e-4, betas=(0.0, 0.9), fused=fused),
-        torch.optim.Adam(discriminator.parameters(), lr=4e-4, betas=(0.0, 0.9), fused=fused),
+        place(network, changes, device)
+    optimizers = [
+        torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, 0.9), fused="fused_adam" in changes or None)
+        for network, rate in ((generator, 1e-4), (discriminator, 4e-4))
+    ]
+    kind = RedGANStep if "one_pass" in changes else PlainStep
+    precision = choose_precision(device, "mixed_precision" in changes)
+    return kind(
+        generator, discriminator, *optimizers, mask_channels=MASK_CHANNELS, segmenter=segmenter, precision=precision
     )
-    if not variant.one_pass:
-        return PlainStep(*players, freeze(segmenter))
-    precision = choose_precision(device, variant.mixed_precision)
-    return RedGANStep(*players, mask_channels=MASK_CHANNELS, segmenter=segmenter, precision=precision)
 
 
-class PlainStep:
+class PlainStep(RedGANStep):
     """The published order of work: each phase makes its own fake image and its own segmenter maps, all in fp32."""
-
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        generator_optimizer: torch.optim.Optimizer,
-        discriminator_optimizer: torch.optim.Optimizer,
-        segmenter: nn.Module,
-    ) -> None:
-        self.generator = generator
-        self.discriminator = discriminator
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        self.segmenter = segmenter
 
     def __call__(self, engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
         device = engine.state.device
@@ -138,17 +108,17 @@ class PlainStep:
 
         # G: raise the fakes' logits and match the real images' features.
         self.generator_optimizer.zero_grad()
-        fake_outputs, real_outputs = self._judge(mask, self.generator(mask, class_index), real)
+        fake_outputs, real_outputs = self._compare(mask, self.generator(mask, class_index), real)
         adversarial = generator_hinge(fake_outputs)
         matching = feature_matching(real_outputs, fake_outputs)
-        (adversarial + 10 * matching).backward()
+        (adversarial + self.feature_matching_weight * matching).backward()
         self.generator_optimizer.step()
 
         # D: raise the real logits, lower those of new fakes.
         self.discriminator_optimizer.zero_grad()
         with torch.no_grad():
             fake = self.generator(mask, class_index)  # (B, C, S, S)
-        fake_outputs, real_outputs = self._judge(mask, fake, real)
+        fake_outputs, real_outputs = self._compare(mask, fake, real)
         judgement = discriminator_hinge(real_outputs, fake_outputs)
         judgement.backward()
         self.discriminator_optimizer.step()
@@ -158,11 +128,8 @@ class PlainStep:
             "discriminator_hinge": judgement.item(),
         }
 
-    def _judge(self, mask: torch.Tensor, fake: torch.Tensor, real: torch.Tensor) -> Any:
-        views = [
-            torch.cat([mask, image, self.segmenter(image)], dim=1) for image in (fake, real)
-        ]  # (B, M + C + K, S, S)
-        return split_outputs(self.discriminator(torch.cat(views)))
+    def _compare(self, mask: torch.Tensor, fake: torch.Tensor, real: torch.Tensor) -> Any:
+        return self._judge(self.discriminator, self._view(mask, fake), self._view(mask, real), None)
 
 
 class PlainSPADE(nn.Module):
@@ -197,17 +164,6 @@ def _replace_spectral_norm(network: nn.Module) -> None:
             state = module.state_dict()
             remove_parametrizations(module, "weight", leave_parametrized=False)
             parametrizations.spectral_norm(module).load_state_dict(state)
-
-
-def make_batch(image_size: int, batch_size: int = 1) -> dict[str, torch.Tensor]:
-    """Images in [-1, 1], label maps of 16 x 16 blocks and classes, always the same."""
-    generator = torch.Generator().manual_seed(0)
-    blocks = torch.randint(0, MASK_CHANNELS, (batch_size, 1, 16, 16), generator=generator).float()
-    return {
-        "image": torch.rand(batch_size, IMAGE_CHANNELS, image_size, image_size, generator=generator) * 2 - 1,
-        "label": F.interpolate(blocks, size=(image_size, image_size), mode="nearest"),
-        "class_index": torch.randint(0, CLASS_COUNT, (batch_size,), generator=generator),
-    }
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""What benchmarks of training steps share: interleaved timing, and a table of ratios to the first row."""
+"""What benchmarks share: rows that take turns, random batches, tables, and what the device and the process have."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from scripts.networks.precision import choose_precision
 
@@ -22,12 +23,30 @@ def choose_device(device: str) -> torch.device:
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def accumulate(plain: Any, changes: Sequence[tuple[str, dict[str, bool]]]) -> list[Any]:
-    """Rows from plain on, dataclasses with a `name`, each with one change more than the row above."""
-    variants = [plain]
-    for name, change in changes:
-        variants.append(replace(variants[-1], name="+ " + name, **change))
-    return variants
+def list_rows(**changes: str) -> dict[str, list[str]]:
+    """Row name -> its changes, from "plain" with none on, each with one more than the row above: ``change="title"``."""
+    rows: dict[str, list[str]] = {"plain": []}
+    for change, title in changes.items():
+        rows[f"+ {title}"] = [*list(rows.values())[-1], change]
+    return rows
+
+
+def place(network: nn.Module, changes: Collection[str], device: torch.device) -> None:
+    """Moves a network to the device, its weights channels last where the row has that change."""
+    layout = torch.channels_last if "channels_last" in changes else torch.contiguous_format
+    network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+
+
+def make_batch(
+    channels: int, image_size: int, batch_size: int, *, labels: int, blocks: int = 16
+) -> dict[str, torch.Tensor]:
+    """Images in [-1, 1] and label maps of so many blocks along each side, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(0, labels, (batch_size, 1, blocks, blocks), generator=generator).float()
+    return {
+        "image": torch.rand(batch_size, channels, image_size, image_size, generator=generator) * 2 - 1,
+        "label": F.interpolate(label, size=(image_size, image_size), mode="nearest"),
+    }
 
 
 def time_rows(

@@ -15,11 +15,10 @@ from monai.data import decollate_batch
 from scripts.data.boxes import find_boxes, restore_boxes
 from scripts.data.contract import Dataset, DatasetError, Item, image_files
 from scripts.handlers.collector import Collector
-from scripts.inferers.detection import Detections
+from scripts.inferers.detection import Detections, clip_boxes
 from scripts.pictures.box_overlays import write_overlay
 from scripts.pictures.grids import channel_picture, check_shown_channel
 from scripts.pictures.single_slices import load_slice
-from scripts.transforms.boxes import clip_boxes
 
 COORDINATES = (
     "x0, y0, x1, y1 in the image's own pixels, half-open: columns x0 to x1 and rows y0 to y1 of a picture; x along the "

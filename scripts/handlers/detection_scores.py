@@ -11,7 +11,7 @@ from ignite.engine import Engine
 
 from scripts.data.contract import stem
 from scripts.handlers.collector import Collector
-from scripts.metrics.detection import classify_detections, precision_recall
+from scripts.metrics.detection import classify_detections, precision_recall_measures
 from scripts.scores.csv_tables import write_table
 
 COLUMNS = ("patient", "image", "label", "outcome", "dice", "predicted_pixels", "reference_pixels")
@@ -69,8 +69,9 @@ class DetectionScores(Collector):
             self.rows.append((patient, name, named, found.outcome, *counts))
 
     def finish(self, engine: Engine) -> None:
-        precision, recall = precision_recall(row[COLUMNS.index("outcome")] for row in self.rows)
-        engine.state.metrics |= {"precision": precision, "recall": recall}
+        outcomes = [row[COLUMNS.index("outcome")] for row in self.rows]
+        precision, recall = precision_recall_measures({"all": outcomes})
+        engine.state.metrics |= {"precision": precision.value, "recall": recall.value}
         if self.file is not None and not getattr(engine.state, "rank", 0):
             write_table(self.file, COLUMNS, sorted(self.rows, key=lambda row: row[0]))
 

@@ -12,8 +12,7 @@ from ignite.engine import Engine
 
 from scripts.handlers.compared_images import REAL, ComparedImages, encode_images
 from scripts.metrics.class_specificity import class_specificity
-from scripts.metrics.frechet import frechet_with_floor
-from scripts.metrics.kernel_distance import kernel_distance
+from scripts.metrics.feature_distance import frechet_with_floor, kernel_distance
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.statistics import distance_with_floor, mean_by_patient, standardise
 from scripts.networks.wrapping import freeze

@@ -14,7 +14,7 @@ from scripts.data.boxes import BoxedSlices
 from scripts.data.contract import Dataset, source_patient
 from scripts.data.synthesis import ComparedSlices
 from scripts.handlers.compared_images import REAL, ComparedImages, stack_images, true_boxes
-from scripts.metrics.placement import area_inside, lesion_shares, pair_with_others
+from scripts.metrics.presence import area_inside, lesion_shares, pair_with_others
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.weights import Weights
 from scripts.networks.wrapping import freeze

@@ -1,8 +1,13 @@
-"""From YOLOv3's raw maps to boxes, scores and classes (Redmon and Farhadi, YOLOv3, 2018, section 2.1)."""
+"""From YOLOv3's raw maps to boxes, scores and classes (Redmon and Farhadi, YOLOv3, 2018, section 2.1).
+
+Boxes are (N, 4): x0, y0, x1, y1 in pixels, half-open. Arrays are (C, X, Y), so a box of whole numbers holds the pixels
+``array[:, x0:x1, y0:y1]``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import torch
@@ -11,7 +16,6 @@ from torch import nn
 
 from scripts.networks.wrapping import unwrap
 from scripts.networks.yolo import ANCHORS_PER_SCALE, STRIDES
-from scripts.transforms.boxes import clip_boxes
 
 BLOCK = 256  # candidates that are compared with one another at a time
 
@@ -24,6 +28,7 @@ class Detections(TypedDict):
     pred_classes: torch.Tensor  # (N,) int64 in 0..K-1
 
 
+@dataclass(eq=False, kw_only=True)
 class DetectionInferer(Inferer):
     """Calls a detector and returns the boxes found in each image, in pixels of the network's input.
 
@@ -31,7 +36,7 @@ class DetectionInferer(Inferer):
     over the threshold are clipped to the image, thinned by `suppress_overlaps` within their class, and the
     `max_detections` highest of all classes are returned.
 
-    Args:
+    Attributes:
         score_threshold: least score, in [0, 1]; 0.1% in CPGGAN, section 3.4.
         iou_threshold: of the suppression; .45 in the authors' code.
         max_detections: most boxes per image; 100 as in COCO.
@@ -40,18 +45,16 @@ class DetectionInferer(Inferer):
         ValueError: an argument out of range.
     """
 
-    def __init__(
-        self, *, score_threshold: float = 0.001, iou_threshold: float = 0.45, max_detections: int = 100
-    ) -> None:
-        super().__init__()
-        for name, value in (("score_threshold", score_threshold), ("iou_threshold", iou_threshold)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}, expected a number in [0, 1].")
-        if max_detections < 1:
-            raise ValueError(f"max_detections is {max_detections}, expected 1 or more.")
-        self.score_threshold = score_threshold
-        self.iou_threshold = iou_threshold
-        self.max_detections = max_detections
+    score_threshold: float = 0.001
+    iou_threshold: float = 0.45
+    max_detections: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "iou_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number in [0, 1].")
+        if self.max_detections < 1:
+            raise ValueError(f"max_detections is {self.max_detections}, expected 1 or more.")
 
     @torch.no_grad()
     def __call__(  # type: ignore[override]
@@ -79,18 +82,53 @@ class DetectionInferer(Inferer):
         return index[suppress_overlaps(boxes[index], scores[index], **limits)]
 
 
+@dataclass(eq=False)
+class SliceDetectionInferer(Inferer):
+    """Calls a `DetectionInferer` on plane images, or on each slice of volumes along Z.
+
+    Attributes:
+        inferer: what finds boxes in images (B, C, S, S).
+        slice_batch: slices per forward pass, which bounds the memory; 1 or more, else a ValueError.
+    """
+
+    inferer: DetectionInferer
+    slice_batch: int = 16
+
+    def __post_init__(self) -> None:
+        if self.slice_batch < 1:
+            raise ValueError(f"slice_batch is {self.slice_batch}, expected 1 or more.")
+
+    def __call__(  # type: ignore[override]
+        self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any
+    ) -> list[Detections]:
+        """Images (B, C, S, S) or volumes (B, C, S, S, Z) to one entry per image or slice, those of a volume in turn."""
+        plain = inputs.as_tensor() if hasattr(inputs, "as_tensor") else inputs
+        slices = plain if plain.ndim == 4 else plain.movedim(-1, 1).flatten(0, 1)  # (B * Z, C, S, S)
+        found: list[Detections] = []
+        for part in slices.split(self.slice_batch):
+            part = part.contiguous(memory_format=torch.channels_last)
+            found += self.inferer(part, network, *args, **kwargs)
+        return found
+
+
+def clip_boxes(boxes: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The parts (M, 4) of boxes (N, 4) inside an image of `size` (X, Y) pixels, and which of the boxes have one, (N,).
+
+    MONAI's `ClipBoxToImaged` also drops boxes thinner than a pixel, or keeps empty ones.
+    """
+    clipped = boxes.clamp(min=0).minimum(boxes.new_tensor([*size, *size]))
+    kept = (clipped[:, :2] < clipped[:, 2:]).all(dim=1)
+    return clipped[kept], kept
+
+
 def decode_maps(maps: Sequence[torch.Tensor], anchors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Boxes and class scores of every cell and anchor (section 2.1, figure 2).
 
     With cell (i, j) of stride s and anchor (p_w, p_h): centre ``s (sigmoid(t_x) + i), s (sigmoid(t_y) + j)``, size
     ``p_w exp(t_w), p_h exp(t_h)``. Scores are ``sigmoid(objectness) sigmoid(class)``. Computes in fp32.
 
-    Args:
-        maps: per stride (B, 3, 5 + K, X/stride, Y/stride), raw.
-        anchors: (9, 2) in pixels, those of the finest stride first.
-
-    Returns:
-        boxes (B, M, 4), x0, y0, x1, y1 in pixels, not clipped, and scores (B, M, K), with M cells and anchors.
+    Shapes: per stride a raw map (B, 3, 5 + K, X/stride, Y/stride), and anchors (9, 2) in pixels, those of the finest
+    stride first -> boxes (B, M, 4), x0, y0, x1, y1 in pixels, not clipped, and scores (B, M, K).
     """
     boxes, scores = [], []
     with torch.autocast(maps[0].device.type, enabled=False):
@@ -114,15 +152,9 @@ def suppress_overlaps(
     In the order of falling scores a box is kept unless its IoU with one kept before exceeds the threshold. MONAI's
     loop takes seconds for 10,000 boxes, since it compares each kept box with all that follow. Here a block of boxes
     is compared with those kept before and then within itself, and the search ends when `max_detections` are kept.
+    Equal scores keep their order.
 
-    Args:
-        boxes: (N, 4), x0 < x1 and y0 < y1.
-        scores: (N,); equal ones keep their order.
-        iou_threshold: in [0, 1].
-        max_detections: most boxes to keep; those after them would not change those before.
-
-    Returns:
-        Indices of the kept boxes, (at most max_detections,) int64.
+    Shapes: boxes (N, 4), scores (N,) -> indices of the kept boxes, (at most max_detections,) int64.
     """
     order = scores.argsort(descending=True, stable=True)
     boxes = boxes[order].float()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from scripts.data.feature_format import hash_file
 from scripts.data.feature_source import FeatureSource
 from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
-from scripts.inferers.class_features import ClassFeatureInferer
 from scripts.inferers.image_encoder import ImageEncoder
+from scripts.inferers.noise import ClassFeatureInferer
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import Weights
 from scripts.scores.evidence import ClassCount
@@ -30,6 +30,7 @@ LEAST_KEPT = 20  # so many would have been kept at that rate before a class is g
 SYSTEM = "feature_acgan"
 
 
+@dataclass(eq=False)
 class FeatureSynthesis:
     """Makes features class by class until as many are accepted as were asked for (Mehra et al., section 4.2.4).
 
@@ -38,7 +39,7 @@ class FeatureSynthesis:
 
     Deviation: the paper generates 4,800 and uses those of them that are accepted; here so many are accepted.
 
-    Args:
+    Attributes:
         generator: latents and classes to standardised features.
         inferer: with the discriminator.
         source: of the two.
@@ -48,8 +49,6 @@ class FeatureSynthesis:
         batch_size: features made at once.
         keep_all: keep those of other classes, too; they are counted all the same.
         seed: of the noise.
-
-    Attributes:
         description: of the features.
         counts: class name -> what became of its features so far.
 
@@ -57,30 +56,21 @@ class FeatureSynthesis:
         DatasetError: a class that the generator does not know, or numbers that cannot be asked for.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        inferer: ClassFeatureInferer,
-        source: FeatureSource,
-        *,
-        device: torch.device,
-        encoder: ImageEncoder | None = None,
-        feature_count: int | Mapping[str, int] = 4800,
-        batch_size: int = 64,
-        keep_all: bool = False,
-        seed: int = 0,
-    ) -> None:
-        self.generator = generator
-        self.inferer = inferer
-        self.source = source
-        self.device = device
-        self.encoder = encoder
-        self.description = source.description if encoder is None else encoder.description
-        self.classes = source.description.classes
-        self.batch_size = batch_size
-        self.keep_all = keep_all
-        self.seed = seed
-        quotas = share_count(feature_count, self.classes)
+    generator: nn.Module
+    inferer: ClassFeatureInferer
+    source: FeatureSource
+    _: KW_ONLY
+    device: torch.device
+    encoder: ImageEncoder | None = None
+    feature_count: int | Mapping[str, int] = 4800
+    batch_size: int = 64
+    keep_all: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.description = self.source.description if self.encoder is None else self.encoder.description
+        self.classes = self.source.description.classes
+        quotas = share_count(self.feature_count, self.classes)
         self.counts = {name: ClassCount(asked) for name, asked in quotas.items()}
 
     def batches(self) -> Iterator[tuple[torch.Tensor, list[Item]]]:
@@ -176,8 +166,7 @@ def write_synthetic_features(
     Args:
         synthesis: not begun yet.
         output_dir: the set's folder.
-        generator: whose hash goes into the manifest.
-        discriminator: the same.
+        generator, discriminator: whose hashes go into the manifest.
 
     Raises:
         DatasetError: the folder holds something else, or the disk is full.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -11,20 +12,20 @@ from monai.inferers import Inferer
 from scripts.networks.precision import autocast
 
 
+@dataclass(eq=False)
 class FeatureInferer(Inferer):
     """Calls a network's `extract`, such as `FeatureUNet`'s.
 
-    Args:
+    Attributes:
         level: where the features are taken.
         precision: of the forward pass, see `choose_precision`.
         pooled_size: side to which features are averaged, 1 for what perceptrons take; None keeps their own.
     """
 
-    def __init__(self, level: str, precision: torch.dtype = torch.float32, *, pooled_size: int | None = None) -> None:
-        super().__init__()
-        self.level = level
-        self.precision = precision
-        self.pooled_size = pooled_size
+    level: str
+    precision: torch.dtype = torch.float32
+    _: KW_ONLY
+    pooled_size: int | None = None
 
     def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Images (B, C, S, S) and a network with `extract(images, level)` to features (B, C', S', S')."""

@@ -92,11 +92,7 @@ class ImageEncoder:
 def load_encoder(
     weights: Weights | None, source: FeatureSource, inferer: FeatureInferer, *, device: torch.device
 ) -> ImageEncoder | None:
-    """The encoder with a U-Net of these weights, None without; for configs.
-
-    Raises:
-        DatasetError, CheckpointError, ValueError: as `ImageEncoder` and `Weights.load`.
-    """
+    """The encoder with a U-Net of these weights, None without; for configs. Errors are those of `ImageEncoder`."""
     if weights is None:
         return None
     network = weights.load(device)

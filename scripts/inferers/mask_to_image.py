@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,18 +12,17 @@ from torch import nn
 from scripts.networks.one_hot import one_hot_mask
 
 
+@dataclass(eq=False)
 class MaskToImageInferer(Inferer):
     """Label maps and classes to images in [-1, 1], with the weights and statistics of training held fixed.
 
-    Args:
+    Attributes:
         mask_channels: classes of the one-hot mask, as in training.
         use_class: False for a generator without class.
     """
 
-    def __init__(self, mask_channels: int, use_class: bool = True) -> None:
-        super().__init__()
-        self.mask_channels = mask_channels
-        self.use_class = use_class
+    mask_channels: int
+    use_class: bool = True
 
     def __call__(  # type: ignore[override]
         self, inputs: torch.Tensor, network: nn.Module, class_index: torch.Tensor | None = None, **kwargs: Any
@@ -32,18 +32,17 @@ class MaskToImageInferer(Inferer):
         return network(mask, class_index if self.use_class else None).clamp(-1, 1)
 
 
+@dataclass(eq=False)
 class NoisyMaskToImageInferer(Inferer):
     """Label maps to images in [-1, 1] by a generator whose noise is its dropout (pix2pix, LcGAN).
 
     Each image's noise comes from its own seed, so it doesn't depend on the others in its batch.
 
-    Args:
+    Attributes:
         mask_channels: classes of the one-hot mask, as in training.
     """
 
-    def __init__(self, mask_channels: int) -> None:
-        super().__init__()
-        self.mask_channels = mask_channels
+    mask_channels: int
 
     def __call__(
         self, inputs: torch.Tensor, network: Any, noise_seed: torch.Tensor | None = None, **kwargs: Any

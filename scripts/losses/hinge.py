@@ -17,12 +17,7 @@ Outputs = Sequence[Sequence[torch.Tensor]]
 def discriminator_hinge(real_outputs: Outputs, fake_outputs: Outputs) -> torch.Tensor:
     """``mean(max(0, 1 - D(real))) + mean(max(0, 1 + D(fake)))``, averaged over scales.
 
-    Args:
-        real_outputs: the discriminator's outputs for real images.
-        fake_outputs: those for generated images, made without gradient to the generator.
-
-    Returns:
-        A scalar, 0 where every real logit is >= 1 and every fake one <= -1.
+    0 where every real logit is >= 1 and every fake one <= -1. Fake images are made without gradient to the generator.
     """
     real = torch.stack([F.relu(1 - scale[-1].float()).mean() for scale in real_outputs])  # (scales,)
     fake = torch.stack([F.relu(1 + scale[-1].float()).mean() for scale in fake_outputs])  # (scales,)
@@ -30,12 +25,5 @@ def discriminator_hinge(real_outputs: Outputs, fake_outputs: Outputs) -> torch.T
 
 
 def generator_hinge(fake_outputs: Outputs) -> torch.Tensor:
-    """``-mean(D(fake))``, averaged over scales: its gradient per logit is the same wherever the logit lies.
-
-    Args:
-        fake_outputs: the discriminator's outputs for generated images.
-
-    Returns:
-        A scalar of any sign.
-    """
+    """``-mean(D(fake))``, averaged over scales: its gradient per logit is the same wherever the logit lies."""
     return -torch.stack([scale[-1].float().mean() for scale in fake_outputs]).mean()

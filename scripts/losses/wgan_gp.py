@@ -1,6 +1,6 @@
 """Wasserstein losses with gradient penalty (Gulrajani et al., Improved Training of Wasserstein GANs, 2017, equation 3).
 
-All are computed in fp32. Scores may have any shape; they are averaged.
+All are computed in fp32 and give a scalar. Scores may have any shape; they are averaged.
 """
 
 from __future__ import annotations
@@ -13,38 +13,20 @@ import torch
 def wasserstein_discriminator(real_scores: torch.Tensor, fake_scores: torch.Tensor) -> torch.Tensor:
     """``mean(D(fake)) - mean(D(real))``, minus the estimated Wasserstein distance (equation 3, first part).
 
-    Args:
-        real_scores: scores of real images.
-        fake_scores: those of generated images, made without gradient to the generator.
-
-    Returns:
-        A scalar of any sign.
+    The fake images are made without gradient to the generator.
     """
     return fake_scores.float().mean() - real_scores.float().mean()
 
 
 def wasserstein_generator(fake_scores: torch.Tensor) -> torch.Tensor:
-    """``-mean(D(fake))``: the generator's part.
-
-    Args:
-        fake_scores: scores of generated images.
-
-    Returns:
-        A scalar of any sign.
-    """
+    """``-mean(D(fake))``, the generator's part, of any sign."""
     return -fake_scores.float().mean()
 
 
 def drift(real_scores: torch.Tensor) -> torch.Tensor:
-    """``mean(D(real)^2)``, which keeps the scores from drifting away from 0 (Karras et al., 2018, appendix A.1).
+    """``mean(D(real)^2)`` >= 0, which keeps the scores from drifting away from 0 (Karras et al., 2018, appendix A.1).
 
     The weight (0.001 as published) is the caller's.
-
-    Args:
-        real_scores: scores of real images.
-
-    Returns:
-        A scalar >= 0.
     """
     return real_scores.float().square().mean()
 
@@ -55,9 +37,8 @@ def gradient_penalty(
     fake: torch.Tensor,
     *,
     mixing: torch.Tensor,
-    target: float = 1.0,
 ) -> torch.Tensor:
-    """``mean((|grad D(x)| - target)^2)`` at ``x = mixing * real + (1 - mixing) * fake`` (equation 3, last part).
+    """``mean((|grad D(x)| - 1)^2)`` at ``x = mixing * real + (1 - mixing) * fake`` (equation 3, last part).
 
     The norm is each image's, over channels and pixels. No gradient reaches ``real`` and ``fake``. The critic runs under
     the caller's autocast, its gradient without; a minibatch statistic in the critic joins the images' gradients, as in
@@ -68,7 +49,6 @@ def gradient_penalty(
         real: real images (B, C, X, Y).
         fake: as many generated ones.
         mixing: (B, 1, 1, 1), uniform in [0, 1], drawn by the caller.
-        target: the norm wanted; 1 as published.
 
     Returns:
         A scalar >= 0, whose gradient reaches the critic's weights.
@@ -80,4 +60,4 @@ def gradient_penalty(
     with torch.autocast(real.device.type, enabled=False):
         (gradient,) = torch.autograd.grad(scores.float().sum(), mixed, create_graph=True)  # (B, C, X, Y)
         norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1)  # (B,)
-        return (norms - target).square().mean()
+        return (norms - 1).square().mean()

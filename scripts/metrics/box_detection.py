@@ -27,10 +27,6 @@ def average_precision(matches: Matches, class_index: int) -> Measure:
     The mean over the recalls 0, .01 ... 1 of the highest precision at that recall or a higher one. All detections
     count: pycocotools keeps the best 100 of a slice and class; here the detector's own limit holds. In a resample, a
     patient drawn twice counts as two patients with the same slices. A set without truths of the class has no value.
-
-    Args:
-        matches: of all slices.
-        class_index: 0..C-1.
     """
     if not 0 <= class_index < matches.class_count:
         raise ValueError(f"class_index is {class_index}; expected 0..{matches.class_count - 1}.")
@@ -70,12 +66,9 @@ def mean_average_precision(matches: Matches) -> Measure:
 def sensitivity(
     matches: Matches, *, threshold: float = DETECTION_THRESHOLD, chosen: NDArray[np.bool_] | None = None
 ) -> Measure:
-    """Share of the truths that detections with scores from `threshold` on find, pooled over patients.
+    """Share of the truths, or of those that are `chosen` (M,), that detections with scores from `threshold` on find.
 
-    Args:
-        matches: of all slices and classes.
-        threshold: lowest score that counts.
-        chosen: (M,) which truths; all by default. A patient without any has no sensitivity and is left out.
+    It is pooled over patients; one without any such truth is left out.
     """
     among = np.ones(len(matches.areas), dtype=bool) if chosen is None else chosen
     found = _count(matches.true_owners[among & (matches.found_at >= threshold)], matches)
@@ -97,9 +90,6 @@ class Froc:
     Sensitivity at a rate is the highest that any score threshold reaches with that many false positives per slice or
     fewer: a step curve, every point of which the detector attains, nothing interpolated. Above the rate that all
     detections together make, it stays where it is. All classes are pooled.
-
-    Args:
-        matches: of all slices.
 
     Attributes:
         thresholds: (K,) falling scores at which a truth is found, where the curve rises.
@@ -162,11 +152,9 @@ class Froc:
 def split_by_size(
     areas: Floats, edges: tuple[float, float] | None = None
 ) -> tuple[tuple[float, float], dict[str, NDArray[np.bool_]]]:
-    """Small, medium and large truths: below the first edge, from it on, and from the second edge on.
+    """Small, medium and large truths of M areas: below the first edge, from it on, and from the second edge on.
 
-    Args:
-        areas: (M,) in square pixels.
-        edges: rising areas in square pixels; the tertiles of `areas` by default.
+    Edges are rising areas in square pixels, the tertiles by default.
 
     Returns:
         The edges, NaN where there are neither edges nor truths, and the (M,) members of each size.

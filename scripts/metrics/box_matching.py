@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,67 +19,44 @@ Integers = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class SliceBoxes:
-    """Detections and truths of one slice, as `check_slice` returns them.
-
-    Attributes:
-        patient: whose slice.
-        source: the slice's name, for messages and tables.
-        boxes: (n, 4) detected.
-        scores: (n,) of the detections, any finite numbers, higher is surer.
-        classes: (n,) 0..C-1.
-        true_boxes: (m, 4).
-        true_classes: (m,) 0..C-1.
-    """
+    """Detections and truths of one slice, as `check_slice` returns them."""
 
     patient: str
-    source: str
-    boxes: Floats
-    scores: Floats
-    classes: Integers
-    true_boxes: Floats
-    true_classes: Integers
+    source: str  # the slice's name, for messages and tables
+    boxes: Floats  # (n, 4) detected
+    scores: Floats  # (n,) of the detections, any finite numbers, higher is surer
+    classes: Integers  # (n,) 0..C-1
+    true_boxes: Floats  # (m, 4)
+    true_classes: Integers  # (m,) 0..C-1
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Detections and truths of a whole set at one IoU, flat, with N detections, M truths and P patients.
+    """Detections and truths of a whole set at one IoU, flat, with N detections, M truths and P patients."""
 
-    Attributes:
-        class_count: C.
-        patients: P names.
-        slices: (P,) how many slices each has, with boxes or without.
-        scores: (N,) of the detections, in the slices' order, as given within a slice.
-        classes: (N,) 0..C-1.
-        owners: (N,) the detection's patient, 0..P-1.
-        truths: (N,) the truth that the detection found, 0..M-1; -1 for a false positive.
-        true_classes: (M,) 0..C-1.
-        true_owners: (M,) the truth's patient.
-        areas: (M,) of the true boxes, in square pixels.
-        found_at: (M,) score of the detection that found the truth; -inf where none did.
-    """
+    class_count: int  # C
+    patients: tuple[str, ...]  # P names
+    slices: Integers  # (P,) how many slices each has, with boxes or without
+    scores: Floats  # (N,) of the detections, in the slices' order, as given within a slice
+    classes: Integers  # (N,) 0..C-1
+    owners: Integers  # (N,) the detection's patient, 0..P-1
+    truths: Integers  # (N,) the truth that the detection found, 0..M-1; -1 for a false positive
+    true_classes: Integers  # (M,) 0..C-1
+    true_owners: Integers  # (M,) the truth's patient
+    areas: Floats  # (M,) of the true boxes, in square pixels
 
-    class_count: int
-    patients: tuple[str, ...]
-    slices: Integers
-    scores: Floats
-    classes: Integers
-    owners: Integers
-    truths: Integers
-    true_classes: Integers
-    true_owners: Integers
-    areas: Floats
-    found_at: Floats
+    @cached_property
+    def found_at(self) -> Floats:
+        """(M,) score of the detection that found the truth; -inf where none did."""
+        scores = np.full(len(self.true_classes), -np.inf)
+        scores[self.truths[self.truths >= 0]] = self.scores[self.truths >= 0]
+        return scores
 
 
 def compute_iou(a: ArrayLike, b: ArrayLike) -> Floats:
-    """Intersection over union of every pair of boxes, in double precision as pycocotools does it.
+    """Intersection over union (n, m) in [0, 1] of boxes (n, 4) and (m, 4) of positive size.
 
-    Args:
-        a: (n, 4) boxes of positive size.
-        b: (m, 4) boxes of positive size.
-
-    Returns:
-        (n, m) in [0, 1].
+    In double precision, as pycocotools does it.
     """
     first, second = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) for boxes in (a, b))
     low = np.maximum(first[:, None, :2], second[None, :, :2])  # (n, m, 2)
@@ -154,45 +132,27 @@ def _checked_classes(classes: ArrayLike, boxes: int, class_count: int, name: str
     return array.astype(np.intp)
 
 
-def match_boxes(
-    boxes: Floats,
-    scores: Floats,
-    classes: Integers,
-    true_boxes: Floats,
-    true_classes: Integers,
-    *,
-    iou_threshold: float,
-) -> Integers:
-    """The truth that each detection of a slice finds, by COCO's rule.
+def match_boxes(of: SliceBoxes, *, iou_threshold: float) -> Integers:
+    """The truth that each detection of a slice finds, (n,), by COCO's rule; -1 for a false positive.
 
     By falling score (as given where scores tie), each detection takes the truth of its class, not yet taken, with
     which it overlaps most, if that is `iou_threshold` or more; the last of several that overlap alike. A second
     detection of a truth is a false positive. What a detection takes never hangs on those with lower scores, so the
     matches above a score threshold are those of the detections above it.
 
-    Args:
-        boxes: (n, 4) detected.
-        scores: (n,).
-        classes: (n,).
-        true_boxes: (m, 4).
-        true_classes: (m,).
-        iou_threshold: in (0, 1].
-
-    Returns:
-        (n,) index of the truth, -1 for a false positive.
-
     Raises:
         ValueError: a threshold outside (0, 1].
     """
     if not 0 < iou_threshold <= 1:
         raise ValueError(f"iou_threshold is {iou_threshold}; expected a number in (0, 1], such as 0.5.")
-    found = np.full(len(boxes), -1, dtype=np.intp)
-    if not len(boxes) or not len(true_boxes):
+    found = np.full(len(of.boxes), -1, dtype=np.intp)
+    if not len(of.boxes) or not len(of.true_boxes):
         return found
-    overlaps = np.where(classes[:, None] == true_classes[None, :], compute_iou(boxes, true_boxes), 0)  # (n, m)
+    same = of.classes[:, None] == of.true_classes[None, :]
+    overlaps = np.where(same, compute_iou(of.boxes, of.true_boxes), 0)  # (n, m)
     least = min(iou_threshold, 1 - 1e-10)
-    last = len(true_boxes) - 1
-    order = np.argsort(-scores, kind="stable")
+    last = len(of.true_boxes) - 1
+    order = np.argsort(-of.scores, kind="stable")
     for n in order[overlaps[order].max(axis=1) >= least]:
         best = last - int(overlaps[n, ::-1].argmax())
         if overlaps[n, best] >= least:
@@ -202,24 +162,16 @@ def match_boxes(
 
 
 def match_slices(slices: Sequence[SliceBoxes], class_count: int, *, iou_threshold: float) -> Matches:
-    """Matches every slice, and joins what came out.
-
-    Args:
-        slices: of all patients; their order decides between equal scores, as in pycocotools.
-        class_count: C.
-        iou_threshold: in (0, 1].
-    """
+    """Matches every slice, and joins what came out; their order decides between equal scores, as in pycocotools."""
     names = tuple(dict.fromkeys(each.patient for each in slices))
     place = {name: index for index, name in enumerate(names)}
     truths, first = [], 0
     for each in slices:
-        found = match_boxes(
-            each.boxes, each.scores, each.classes, each.true_boxes, each.true_classes, iou_threshold=iou_threshold
-        )
+        found = match_boxes(each, iou_threshold=iou_threshold)
         truths.append(np.where(found < 0, -1, found + first))
         first += len(each.true_boxes)
     of_slice = np.array([place[each.patient] for each in slices], dtype=np.intp)
-    return join_matches(
+    return Matches(
         class_count,
         names,
         np.bincount(of_slice, minlength=len(names)),
@@ -230,28 +182,6 @@ def match_slices(slices: Sequence[SliceBoxes], class_count: int, *, iou_threshol
         true_classes=_joined([each.true_classes for each in slices], np.intp),
         true_owners=np.repeat(of_slice, [len(each.true_classes) for each in slices]),
         areas=_joined([compute_areas(each.true_boxes) for each in slices], np.float64),
-    )
-
-
-def join_matches(
-    class_count: int,
-    patients: Sequence[str],
-    slices: Integers,
-    *,
-    scores: Floats,
-    classes: Integers,
-    owners: Integers,
-    truths: Integers,
-    true_classes: Integers,
-    true_owners: Integers,
-    areas: Floats,
-) -> Matches:
-    """`Matches` of its parts, `found_at` from the detections."""
-    found_at = np.full(len(true_classes), -np.inf)
-    found_at[truths[truths >= 0]] = scores[truths >= 0]
-    names = tuple(patients)
-    return Matches(
-        class_count, names, slices, scores, classes, owners, truths, true_classes, true_owners, areas, found_at
     )
 
 
@@ -273,9 +203,9 @@ def join_folds(folds: Sequence[Matches]) -> Matches:
         starts = [0] * len(folds) if firsts is None else firsts.tolist()
         return np.concatenate([getattr(fold, key) + start for fold, start in zip(folds, starts, strict=True)])
 
-    return join_matches(
+    return Matches(
         folds[0].class_count,
-        patients,
+        tuple(patients),
         join("slices"),
         scores=join("scores"),
         classes=join("classes"),

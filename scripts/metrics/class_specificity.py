@@ -28,12 +28,9 @@ def class_specificity(
     for and present among the held-out images, so that the second is the first's ceiling.
 
     Args:
-        train_features: (n, d) of real training images, of two classes or more.
-        train_classes: (n,) class names.
-        held_out_features: (m, d) of real images of other patients; m may be 0.
-        held_out_classes: (m,) class names.
-        synthetic_features: (k, d).
-        asked_classes: (k,) the class each synthetic image was asked to show.
+        train_features, train_classes: (n, d) and names (n,) of real training images, of two classes or more.
+        held_out_features, held_out_classes: (m, d) and (m,) of real images of other patients; m may be 0.
+        synthetic_features, asked_classes: (k, d), and the class (k,) that each image was asked to show.
 
     Returns:
         balanced_accuracy (synthetic), ceiling (held-out real), chance (1 / training classes),

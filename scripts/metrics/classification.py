@@ -23,25 +23,17 @@ VOTES = ("mean", "majority")
 class ClassScores:
     """What a classifier says of each slice, or of each patient, beside the truth.
 
-    Attributes:
-        classes: K names.
-        sources: (N,) names of the slices.
-        patients: (N,) whose they are.
-        truths: (N,) class indices 0..K-1.
-        probabilities: (N, K), each row summing to 1.
-        folds: (N,) of the fold whose classifier judged each row, see `join_scores`; None where it was a single one.
-
     Raises:
         ValueError: nothing, fewer than two classes, sizes that disagree, an unknown class index, or rows that are no
             probabilities.
     """
 
-    classes: list[str]
-    sources: list[str]
-    patients: list[str]
-    truths: NDArray[np.intp]
-    probabilities: Floats
-    folds: NDArray[np.intp] | None = None
+    classes: list[str]  # K names
+    sources: list[str]  # (N,) names of the slices
+    patients: list[str]  # (N,) whose they are
+    truths: NDArray[np.intp]  # (N,) class indices 0..K-1
+    probabilities: Floats  # (N, K), each row summing to 1
+    folds: NDArray[np.intp] | None = None  # (N,) whose classifier judged each row, see `join_scores`; None for one
 
     def __post_init__(self) -> None:
         n, k = len(self.sources), len(self.classes)

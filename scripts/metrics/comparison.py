@@ -37,15 +37,10 @@ class IntervalEstimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard error of a difference of two arms' means over trainings that the chance of training makes.
+    """Standard error of a difference of two arms' means over trainings that the chance of training makes."""
 
-    Attributes:
-        error: NaN with a single training.
-        freedom: degrees of freedom of the spread that it was estimated from.
-    """
-
-    error: float
-    freedom: int
+    error: float  # NaN with a single training
+    freedom: int  # degrees of freedom of the spread that it was estimated from
 
     def half_width(self, level: float) -> float:
         """Of the interval that the chance of training alone would make; 0 where it is not known."""
@@ -53,36 +48,22 @@ class Noise:
 
 
 class TrainedDifference(NamedTuple):
-    """A difference with its interval over patients and trainings.
+    """A difference with its interval over patients and trainings."""
 
-    Attributes:
-        low, high: at 95%.
-        adjusted_low, adjusted_high: at 1 - .05 / tests.
-        patient_half_width: half the 95% interval over patients alone.
-        detectable: smallest difference that would be found with a power of 80%; NaN where none could be.
-        patients: that the interval rests on.
-    """
-
-    low: float
+    low: float  # at 95%
     high: float
-    adjusted_low: float
+    adjusted_low: float  # at 1 - .05 / tests
     adjusted_high: float
-    patient_half_width: float
-    detectable: float
-    patients: int
+    patient_half_width: float  # half the 95% interval over patients alone
+    detectable: float  # smallest difference that would be found with a power of 80%; NaN where none could be
+    patients: int  # that the interval rests on
 
 
-def estimate(measure: Measure, *, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0) -> IntervalEstimate:
-    """A measure with its bootstrap interval: patients are drawn with all their slices.
+def estimate(measure: Measure, *, resamples: int = RESAMPLES, seed: int = 0) -> IntervalEstimate:
+    """A measure with its 95% bootstrap interval: patients are drawn with all their slices.
 
     Patients who say nothing of the measure are not drawn. A resample without a value (an AP where no patient drawn
     has a truth) is left out. See `bootstrap_interval`.
-
-    Args:
-        measure: of the whole set.
-        resamples: bootstrap samples.
-        level: confidence, in (0, 1).
-        seed: of the resampling.
     """
     value = measure.value
     if np.isnan(value):
@@ -90,12 +71,12 @@ def estimate(measure: Measure, *, resamples: int = RESAMPLES, level: float = LEV
     patients = int(measure.told.sum())
     if patients < MINIMUM_PATIENTS:
         return IntervalEstimate(value, np.nan, np.nan, patients)
-    low, high = expanded_percentiles(_replicates(measure, resamples, seed), patients, level)
+    low, high = expanded_percentiles(_replicates(measure, resamples, seed), patients, LEVEL)
     return IntervalEstimate(value, low, high, patients)
 
 
 def subtract(first: Measure, second: Measure) -> Measure:
-    """The difference of two measures of the same patients.
+    """The difference of two measures of the same patients, such as two arms' averages over trainings.
 
     Raises:
         ValueError: measures of other numbers of patients.
@@ -131,9 +112,6 @@ def training_noise(arms: Sequence[Sequence[Measure]]) -> Noise:
 
     s^2 is the variance of a training's value over S seeds, the mean over all arms given: two or three seeds of one arm
     alone tell little of it. Where seeds test other patients, their spread counts too, and the noise is overestimated.
-
-    Args:
-        arms: one measure for each seed of each arm.
     """
     values = [np.array([measure.value for measure in trainings]) for trainings in arms]
     known = [arm[~np.isnan(arm)] for arm in values]
@@ -161,8 +139,6 @@ def compare_trainings(
         difference: of the two arms' averages over trainings, see `subtract`.
         noise: of it.
         tests: that p is adjusted for.
-        resamples: bootstrap samples.
-        seed: of the resampling.
     """
     patients = int(difference.told.sum())
     if patients < MINIMUM_PATIENTS:

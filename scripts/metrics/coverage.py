@@ -9,30 +9,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from scripts.metrics.statistics import Floats
-
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class MemberOrder:
-    """The members of an ensemble in the order in which they should be taken.
+    """The members of an ensemble in the order in which they should be taken."""
 
-    Attributes:
-        order: members, the one that adds most first.
-        coverage: after taking 1, 2, ... of them, in 0..1.
-        single: of each member alone, in 0..1, by ascending member.
-        images_per_member: images of each that were compared.
-    """
-
-    order: list[int]
-    coverage: list[float]
-    single: list[float]
-    images_per_member: int
+    order: list[int]  # members, the one that adds most first
+    coverage: list[float]  # after taking 1, 2, ... of them, in 0..1
+    single: list[float]  # of each member alone, in 0..1, by ascending member
+    images_per_member: int  # images of each that were compared
 
 
 def coverage(real: ArrayLike, synthetic: ArrayLike, *, k: int = 5) -> float:
-    """Share of real samples in whose ball at least one synthetic sample lies.
+    """Share 0..1 of real samples (n, d) in whose ball at least one of the synthetic samples (m, d) lies.
 
     Naeem et al., Reliable fidelity and diversity metrics for generative models, 2020; their default is k = 5. A real
     sample's ball reaches to the k-th nearest other real sample. The ball is closed, where the authors' code has it
@@ -41,16 +32,8 @@ def coverage(real: ArrayLike, synthetic: ArrayLike, *, k: int = 5) -> float:
     It grows with the number of synthetic samples and shrinks where real ones are alike (neighbouring slices of a
     patient): compare only values at the same real samples and the same number of synthetic ones.
 
-    Args:
-        real: (n, d) features.
-        synthetic: (m, d) features.
-        k: neighbours, 1..n-1.
-
-    Returns:
-        0..1.
-
     Raises:
-        ValueError: other shapes, no sample, NaN, or k out of range.
+        ValueError: other shapes, no sample, NaN, or a k that is not in 1..n-1.
     """
     return float(covered(real, synthetic, k=k).any(axis=1).mean())
 
@@ -64,14 +47,10 @@ def covered(real: ArrayLike, synthetic: ArrayLike, *, k: int) -> Mask:
         raise ValueError("Features hold NaN or infinite values; check the network that made them and its input.")
     if not 1 <= k < len(a):
         raise ValueError(f"k is {k} for {len(a)} real samples, expected 1..{len(a) - 1}: each needs k others.")
-    return np.asarray(cdist(a, b) <= _radii(a, k)[:, None])
-
-
-def _radii(real: Floats, k: int) -> Floats:
-    """Distance of each sample from its k-th nearest other sample, (n,)."""
-    distances = cdist(real, real)
-    np.fill_diagonal(distances, np.inf)
-    return np.asarray(np.partition(distances, k - 1, axis=1)[:, k - 1])
+    others = cdist(a, a)
+    np.fill_diagonal(others, np.inf)
+    radii = np.partition(others, k - 1, axis=1)[:, k - 1]  # (n,) distance from the k-th nearest other sample
+    return np.asarray(cdist(a, b) <= radii[:, None])
 
 
 def order_members(real: ArrayLike, synthetic: ArrayLike, members: Sequence[int], *, k: int = 5) -> MemberOrder:
@@ -82,14 +61,8 @@ def order_members(real: ArrayLike, synthetic: ArrayLike, members: Sequence[int],
 
     Members are compared at equal numbers of images: the first ones of each, as many as the smallest member has.
 
-    Args:
-        real: (n, d) features.
-        synthetic: (m, d) features.
-        members: (m,) member of each synthetic sample.
-        k: see `coverage`.
-
     Raises:
-        ValueError: as `coverage`, or not one member per synthetic sample.
+        ValueError: as `coverage`, or not one member for each of the (m, d) synthetic samples.
     """
     owner = np.asarray(members)
     if owner.shape != (len(np.asarray(synthetic)),):

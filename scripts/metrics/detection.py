@@ -35,7 +35,7 @@ def classify_detections(
     minimum_dice: float = 0.25,
     minimum_pixels: int = 200,
 ) -> list[Detection]:
-    """The outcome of every label that prediction or reference hold in one image (LcGAN, section 4.1).
+    """The outcome of every label that prediction or reference hold in one image (LcGAN, section 4.1), by label.
 
     - both, with a Dice of `minimum_dice` or more: "true_positive";
     - both, with less: "missed", for the lesion was not found. The paper leaves such detections out, so it is no false
@@ -46,14 +46,10 @@ def classify_detections(
     All pixels of a label in an image are one region, as in the paper, whose masks do not tell lesions of a type apart.
 
     Args:
-        prediction: label map (X, Y) of 0..K in the reference's grid.
-        reference: label map (X, Y) of 0..K.
+        prediction, reference: label maps (X, Y) of 0..K in one grid.
         foreground_count: K; higher values are passed over.
         minimum_dice: of a lesion found, in [0, 1].
         minimum_pixels: of a false positive, in pixels of this grid.
-
-    Returns:
-        One entry per label present, in the labels' order.
 
     Raises:
         ValueError: shapes that differ or are not (X, Y).
@@ -81,36 +77,18 @@ def _count(labels: NDArray[Any], foreground_count: int) -> NDArray[np.intp]:
     return np.bincount(labels.ravel().astype(np.intp), minlength=foreground_count + 1)
 
 
-def precision_recall(outcomes: Iterable[str]) -> tuple[float, float]:
-    """Precision TP / (TP + FP) and recall TP / (TP + missed), in [0, 1]; NaN where nothing was predicted or present.
-
-    Raises:
-        ValueError: an outcome that is none of `OUTCOMES`.
-    """
-    true, wrong, missed = _tally(outcomes)
-    return _ratio(true, wrong), _ratio(true, missed)
-
-
 def precision_recall_measures(outcomes: Mapping[str, Iterable[str]]) -> tuple[Measure, Measure]:
-    """Precision and recall over all images as measures of the patients, in the mapping's order.
+    """Precision TP / (TP + FP) and recall TP / (TP + missed) as measures of the patients, in the mapping's order.
 
     The ratio is of sums over patients, as in the paper, not a mean of patients' ratios. A patient without any true or
     false positive says nothing of the precision, and without any lesion nothing of the recall.
 
-    Args:
-        outcomes: of each patient, over images and labels.
+    Raises:
+        ValueError: an outcome that is none of `OUTCOMES`.
     """
-    tallies = np.array([_tally(of_patient) for of_patient in outcomes.values()], dtype=np.float64).reshape(-1, 3)
-    true, wrong, missed = tallies.T  # (patients,) each
-    return ratio(true, true + wrong), ratio(true, true + missed)
-
-
-def _tally(outcomes: Iterable[str]) -> tuple[int, int, int]:
-    counts = Counter(outcomes)
-    if unknown := set(counts) - set(OUTCOMES):
+    counts = [Counter(of_patient) for of_patient in outcomes.values()]
+    if unknown := set().union(*counts) - set(OUTCOMES):
         raise ValueError(f"Outcomes {sorted(unknown)} are unknown; expected {list(OUTCOMES)}.")
-    return counts["true_positive"], counts["false_positive"], counts["missed"]
-
-
-def _ratio(true: int, other: int) -> float:
-    return true / (true + other) if true + other else float("nan")
+    tallies = [[each["true_positive"], each["false_positive"], each["missed"]] for each in counts]
+    true, wrong, missed = np.array(tallies, dtype=np.float64).reshape(-1, 3).T  # (patients,) each
+    return ratio(true, true + wrong), ratio(true, true + missed)

@@ -9,18 +9,11 @@ SQUARE = np.ones((3, 3), dtype=bool)
 
 
 def rim_share(label: np.ndarray, foreground_count: int) -> float:
-    """Share of the lesion's pixels that look like a false rim.
+    """Share 0..1 of a lesion's pixels, in a map (X, Y) of 0..foreground_count, that look like a false rim; NaN without.
 
     A generator that draws a soft edge between label a and label c in one grey channel passes through the levels of the
     labels between them. A pixel counts if its label is thin there (it vanishes under an opening by 3 x 3) and its eight
     neighbours hold both a lower and a higher label. Real masks have such pixels too: compare.
-
-    Args:
-        label: (X, Y) of 0..foreground_count.
-        foreground_count: labels besides the background.
-
-    Returns:
-        0..1; NaN without lesion.
     """
     lesion = label > 0
     if not lesion.any():

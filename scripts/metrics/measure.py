@@ -22,8 +22,7 @@ class Measure:
     Attributes:
         of: (R, P) weights, whole numbers from 0 on -> (R,) values; NaN where the weighted set has none.
         told: (P,) which patients say anything of it; the others need no resampling.
-        by_patient: (P,) what each patient brings to it, for paired tests; NaN where he says nothing or no such value
-            exists.
+        by_patient: (P,) what each patient brings to it, for paired tests; NaN where he brings nothing.
     """
 
     of: Callable[[Floats], Floats]
@@ -45,11 +44,8 @@ def ratio(hits: Floats, totals: Floats) -> Measure:
     """Hits over totals, pooled over patients: the ratio of sums.
 
     A patient brings his share of it times the number of patients who count: the mean over these is the ratio, so that
-    a paired test of what they bring is one of the very difference, where both arms have the same totals.
-
-    Args:
-        hits: (P,).
-        totals: (P,) from 0 on; a patient with 0 says nothing.
+    a paired test of what they bring is one of the very difference, where both arms have the same totals. Both are (P,);
+    a patient whose total is 0 says nothing.
     """
     told = totals > 0
 
@@ -60,11 +56,7 @@ def ratio(hits: Floats, totals: Floats) -> Measure:
 
 
 def mean_of_patients(values: ArrayLike) -> Measure:
-    """The mean over patients of a number that each has, such as Dice.
-
-    Args:
-        values: (P,); NaN for a patient who says nothing.
-    """
+    """The mean over patients of a number (P,) that each has, such as Dice; NaN for a patient who says nothing."""
     own = np.asarray(values, dtype=np.float64)
     told = ~np.isnan(own)
     numbers = np.where(told, own, 0.0)
@@ -85,24 +77,13 @@ def average(measures: Sequence[Measure]) -> Measure:
 
 
 def restrict(measure: Measure, members: NDArray[np.bool_]) -> Measure:
-    """The measure over a group of patients; what they bring keeps the scale that it has among all.
-
-    Args:
-        measure: of P patients.
-        members: (P,) who belong to the group.
-    """
+    """The measure over the members (P,) of a group of patients; what they bring keeps its scale among all."""
     own = np.where(members, measure.by_patient, np.nan)
     return Measure(lambda weights: measure.of(weights * members), measure.told & members, own)
 
 
 def embed(measure: Measure, places: Sequence[int], total: int) -> Measure:
-    """A measure of some patients as one of all, of whom the others say nothing.
-
-    Args:
-        measure: of P patients.
-        places: P places of these among all.
-        total: number of all patients.
-    """
+    """A measure of P patients, at P places among all `total` patients, as one of all; the others say nothing."""
     chosen = np.asarray(places, dtype=np.intp)
     told, own = np.zeros(total, dtype=bool), np.full(total, np.nan)
     told[chosen], own[chosen] = measure.told, measure.by_patient

@@ -47,10 +47,6 @@ def nearest_distances(
 
 
 def mean_pairwise_distance(samples: np.ndarray) -> float:
-    """Mean absolute difference over all pairs of samples: 0 where a generator has collapsed to one image.
-
-    Args:
-        samples: (n, ...), n >= 2.
-    """
+    """Mean absolute difference over all pairs of n >= 2 samples: 0 where a generator has collapsed to one image."""
     flat = torch.from_numpy(samples.reshape(len(samples), -1))
     return float(torch.pdist(flat, p=1).mean() / flat.shape[1])

@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from monai.metrics import compute_hausdorff_distance
 
 
-@dataclass
 class PatientOverlap:
     """Voxel counts of one patient over all his images, per foreground label.
 
     A patient whose slices are files of their own is summed over them first, so Dice and IoU are those of the whole
     patient. The 95% Hausdorff distance is the mean over his images (volumes, or slices where files are slices) in which
     both reference and prediction hold the label.
-
-    Attributes:
-        intersection: voxels in both, (K,).
-        predicted: voxels predicted, (K,).
-        reference: voxels in the reference, (K,).
-        volume_ml: predicted minus reference volume, (K,), in ml (with unit spacing: in 1000 voxels).
-        distances: 95% Hausdorff distances in mm of each label, K lists.
     """
 
-    foreground_count: int
-    intersection: np.ndarray = field(init=False)
-    predicted: np.ndarray = field(init=False)
-    reference: np.ndarray = field(init=False)
-    volume_ml: np.ndarray = field(init=False)
-    distances: list[list[float]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.intersection, self.predicted, self.reference = (np.zeros(self.foreground_count) for _ in range(3))
-        self.volume_ml = np.zeros(self.foreground_count)
-        self.distances = [[] for _ in range(self.foreground_count)]
+    def __init__(self, foreground_count: int) -> None:
+        self.foreground_count = foreground_count
+        self.intersection = np.zeros(foreground_count)  # voxels in both
+        self.predicted = np.zeros(foreground_count)  # voxels
+        self.reference = np.zeros(foreground_count)  # voxels
+        self.volume_ml = np.zeros(foreground_count)  # predicted minus reference (with unit spacing: in 1000 voxels)
+        self.distances: list[list[float]] = [[] for _ in range(foreground_count)]  # 95% Hausdorff, in mm
 
     def add(
         self,

@@ -1,10 +1,12 @@
-"""Whether a lesion appears in a box: the box's contrast against its surroundings.
+"""Whether lesions appear in boxes: a box's contrast against its surroundings, or what a segmenter sees.
 
 Han et al., Learning more with less, 2019, sections 2.3 and 3.3: synthetic images are dropped only where they clearly
 lack the disease, by eye there. Here the contrast that real lesions have says what is too little.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -71,17 +73,46 @@ def find_direction(contrasts: np.ndarray) -> np.ndarray:
     return mean / length
 
 
+def lesion_shares(lesion: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Share (n,) of each box that is lesion, in [0, 1]; NaN for a box outside the image.
+
+    Args:
+        lesion: (X, Y) boolean, all lesions of an image.
+        boxes: (n, 4) in pixels; every pixel that a box touches counts as inside.
+    """
+    covered = [lesion[find_span(box, lesion.shape)] for box in boxes]
+    return np.array([inside.mean() if inside.size else np.nan for inside in covered])
+
+
+def area_inside(lesion: np.ndarray, boxes: np.ndarray) -> float:
+    """Share of the lesions' area (X, Y) that lies in any of the boxes (n, 4), in [0, 1]; NaN without lesion."""
+    asked = np.zeros(lesion.shape, dtype=bool)
+    for box in boxes:
+        asked[find_span(box, lesion.shape)] = True
+    return float((lesion & asked).sum() / lesion.sum()) if lesion.any() else np.nan
+
+
+def pair_with_others(patients: Sequence[str], seed: int = 0) -> np.ndarray:
+    """Another of n elements for each, of another patient where none has more than half of them; each is used once.
+
+    Returns:
+        (n,) places 0..n-1, a permutation; only a single element is paired with itself.
+    """
+    names, owners = np.unique(np.asarray(patients), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(owners))
+    order = order[np.argsort(rng.permutation(len(names))[owners[order]], kind="stable")]  # one patient after another
+    largest = int(np.bincount(owners).max(initial=0))
+    partners = np.empty_like(order)
+    partners[order] = np.roll(order, largest if largest < len(order) else 1)  # a step past the patient's own elements
+    return partners
+
+
 def mirror_boxes(boxes: np.ndarray, size: int) -> np.ndarray:
     """The boxes at their places in the other half of the head, without those that touch one of `boxes`.
 
-    They hold no annotated lesion: how many of them pass for lesions says how far the contrast can be trusted.
-
-    Args:
-        boxes: (n, 4) in pixels.
-        size: of the image along x, the axis from right to left.
-
-    Returns:
-        (m, 4), m <= n.
+    They hold no annotated lesion: how many of them pass for lesions says how far the contrast can be trusted. Boxes are
+    (n, 4) in pixels, `size` is that of the image along x, the axis from right to left.
     """
     mirrored = np.stack([size - boxes[:, 2], boxes[:, 1], size - boxes[:, 0], boxes[:, 3]], axis=1)
     low = np.maximum(mirrored[:, None, :2], boxes[None, :, :2])  # (n, n, 2)

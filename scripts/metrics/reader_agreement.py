@@ -9,13 +9,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 
-def compute_share(count: int, total: int, *, level: float = 0.95) -> tuple[float, float, float]:
-    """A share and its exact confidence interval (Clopper and Pearson 1934), which never covers less than `level`.
-
-    Args:
-        count: successes, 0..total.
-        total: trials, taken as independent.
-        level: confidence, in (0, 1).
+def compute_share(count: int, total: int) -> tuple[float, float, float]:
+    """A share of independent trials and its exact 95% interval (Clopper and Pearson 1934), which is never too narrow.
 
     Returns:
         (share, low, high) in [0, 1]; all NaN where total is 0.
@@ -27,17 +22,14 @@ def compute_share(count: int, total: int, *, level: float = 0.95) -> tuple[float
         raise ValueError(f"count is {count} of {total}; expected a number from 0 to the total.")
     if total == 0:
         return float("nan"), float("nan"), float("nan")
-    interval = stats.binomtest(count, total).proportion_ci(confidence_level=level, method="exact")
+    interval = stats.binomtest(count, total).proportion_ci(confidence_level=0.95, method="exact")
     return count / total, float(interval.low), float(interval.high)
 
 
 def compute_cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
-    """Agreement of two readers beyond chance (Cohen 1960): (p_o - p_e) / (1 - p_e).
+    """Agreement of two readers of the same n items beyond chance (Cohen 1960): (p_o - p_e) / (1 - p_e).
 
     p_o is the share of equal answers, p_e the share expected from each reader's own frequencies.
-
-    Args:
-        a, b: (n,) answers of both readers to the same items.
 
     Returns:
         Kappa in [-1, 1]; NaN without items, or where both readers always give the same one answer.

@@ -19,19 +19,12 @@ CRITERIA = ("fcn_score", "sharpness", "realness")
 
 @dataclass(frozen=True)
 class Rules:
-    """Minima that an image must reach; a criterion that was not measured (NaN) is passed.
+    """Minima that an image must reach; a criterion that was not measured (NaN) is passed."""
 
-    Attributes:
-        fcn_score: Dice of the segmenter's prediction with the asked mask, 0..1.
-        sharpness: as a share of the median of real training images.
-        realness: the classifier's probability of "real", 0..1; the paper's threshold is 10%.
-        kept_share: if fewer images pass, the best by mean rank are kept up to this share of all, 0..1.
-    """
-
-    fcn_score: float = 0.25
-    sharpness: float = 0.5
-    realness: float = 0.1
-    kept_share: float = 0.25
+    fcn_score: float = 0.25  # Dice of the segmenter's prediction with the asked mask, 0..1
+    sharpness: float = 0.5  # as a share of the median of real training images
+    realness: float = 0.1  # the classifier's probability of "real", 0..1; the paper's threshold is 10%
+    kept_share: float = 0.25  # if fewer images pass, the best by mean rank are kept up to this share of all, 0..1
 
     def __post_init__(self) -> None:
         for name in ("fcn_score", "realness", "kept_share"):

@@ -1,4 +1,8 @@
-"""How sharp an image is, without a reference: variance of the Laplacian, and mean magnitude of the spectrum."""
+"""How sharp an image is, without a reference: variance of the Laplacian, and mean magnitude of the spectrum.
+
+Images are (X, Y), or (C, X, Y) whose channels are averaged, in [-1, 1]. Another shape, sides under 3 pixels and NaN are
+a ValueError. Results are 0 or more.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,6 @@ def laplacian_variance(image: ArrayLike) -> float:
     only: a border has no neighbours outside, and padding would make edges or hide them. Pertuz et al. sum over a
     window; this is the mean over the whole image, so that sizes compare. It grows with the square of the contrast:
     compare images of one intensity range, and real ones beside synthetic ones.
-
-    Args:
-        image: (X, Y), or (C, X, Y) whose channels are averaged, in [-1, 1]; X and Y at least 3.
-
-    Returns:
-        The variance, 0 or more.
-
-    Raises:
-        ValueError: another shape, an image under 3 x 3 pixels, or NaN.
     """
     values = _checked(image)  # (C, X, Y)
     center = values[:, 1:-1, 1:-1]
@@ -35,15 +30,7 @@ def fourier_mean(image: ArrayLike) -> float:
     Higher is sharper. The transform is orthonormal, so that white noise scores the same at any size (sqrt(pi) / 2 of
     its standard deviation). The constant term is left out: it is the brightness, which blurring keeps, and would
     outweigh the rest. De and Masilamani count coefficients above a threshold; LcGAN takes "the mean of all values".
-
-    Args:
-        image: (X, Y), or (C, X, Y) whose channels are averaged, in [-1, 1]; X and Y at least 3.
-
-    Returns:
-        The mean over the X * Y - 1 coefficients, 0 or more.
-
-    Raises:
-        ValueError: another shape, an image under 3 x 3 pixels, or NaN.
+    Here it is the mean of the X * Y - 1 others.
     """
     values = _checked(image)  # (C, X, Y)
     magnitude = np.abs(np.fft.fft2(values, norm="ortho"))  # (C, X, Y)

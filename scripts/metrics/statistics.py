@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-Alternative = Literal["two-sided", "greater", "less"]
 Floats = NDArray[np.float64]
 EXACT_UP_TO = 16  # 2 ** 16 sign patterns take about a millisecond
 PERMUTATIONS = 10_000  # random sign patterns beyond
@@ -49,36 +48,20 @@ def _finite_vector(values: ArrayLike, name: str) -> Floats:
     return vector
 
 
-def sign_flip_test(
-    differences: ArrayLike, *, permutations: int = PERMUTATIONS, seed: int = 0, alternative: Alternative = "two-sided"
-) -> float:
-    """P-value of the paired sign-flip test: under the null, each patient's difference is as likely as its negative.
+def sign_flip_test(differences: ArrayLike, *, permutations: int = PERMUTATIONS, seed: int = 0) -> float:
+    """Two-sided p of the paired sign-flip test: under the null, each patient's difference is as likely as its negative.
 
     All 2^n sign patterns are counted up to n = 16. Beyond, `permutations` random patterns are drawn and the
     observed one is counted among them, (k + 1) / (m + 1), so that p is never 0 (Phipson and Smyth 2010).
-    The smallest two-sided p at n patients is 2^(1 - n): fewer than 6 patients cannot get under .05.
+    The smallest p at n patients is 2^(1 - n): fewer than 6 patients cannot get under .05.
 
-    Args:
-        differences: (n,) one paired difference per patient, finite.
-        permutations: random sign patterns where n > 16.
-        seed: of the random patterns.
-        alternative: "greater" tests for a mean difference above zero.
-
-    Returns:
-        p in (0, 1].
+    Differences are (n,), one per patient, finite.
     """
     values = _finite_vector(differences, "differences")
-    if alternative not in ("two-sided", "greater", "less"):
-        raise ValueError(f"alternative is {alternative!r}; expected 'two-sided', 'greater' or 'less'.")
-    if alternative == "less":
-        values = -values
-    observed = values.sum()
     exact = values.size <= EXACT_UP_TO
-    sums = _all_signed_sums(values) if exact else _random_signed_sums(values, permutations, seed)
-    if alternative == "two-sided":
-        observed, sums = abs(observed), np.abs(sums)
+    sums = np.abs(_all_signed_sums(values) if exact else _random_signed_sums(values, permutations, seed))
     # Patterns that tie with the observed one must count, whatever the order of the additions.
-    count = int((sums >= observed - 1e-12 * np.abs(values).sum()).sum())
+    count = int((sums >= abs(values.sum()) - 1e-12 * np.abs(values).sum()).sum())
     return count / sums.size if exact else (count + 1) / (sums.size + 1)
 
 
@@ -99,47 +82,26 @@ def _random_signed_sums(values: Floats, permutations: int, seed: int) -> Floats:
     return sums  # (permutations,)
 
 
-def bootstrap_interval(
-    values: ArrayLike,
-    *,
-    statistic: Callable[..., Floats] = np.mean,
-    level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Confidence interval of a statistic over patients, by the expanded percentile bootstrap.
+def bootstrap_interval(values: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
+    """95% confidence interval of a mean over patients, by the expanded percentile bootstrap.
 
     The percentile and BCa bootstraps are too narrow with few patients. The expanded percentile (Hesterberg 2015,
     "What teachers should know about the bootstrap") moves the tails out to Phi(sqrt(n / (n - 1)) t_{alpha/2, n - 1}).
     Simulated coverage of a nominal 95% interval of a mean of skewed Dice-like values: n = 6: percentile 83%, BCa 86%,
-    expanded 91%; n = 10: 87, 88, 92; n = 40: 94, 95, 95.
-
-    Args:
-        values: (n,) one value per patient, finite.
-        statistic: called as `statistic(x, axis=-1)` on (resamples, n); the mean by default.
-        level: confidence, in (0, 1).
-        resamples: bootstrap samples.
-        seed: of the resampling.
-
-    Returns:
-        (low, high); (nan, nan) below six patients.
+    expanded 91%; n = 10: 87, 88, 92; n = 40: 94, 95, 95. Values are (n,), one per patient, finite; below six patients
+    the interval is NaN, NaN.
     """
     vector = _finite_vector(values, "values")
-    replicates = bootstrap_replicates(vector, statistic=statistic, resamples=resamples, seed=seed)
-    return expanded_percentiles(replicates, vector.size, level)
+    return expanded_percentiles(bootstrap_replicates(vector, resamples=resamples, seed=seed), vector.size)
 
 
 def bootstrap_replicates(
     values: Floats, *, statistic: Callable[..., Floats] = np.mean, resamples: int = RESAMPLES, seed: int = 0
 ) -> Floats:
-    """A statistic over patients drawn anew, (resamples,); fewer where the statistic leaves some out."""
+    """`statistic(x, axis=-1)` of patients drawn anew, (resamples,); fewer where the statistic leaves some out."""
     rng, n = np.random.default_rng(seed), len(values)
-    return np.concatenate(
-        [
-            np.asarray(statistic(values[rng.integers(0, n, size=(min(CHUNK, resamples - start), n))], axis=-1))
-            for start in range(0, resamples, CHUNK)
-        ]
-    )
+    sizes = [min(CHUNK, resamples - start) for start in range(0, resamples, CHUNK)]
+    return np.concatenate([statistic(values[rng.integers(0, n, size=(size, n))], axis=-1) for size in sizes])
 
 
 def expanded_percentiles(replicates: Floats, patients: int, level: float = 0.95) -> tuple[float, float]:
@@ -155,34 +117,18 @@ def expanded_percentiles(replicates: Floats, patients: int, level: float = 0.95)
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """Holm's step-down adjusted p-values (Holm 1979): as sound as Bonferroni's, never larger.
-
-    Args:
-        p_values: (m,) in [0, 1].
-
-    Returns:
-        (m,) adjusted, in the order given.
-    """
-    p = _checked_p_values(p_values)
+    """Holm's adjusted p-values (Holm 1979), (m,) of (m,) in [0, 1]: as sound as Bonferroni's, never larger."""
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p_values are {p_values!r}; expected a flat list of numbers from 0 to 1.")
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))
     return adjusted
 
 
-def _checked_p_values(p_values: ArrayLike) -> Floats:
-    p = np.asarray(p_values, dtype=np.float64)
-    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p_values are {p_values!r}; expected a flat list of numbers from 0 to 1.")
-    return p
-
-
 def average_by_patient(patients: Iterable[str], values: ArrayLike) -> tuple[list[str], Floats]:
-    """Average a patient's rows (labels, folds, seeds), so that the patient is the unit of what follows.
-
-    Args:
-        patients: (rows,) names.
-        values: (rows,) numbers; NaN rows are left out.
+    """Average a patient's rows (labels, folds, seeds), so that the patient is the unit; NaN rows are left out.
 
     Returns:
         Names in order of first appearance, and (n,) means; NaN where all of a patient's rows are.
@@ -202,9 +148,7 @@ def average_by_patient(patients: Iterable[str], values: ArrayLike) -> tuple[list
 def mean_by_patient(patients: Iterable[str], values: ArrayLike) -> PatientMean:
     """Mean over patients of their rows' means, with its 95% interval over patients.
 
-    Args:
-        patients: (rows,) names.
-        values: (rows,) numbers; NaN rows are left out, and with them patients who have no others.
+    NaN rows are left out, and with them patients who have no others; what cannot be known is NaN.
     """
     _, means = average_by_patient(patients, values)
     known = means[~np.isnan(means)]
@@ -223,7 +167,7 @@ def half_sample_error(
     a: Floats,
     b: Floats,
     *,
-    patients: tuple[Sequence[str], Sequence[str]] | None = None,
+    patients: tuple[ArrayLike, ArrayLike] | None = None,
     resamples: int = 100,
     seed: int = 0,
 ) -> float:
@@ -238,7 +182,6 @@ def half_sample_error(
         a, b: (n, d) features.
         patients: the patient of each row of a and b; each row is its own patient by default.
         resamples: random halves.
-        seed: of the halves.
 
     Returns:
         The standard error; NaN where a sample has fewer than four patients.
@@ -265,23 +208,19 @@ def distance_with_floor(
     patients: tuple[Sequence[str], Sequence[str], Sequence[str]] | None = None,
     resamples: int = 100,
     seed: int = 0,
-    level: float = 0.95,
 ) -> FlooredDistance:
     """Distance of synthetic from real images beside the distance of real from real ones (the floor) at the same n.
 
     All three samples are cut to the size of the smallest, since such distances shrink with n: 0 is out of reach, the
-    floor is the best that can be expected. Intervals are value +- z x `half_sample_error`.
+    floor is the best that can be expected. 95% intervals are value +- z x `half_sample_error`.
 
     Args:
         distance: of (rows, d) arrays.
         real_a: (n_a, d) features of real images, the reference of both distances.
-        real_b: (n_b, d) features of other real images, of other patients.
-        synthetic: (n_s, d) features.
+        real_b, synthetic: (n_b, d), (n_s, d) of real images of other patients, and of synthetic ones.
         patients: the patient of each row of the three (for synthetic rows, the mask's), the unit of the
             intervals; each row by default, which is too narrow where a patient has several images.
         resamples: random halves per interval.
-        seed: of the cut and the halves.
-        level: confidence of the intervals.
     """
     samples = [np.asarray(sample, dtype=np.float64) for sample in (real_a, real_b, synthetic)]
     owners = [np.arange(len(s)) for s in samples] if patients is None else [np.asarray(names) for names in patients]
@@ -291,10 +230,9 @@ def distance_with_floor(
     n = min(len(sample) for sample in samples)
     rng = np.random.default_rng(seed)
     picks = [np.sort(rng.permutation(len(sample))[:n]) for sample in samples]
-    (a, b, s), (of_a, of_b, of_s) = zip(
-        *((x[i], o[i]) for x, o, i in zip(samples, owners, picks, strict=True)), strict=True
-    )
-    z = float(stats.norm.ppf((1 + level) / 2))
+    a, b, s = (sample[pick] for sample, pick in zip(samples, picks, strict=True))
+    of_a, of_b, of_s = (owner[pick] for owner, pick in zip(owners, picks, strict=True))
+    z = float(stats.norm.ppf(0.975))
     found: list[tuple[float, float, float]] = []
     for other, of_other in ((s, of_s), (b, of_b)):
         value = distance(a, other)

@@ -37,19 +37,20 @@ def save_atomically(content: Any, file: str | Path) -> None:
         raise CheckpointError(f"Cannot write {file}: {why}. Free space, or name another folder.") from error
 
 
-def load_checkpoint(file: str | Path, map_location: str = "cpu") -> Any:
+def load_checkpoint(file: str | Path) -> Any:
     """What `save_atomically` wrote; only tensors and plain containers are accepted.
 
     Raises:
         CheckpointError: no such file, or not a checkpoint.
     """
     try:
-        return torch.load(file, map_location=map_location, weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"No checkpoint {file}. Train that network first, or correct the path.") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(
-            f"{file} is no readable checkpoint ({_first_line(error)}). Train it again, or name another file."
+            f"{file} is no readable checkpoint ({reason}). Train it again, or name another file."
         ) from None
 
 
@@ -75,7 +76,3 @@ def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor], where:
 def _shape(value: Any) -> Any:
     """Shape of a tensor; the type's name of whatever else a file may hold, such as a whole checkpoint's parts."""
     return tuple(value.shape) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -5,17 +5,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from scripts.networks.layers import init_he, scale_width
 from scripts.networks.recipe import remember_recipe
 
 STEM_WIDTH = 32
 RESIDUAL_COUNTS = (1, 2, 8, 8, 4)
 LEAKY_SLOPE = 0.1
 DARKNET_MOMENTUM = 0.01
-
-
-def scale_width(channels: int, multiplier: float) -> int:
-    """A published number of channels times the width multiplier, rounded, at least 1."""
-    return max(1, round(channels * multiplier))
 
 
 def build_convolution(
@@ -41,7 +37,6 @@ class Darknet53(nn.Module):
     still 13% their start; trainings of under a thousand minibatches want 0.1.
 
     Args:
-        in_channels: number of image channels.
         width_multiplier: factor on every channel count of the table, rounded, at least 1 channel.
         norm_momentum: share of the new minibatch in the running statistics of the batch norms.
 
@@ -71,7 +66,7 @@ class Darknet53(nn.Module):
             widths.append(width)
             channels = width
         self.out_channels = widths[2:]
-        self.apply(init_he)
+        self.apply(init_he)  # as in the authors' code
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
@@ -103,11 +98,3 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.convolutions(x)
-
-
-def init_he(module: nn.Module) -> None:
-    """Convolution weights with variance 2 / fan_in, as in the authors' code; biases 0."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

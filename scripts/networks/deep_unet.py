@@ -37,7 +37,6 @@ def build_deep_unet(in_channels: int, out_channels: int, *, filters: Sequence[in
     as many as there are: MONAI allows one less than there are levels.
 
     Args:
-        in_channels: number of image channels.
         out_channels: number of logits per pixel, K + 1 with the background (softmax).
         filters: channels of each level, from the highest to the bottleneck.
         image_size: side of the square images, in pixels.

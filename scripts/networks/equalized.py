@@ -18,8 +18,6 @@ class EqualizedConv2d(nn.Module):
     Adam's step is the same for every weight, so scaled in use, they all learn at one speed. The bias starts at 0.
 
     Args:
-        in_channels: number of input channels I.
-        out_channels: number of output channels O.
         kernel_size: side of the kernel; fan_in is ``I * kernel_size**2``.
         padding: pixels of zeros on each side; None keeps the size.
         gain: sqrt(2) before a LeakyReLU, 1 for a layer without activation.

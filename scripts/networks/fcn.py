@@ -1,6 +1,7 @@
 """FCN-8s, LcGAN's downstream segmenter.
 
-Long, Shelhamer & Darrell, Fully Convolutional Networks for Semantic Segmentation, 2015; Karki et al., LcGAN, 2020.
+Long, Shelhamer & Darrell, Fully Convolutional Networks for Semantic Segmentation, 2015; Karki et al., LcGAN, 2020. Its
+trunk is VGG-16: Simonyan & Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, 2015.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scripts.networks.layers import extend_image, init_he
 from scripts.networks.recipe import remember_recipe
-from scripts.networks.vgg import VGG16Trunk
 
 SCORE_INIT_STD = 0.01
+CONVOLUTION_COUNTS = (2, 2, 3, 3, 3)
+WIDTH_MULTIPLES = (1, 2, 4, 8, 8)
 
 
 @remember_recipe
@@ -32,8 +35,6 @@ class FCN8s(nn.Module):
     logits are cropped back, so every size works, also in TorchScript.
 
     Args:
-        in_channels: number of image channels.
-        out_channels: number of logits per pixel.
         width: channels of VGG-16's first stage.
         fc_width: channels of fc6 and fc7.
         batch_norm: see ``VGG16Trunk``.
@@ -61,7 +62,7 @@ class FCN8s(nn.Module):
         self.fc6 = nn.Conv2d(8 * width, fc_width, kernel_size=7, padding=3)
         self.fc7 = nn.Conv2d(fc_width, fc_width, kernel_size=1)
         self.dropout = nn.Dropout(dropout)
-        self.apply(_init_he)
+        self.apply(init_he)
         self.score_fc7 = nn.Conv2d(fc_width, out_channels, kernel_size=1)
         self.score_pool4 = nn.Conv2d(8 * width, out_channels, kernel_size=1)
         self.score_pool3 = nn.Conv2d(4 * width, out_channels, kernel_size=1)
@@ -69,15 +70,14 @@ class FCN8s(nn.Module):
         nn.init.zeros_(self.score_pool4.weight)
         nn.init.zeros_(self.score_pool3.weight)
         for score in (self.score_fc7, self.score_pool4, self.score_pool3):
-            if score.bias is not None:
-                nn.init.zeros_(score.bias)
+            nn.init.zeros_(score.bias)  # type: ignore[arg-type]
         self.upsample_fc7 = _bilinear_doubling(out_channels)
         self.upsample_pool4 = _bilinear_doubling(out_channels)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows, columns = x.shape[-2], x.shape[-1]
-        pools = self.trunk(self._pad(x))
+        pools = self.trunk(extend_image(x, self.size_multiple))
         scores = self.score_fc7(self._connect(pools[4]))  # (B, out_channels, X' / 32, Y' / 32)
         scores = self.upsample_fc7(scores) + self.score_pool4(pools[3])  # (B, out_channels, X' / 16, Y' / 16)
         scores = self.upsample_pool4(scores) + self.score_pool3(pools[2])  # (B, out_channels, X' / 8, Y' / 8)
@@ -87,16 +87,45 @@ class FCN8s(nn.Module):
     @torch.jit.export
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Features for image-quality metrics: fc7 averaged over space, (B, fc_width)."""
-        return self._connect(self.trunk(self._pad(x))[4]).mean(dim=(2, 3))
+        return self._connect(self.trunk(extend_image(x, self.size_multiple))[4]).mean(dim=(2, 3))
 
     def _connect(self, x: torch.Tensor) -> torch.Tensor:
         x = self.dropout(F.relu(self.fc6(x)))  # (B, fc_width, X' / 32, Y' / 32)
         return self.dropout(F.relu(self.fc7(x)))
 
-    def _pad(self, x: torch.Tensor) -> torch.Tensor:
-        pad_x = (self.size_multiple - x.shape[-2] % self.size_multiple) % self.size_multiple
-        pad_y = (self.size_multiple - x.shape[-1] % self.size_multiple) % self.size_multiple
-        return F.pad(x, [0, pad_y, 0, pad_x], mode="replicate")  # (B, in_channels, X', Y')
+
+class VGG16Trunk(nn.Module):
+    """Five stages of 3x3 convolutions with ReLU, each closed by a 2x2 max-pooling (table 1, column D).
+
+    The convolutions keep their bias also before a batch norm, so that the layers are torchvision's, in its order.
+
+    Args:
+        width: channels of the first stage (64 as published); the next have 2, 4, 8 and 8 times as many.
+        batch_norm: whether a batch norm follows each convolution (not published; it trains without pretraining).
+
+    Shapes: (B, in_channels, X, Y) -> per stage (B, width * multiple, X / 2**(stage + 1), Y / 2**(stage + 1)).
+    """
+
+    def __init__(self, in_channels: int, *, width: int = 64, batch_norm: bool = True) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList()
+        channels = in_channels
+        for count, multiple in zip(CONVOLUTION_COUNTS, WIDTH_MULTIPLES, strict=True):
+            layers: list[nn.Module] = []
+            for _ in range(count):
+                layers.append(nn.Conv2d(channels, width * multiple, kernel_size=3, padding=1))
+                channels = width * multiple
+                if batch_norm:
+                    layers.append(nn.BatchNorm2d(channels))
+                layers.append(nn.ReLU(inplace=True))
+            self.stages.append(nn.Sequential(*layers, nn.MaxPool2d(kernel_size=2)))
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        outputs: list[torch.Tensor] = []
+        for stage in self.stages:
+            x = stage(x)  # (B, width * multiple, X / 2**(stage + 1), Y / 2**(stage + 1))
+            outputs.append(x)
+        return outputs
 
 
 def _bilinear_doubling(channels: int) -> nn.ConvTranspose2d:
@@ -107,10 +136,3 @@ def _bilinear_doubling(channels: int) -> nn.ConvTranspose2d:
         conv.weight.zero_()
         conv.weight[range(channels), range(channels)] = taps[:, None] * taps  # (channels, 4, 4)
     return conv
-
-
-def _init_he(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -75,10 +75,6 @@ class FeatureClassifier(nn.Module):
 class LinearFeatureClassifier(nn.Module):
     """Class of features by a linear layer on their means over space: the paper's first baseline (section 4.2.4).
 
-    Args:
-        feature_shape: (C, H, W).
-        class_count: K.
-
     Shapes: (B, C, H, W) -> logits (B, K).
     """
 
@@ -104,9 +100,7 @@ def build_feature_classifier(
 
     Args:
         classifier: "cnn" as published, or "linear", which has none of the options.
-        feature_shape: (C, H, W).
-        class_count: K.
-        widths, hidden_dim, dropout: of `FeatureClassifier`.
+        feature_shape, class_count, widths, hidden_dim, dropout: of `FeatureClassifier`.
 
     Raises:
         ValueError: another name.

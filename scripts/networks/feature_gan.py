@@ -63,21 +63,8 @@ class FeatureGenerator(_Generator):
     convolutions of stride 2 with batch norm; a third such convolution makes the features. All hidden ones end in a
     LeakyReLU. Their sizes are those of `FeatureDiscriminator`, backwards: 2, 4, 8 and 15 for the published 15x15.
 
-    Args:
-        feature_shape: (C, H, W) of the standardised features, any size from 1x1 on.
-        class_count: K.
-        latent_dim: length of the noise; 100 in Odena's code, the paper names none.
-        width: feature maps of each hidden layer; 64, 256 and 512 in the paper.
-        halvings: number of hidden layers; 3 as published, 5 for images as in Odena et al.
-        floor: per channel the standardised value of a raw 0, -mean / std, below which features that come out of a ReLU
-            never are; outputs are clamped there. None for features of any sign. It is a buffer: loading weights
-            brings the floor they were trained with.
-
-    Raises:
-        ValueError: no (C, H, W), no hidden layer, or a floor for another number of channels.
-
-    Shapes: latent (B, latent_dim), class_index (B,) in 0 .. K - 1 -> (B, C, H, W) in fp32. Batches of one have no
-    batch statistics where a hidden layer is 1x1: train with larger ones.
+    Arguments, shapes and errors: see `build_feature_generator`. Batches of one have no batch statistics where a hidden
+    layer is 1x1: train with larger ones.
     """
 
     def __init__(
@@ -107,24 +94,27 @@ class FeatureGenerator(_Generator):
         super().__init__(feature_shape, class_count, nn.Sequential(*layers), floor)
 
 
-class FeatureDiscriminator(nn.Module):
+class _Discriminator(nn.Module):
+    """What both discriminators share: hidden layers to `length` values, and a linear head each for source and class."""
+
+    def __init__(self, layers: nn.Sequential, length: int, class_count: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.source = nn.Linear(length, 1)
+        self.classes = nn.Linear(length, class_count)
+        self.apply(_init_normal)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.layers(x)  # (B, length)
+        return self.source(x).squeeze(1), self.classes(x)  # (B,), (B, K)
+
+
+class FeatureDiscriminator(_Discriminator):
     """Source and class of features, by convolutions (Odena et al., appendix A; Mehra et al., section 3.2).
 
     Three hidden layers of ``width`` feature maps, each a 3x3 convolution of stride 2 (which halves a size, rounding up:
-    15, 8, 4, 2), batch norm in all but the first, LeakyReLU and dropout. Both heads are linear.
-
-    Args:
-        feature_shape: (C, H, W) of the standardised features, any size from 1x1 on.
-        class_count: K.
-        width: feature maps of each hidden layer; 64, 256 and 512 in the paper.
-        halvings: number of hidden layers, as in `FeatureGenerator`.
-        batch_norm: False for WGAN-GP, whose penalty is about the gradient of each sample alone.
-        dropout: share of values set to 0 after each hidden layer; .5 in Odena's table 1.
-
-    Raises:
-        ValueError: no (C, H, W), or no hidden layer.
-
-    Shapes: (B, C, H, W) -> source logits (B,), real above 0, and class logits (B, K).
+    15, 8, 4, 2), batch norm in all but the first, LeakyReLU and dropout. Both heads are linear. Arguments, shapes and
+    errors: see `build_feature_discriminator`.
     """
 
     def __init__(
@@ -137,7 +127,6 @@ class FeatureDiscriminator(nn.Module):
         batch_norm: bool = True,
         dropout: float = 0.5,
     ) -> None:
-        super().__init__()
         channels, *size = _check_shape(feature_shape)
         sizes = _halve_sizes(size, halvings)
         layers: list[nn.Module] = []
@@ -149,15 +138,7 @@ class FeatureDiscriminator(nn.Module):
                 layers.append(nn.BatchNorm2d(width))
             layers += [nn.LeakyReLU(LEAKY_SLOPE), nn.Dropout(dropout)]
             channels = width
-        self.layers = nn.Sequential(*layers, nn.Flatten())
-        length = width * math.prod(sizes[-1])
-        self.source = nn.Linear(length, 1)
-        self.classes = nn.Linear(length, class_count)
-        self.apply(_init_normal)
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = self.layers(x)  # (B, width * H / 8 * W / 8)
-        return self.source(x).squeeze(1), self.classes(x)  # (B,), (B, K)
+        super().__init__(nn.Sequential(*layers, nn.Flatten()), width * math.prod(sizes[-1]), class_count)
 
 
 class MLPFeatureGenerator(_Generator):
@@ -167,19 +148,7 @@ class MLPFeatureGenerator(_Generator):
     layer has units. Published is a ReLU at the end; with ``floor`` it is the same in standardised features.
 
     Deviation: the class is one-hot, where Xian et al. have attributes of classes never seen, and the noise is as long
-    as in `FeatureGenerator`.
-
-    Args:
-        feature_shape: (C, H, W).
-        class_count: K.
-        latent_dim: length of the noise.
-        width: units of the hidden layer; 4096 as published.
-        floor: as in `FeatureGenerator`.
-
-    Raises:
-        ValueError: as `FeatureGenerator`.
-
-    Shapes: latent (B, latent_dim), class_index (B,) in 0 .. K - 1 -> (B, C, H, W) in fp32.
+    as in `FeatureGenerator`. Arguments, shapes and errors: see `build_feature_generator`.
     """
 
     def __init__(
@@ -201,39 +170,20 @@ class MLPFeatureGenerator(_Generator):
         super().__init__(feature_shape, class_count, layers, floor)
 
 
-class MLPFeatureDiscriminator(nn.Module):
+class MLPFeatureDiscriminator(_Discriminator):
     """Source and class of flattened features, by one hidden layer without norm (Xian et al., section 4).
 
     Deviation: Xian et al. give the class to the discriminator, and keep a classifier apart, trained before. Here the
-    class is a second head, so that this one and `FeatureDiscriminator` serve the same training step.
-
-    Args:
-        feature_shape: (C, H, W); meant for (C, 1, 1).
-        class_count: K.
-        width: units of the hidden layer; 4096 as published.
-        dropout: share of values set to 0 after the hidden layer; none as published.
-
-    Raises:
-        ValueError: no (C, H, W).
-
-    Shapes: (B, C, H, W) -> source logits (B,), real above 0, and class logits (B, K).
+    class is a second head, so that this one and `FeatureDiscriminator` serve the same training step. Arguments, shapes
+    and errors: see `build_feature_discriminator`.
     """
 
     def __init__(
         self, feature_shape: Sequence[int], class_count: int, *, width: int = 4096, dropout: float = 0.0
     ) -> None:
-        super().__init__()
-        length = math.prod(_check_shape(feature_shape))
-        self.layers = nn.Sequential(
-            nn.Flatten(), nn.Linear(length, width), nn.LeakyReLU(LEAKY_SLOPE), nn.Dropout(dropout)
-        )
-        self.source = nn.Linear(width, 1)
-        self.classes = nn.Linear(width, class_count)
-        self.apply(_init_normal)
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = self.layers(x)  # (B, width)
-        return self.source(x).squeeze(1), self.classes(x)  # (B,), (B, K)
+        hidden = nn.Linear(math.prod(_check_shape(feature_shape)), width)
+        layers = nn.Sequential(nn.Flatten(), hidden, nn.LeakyReLU(LEAKY_SLOPE), nn.Dropout(dropout))
+        super().__init__(layers, width, class_count)
 
 
 @remember_recipe
@@ -251,15 +201,19 @@ def build_feature_generator(
 
     Args:
         architecture: "convolutional" as Mehra et al. have it, or "mlp" as Xian et al.
-        feature_shape: (C, H, W).
+        feature_shape: (C, H, W) of the standardised features, any size from 1x1 on.
         class_count: K.
-        latent_dim: length of the noise.
-        width: feature maps, or units, of a hidden layer.
-        halvings: hidden layers of the convolutional one; the other has one.
-        floor: as in `FeatureGenerator`.
+        latent_dim: length of the noise; 100 in Odena's code, the paper names none.
+        width: feature maps of each hidden layer (64, 256 and 512 in the paper), or its units (4096 in Xian et al.).
+        halvings: hidden layers of the convolutional one, 3 as published, 5 for images as in Odena et al.
+        floor: per channel the standardised value of a raw 0, -mean / std, below which features that come out of a ReLU
+            never are; outputs are clamped there. None for features of any sign. It is a buffer: loading weights
+            brings the floor they were trained with.
 
     Raises:
-        ValueError: another architecture.
+        ValueError: another architecture, no (C, H, W), no hidden layer, or a floor for another number of channels.
+
+    Shapes: latent (B, latent_dim), class_index (B,) in 0 .. K - 1 -> (B, C, H, W) in fp32.
     """
     _check_architecture(architecture)
     sizes = {"latent_dim": latent_dim, "width": width}
@@ -282,16 +236,14 @@ def build_feature_discriminator(
     """The discriminator that belongs to `build_feature_generator`'s, for configs.
 
     Args:
-        architecture: "convolutional" or "mlp".
-        feature_shape: (C, H, W).
-        class_count: K.
-        width: feature maps, or units, of a hidden layer.
-        halvings: hidden layers of the convolutional one.
-        batch_norm: of the convolutional one; the other has none.
-        dropout: share of values set to 0 after a hidden layer.
+        architecture, feature_shape, class_count, width, halvings: as the generator's.
+        batch_norm: of the convolutional one; False for WGAN-GP, whose penalty is about each sample's gradient alone.
+        dropout: share of values set to 0 after a hidden layer; .5 in Odena's table 1, none in Xian et al.
 
     Raises:
-        ValueError: another architecture.
+        ValueError: another architecture, no (C, H, W), or no hidden layer.
+
+    Shapes: (B, C, H, W) -> source logits (B,), real above 0, and class logits (B, K).
     """
     _check_architecture(architecture)
     if architecture == "mlp":

@@ -81,14 +81,9 @@ class FeatureUNet(BasicUNet):
         self.features = list(features)
 
     def extract(self, x: torch.Tensor, level: str) -> torch.Tensor:
-        """Features of images at a level, computed only as far as that level needs.
+        """Features of images at one of `LEVELS`, computed only as far as that level needs.
 
-        Args:
-            x: images (B, in_channels, X, Y).
-            level: one of `LEVELS`.
-
-        Returns:
-            (B, C, X', Y'), all >= 0 but at "image"; `feature_shape` gives the last three.
+        Shapes: (B, in_channels, X, Y) -> (B, C, X', Y'), all >= 0 but at "image"; see `feature_shape`.
 
         Raises:
             ValueError: another level.
@@ -113,11 +108,7 @@ class FeatureUNet(BasicUNet):
         return x
 
     def feature_shape(self, level: str, image_size: int) -> tuple[int, int, int]:
-        """Shape (C, S', S') of the features of one image of S x S pixels.
-
-        Args:
-            level: one of `LEVELS`.
-            image_size: S, at least 32.
+        """Shape (C, S', S') of the features of one image of S x S pixels, S at least 32, at one of `LEVELS`.
 
         Raises:
             ValueError: another level, or an image whose bottleneck would be a single pixel.

@@ -5,10 +5,13 @@ Szegedy et al., Going Deeper with Convolutions, 2015, table 1; Karki et al., LcG
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scripts.networks.layers import init_he, scale_width
 from scripts.networks.recipe import remember_recipe
 
 # Per inception block: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection; a stage starts with a max-pooling.
@@ -33,8 +36,6 @@ class GoogLeNet(nn.Module):
     were to carry gradients to the lower layers, which batch norm does.
 
     Args:
-        in_channels: number of image channels.
-        out_channels: number of logits per image.
         width_multiplier: factor on every channel count of the table, rounded, at least 1 channel.
         dropout: share of the pooled features set to 0 in training.
 
@@ -49,7 +50,7 @@ class GoogLeNet(nn.Module):
     ) -> None:
         super().__init__()
         self.min_size = 32
-        first, reduce, second = (_scale(channels, width_multiplier) for channels in (64, 64, 192))
+        first, reduce, second = (scale_width(channels, width_multiplier) for channels in (64, 64, 192))
         self.stem = nn.Sequential(
             _convolution(in_channels, first, kernel_size=7, stride=2),
             _halving(),
@@ -61,13 +62,15 @@ class GoogLeNet(nn.Module):
         for stage in INCEPTION_STAGES:
             layers: list[nn.Module] = [_halving()]
             for row in stage:
-                widths = [_scale(width, width_multiplier) for width in row]
+                widths = [scale_width(width, width_multiplier) for width in row]
                 layers.append(Inception(channels, *widths))
                 channels = widths[0] + widths[2] + widths[4] + widths[5]
             self.stages.append(nn.Sequential(*layers))
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(channels, out_channels)
-        self.apply(_init_he)
+        self.apply(partial(init_he, mode="fan_out"))
+        nn.init.normal_(self.head.weight, 0.0, 0.01)
+        nn.init.zeros_(self.head.bias)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -86,14 +89,7 @@ class GoogLeNet(nn.Module):
 class Inception(nn.Module):
     """1x1, 3x3 and 5x5 convolutions and a max-pooling side by side (Szegedy et al., figure 2b).
 
-    Args:
-        in_channels: number of input channels.
-        width_1x1: channels of the 1x1 branch.
-        reduce_3x3: channels of the 1x1 convolution before the 3x3.
-        width_3x3: channels of the 3x3 branch.
-        reduce_5x5: channels of the 1x1 convolution before the 5x5.
-        width_5x5: channels of the 5x5 branch.
-        pool_projection: channels of the 1x1 convolution after the pooling.
+    A 1x1 convolution of so many channels stands before the 3x3 and the 5x5 (`reduce_`) and after the pooling.
 
     Shapes: (B, in_channels, X, Y) -> (B, width_1x1 + width_3x3 + width_5x5 + pool_projection, X, Y).
     """
@@ -124,10 +120,6 @@ class Inception(nn.Module):
         return torch.cat(branches, dim=1)
 
 
-def _scale(channels: int, multiplier: float) -> int:
-    return max(1, round(channels * multiplier))
-
-
 def _convolution(in_channels: int, out_channels: int, *, kernel_size: int, stride: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(
         in_channels, out_channels, kernel_size=kernel_size, stride=stride, padding=kernel_size // 2, bias=False
@@ -137,11 +129,3 @@ def _convolution(in_channels: int, out_channels: int, *, kernel_size: int, strid
 
 def _halving() -> nn.MaxPool2d:
     return nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
-
-
-def _init_he(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0.0, 0.01)
-        nn.init.zeros_(module.bias)

@@ -32,20 +32,17 @@ class Teacher(Protocol):
 class Knowledge:
     """What weights know besides their network.
 
-    Attributes:
-        trained_on: patients that they learned from, and whoever taught the frozen networks and synthetic sets that
-            taught them.
-        validated_on: patients whose scores chose the epoch.
-        images: what they are for, by the names of `IMAGES` as in dataset.json; empty for networks of features.
-        settings: options that whoever uses the weights must share, such as `image_size_pixels`.
-        features: of networks of features: what a `FeatureSet` says of itself.
+    They know the patients that they learned from, and whoever taught the frozen networks and synthetic sets that taught
+    them (`trained_on`).
     """
 
     trained_on: list[str]
-    validated_on: list[str] = field(default_factory=list)
-    images: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    features: dict[str, Any] = field(default_factory=dict)
+    validated_on: list[str] = field(default_factory=list)  # patients whose scores chose the epoch
+    images: dict[str, Any] = field(
+        default_factory=dict
+    )  # that they are for: `IMAGES` of dataset.json; none of features
+    settings: dict[str, Any] = field(default_factory=dict)  # that their users must share, such as `image_size_pixels`
+    features: dict[str, Any] = field(default_factory=dict)  # what a `FeatureSet` says of itself
 
 
 def describe_weights(
@@ -57,20 +54,15 @@ def describe_weights(
     settings: Mapping[str, Any] | None = None,
     features: Mapping[str, Any] | None = None,
 ) -> Knowledge:
-    """What a training writes beside its weights; for configs.
+    """What a training writes beside its weights, see `Knowledge`; for configs.
 
     Args:
-        trained_on: patients of its own data, see `Knowledge`.
-        validated_on: likewise.
+        trained_on, validated_on: patients of its own data.
         taught_by: weights that the network started from or that were frozen while it learned.
         images: description of the data set.
-        settings: see `Knowledge`.
-        features: see `Knowledge`.
+        settings, features: as they are.
     """
-    patients = {
-        *trained_on,
-        *(patient for weights in taught_by if weights is not None for patient in weights.trained_on),
-    }
+    patients = {*trained_on}.union(*(weights.trained_on for weights in taught_by if weights is not None))
     names = {} if images is None else {name: getattr(images, name) for name in IMAGES}
     return Knowledge(sorted(patients), sorted(validated_on), names, dict(settings or {}), dict(features or {}))
 
@@ -78,13 +70,7 @@ def describe_weights(
 def write_weights(
     file: Path, network: nn.Module, knowledge: Knowledge, weights: Mapping[str, torch.Tensor] | None = None
 ) -> None:
-    """Writes weights, and before them the `.json` that describes them.
-
-    Args:
-        file: of the weights.
-        network: that they are of.
-        knowledge: see there.
-        weights: None for those that the network has now.
+    """Writes weights of a network, by default those that it has now, and before them the `.json` that describes them.
 
     Raises:
         CheckpointError: a value that is not finite (nothing is written), or a folder that cannot be written.

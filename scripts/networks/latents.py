@@ -12,11 +12,7 @@ def sample_latents(
 ) -> torch.Tensor:
     """Latent vectors (count, latent_dim) on the CPU, so that a seed gives the same ones on every device.
 
-    Args:
-        count: number of vectors.
-        latent_dim: their length.
-        distribution: "normal" for N(0, 1) or "uniform" for [-1, 1]; Han et al. (2019) found no difference.
-        generator: source of randomness; torch's own by default.
+    Their distribution is "normal" for N(0, 1) or "uniform" for [-1, 1], where Han et al. (2019) found no difference.
 
     Raises:
         ValueError: another distribution.

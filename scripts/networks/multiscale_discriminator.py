@@ -50,8 +50,7 @@ class PatchDiscriminator(nn.Module):
         self.logit = nn.Conv2d(4 * width, 1, kernel_size=4, padding=2)
         for conv in (first, self.logit):
             nn.init.xavier_normal_(conv.weight, gain=XAVIER_GAIN)
-            if conv.bias is not None:
-                nn.init.zeros_(conv.bias)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         if class_count:
             self.embedding = nn.Embedding(class_count, 4 * width)
             nn.init.xavier_normal_(self.embedding.weight, gain=XAVIER_GAIN)
@@ -84,10 +83,8 @@ class MultiScaleDiscriminator(nn.Module):
     Two scales of width 64 and 12 input channels have 1.34 M parameters.
 
     Args:
-        in_channels: see ``PatchDiscriminator``.
-        width: see ``PatchDiscriminator``.
+        in_channels, width, class_count: see ``PatchDiscriminator``.
         scale_count: number of scales; each sees half the resolution of the one before.
-        class_count: see ``PatchDiscriminator``.
 
     Shapes: x (B, in_channels, X, Y), class_index (B,) -> per scale, finest first, the list of ``PatchDiscriminator``.
     """

@@ -115,12 +115,8 @@ class PGGANDiscriminator(nn.Module):
     Deviation from the published code: it pools before the second convolution's LeakyReLU, table 2 after it, as here.
 
     Args:
-        image_channels: number of image channels C.
-        image_size: as the generator's.
-        feature_base: as the generator's.
-        feature_max: as the generator's.
+        image_channels, image_size, feature_base, feature_max, condition_channels: as the generator's.
         group_size: number of images over which the standard deviation is taken; 4 in the published code.
-        condition_channels: as the generator's.
 
     Raises:
         ValueError: as the generator's, or images that aren't of ``resolution``.
@@ -249,14 +245,10 @@ def minibatch_stddev(x: torch.Tensor, group_size: int) -> torch.Tensor:
     """How much the images of a group differ: one value per group, on every pixel of its images (section 3).
 
     The standard deviation over the group, ``sqrt(variance + 1e-8)``, averaged over channels and pixels. As in the
-    published code, image n of B belongs to group n modulo the number of groups. Computed in fp32.
+    published code, image n of B belongs to group n modulo the number of groups. Where B isn't divisible by the group
+    size, the largest divisor of B below it takes its place. Computed in fp32.
 
-    Args:
-        x: features (B, C, X, Y).
-        group_size: images per group; where B isn't divisible by it, the largest divisor of B below it.
-
-    Returns:
-        (B, 1, X, Y), in the precision of x.
+    Shapes: (B, C, X, Y) -> (B, 1, X, Y), in the same precision.
     """
     batch_size = len(x)
     size = max(n for n in range(1, min(group_size, batch_size) + 1) if batch_size % n == 0)

@@ -36,7 +36,6 @@ class Pix2PixGenerator(nn.Module):
     it shares its batch with.
 
     Args:
-        mask_channels: number of mask channels M.
         image_channels: number of image channels C.
         image_size: pixels along each side; even, at least 24.
         width: channels of the outermost level; deeper ones have 2, 4 and then 8 times as many.
@@ -107,9 +106,6 @@ class Pix2PixGenerator(nn.Module):
 
     def draw_noise(self, seeds: Sequence[int] | torch.Tensor) -> list[torch.Tensor]:
         """Dropout masks that follow each image's seed alone, not its batch or device.
-
-        Args:
-            seeds: one integer per image.
 
         Returns:
             Per dropout layer a tensor (B, channels, x, y) of 0 and 1 / (1 - dropout), on the parameters' device.

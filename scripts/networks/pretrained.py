@@ -49,12 +49,7 @@ def adapt_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
     In other words their mean, repeated for each new channel, times old / new. Where all channels of an image are equal,
     the answer stays what it was; of others it sees the mean. For the same number nothing changes.
 
-    Args:
-        weight: (O, old, X, Y).
-        channels: the new number of input channels.
-
-    Returns:
-        (O, channels, X, Y).
+    Shapes: (O, old, X, Y) -> (O, channels, X, Y).
     """
     if weight.shape[1] == channels:
         return weight

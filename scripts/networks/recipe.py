@@ -104,15 +104,12 @@ def find_maker(name: str) -> Callable[..., nn.Module]:
             maker = getattr(importlib.import_module(module), attribute, None)
         except ModuleNotFoundError:
             maker = None
-    if not callable(maker) or not _remembers(maker):
+    marked = vars(maker).get("__init__") if isinstance(maker, type) else maker  # by `remember_recipe`
+    if not callable(maker) or not hasattr(marked, "__wrapped__"):
         raise CheckpointError(
             f"No network {name!r} here, expected one of scripts.networks. Train it with this version."
         )
     return maker
-
-
-def _remembers(maker: Any) -> bool:
-    return hasattr(vars(maker).get("__init__") if isinstance(maker, type) else maker, "__wrapped__")
 
 
 def _plain(value: Any) -> Any:

@@ -7,11 +7,13 @@ segmentation_models, which Red-GAN cites.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scripts.networks.layers import extend_image, init_he
 from scripts.networks.recipe import remember_recipe
 
 BLOCK_COUNTS = (3, 4, 6, 3)
@@ -28,8 +30,6 @@ class ResNetUNet(nn.Module):
     the logits are cropped back, so every size works, also in TorchScript and ONNX.
 
     Args:
-        in_channels: number of image channels.
-        out_channels: number of logits per pixel.
         encoder_widths: channels of the four encoder stages; the first is the stem's, too.
         decoder_widths: channels of the five decoder blocks.
 
@@ -74,7 +74,7 @@ class ResNetUNet(nn.Module):
             self.decoder.append(_decoder_block(previous + skip_width, width))
             previous = width
         self.head = nn.Conv2d(previous, out_channels, kernel_size=1)
-        self.apply(_init_he)
+        self.apply(partial(init_he, mode="fan_out"))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -94,9 +94,7 @@ class ResNetUNet(nn.Module):
         return self._encode_stages(x)[4].mean(dim=(2, 3))
 
     def _encode_stages(self, x: torch.Tensor) -> list[torch.Tensor]:
-        pad_x = (self.size_multiple - x.shape[-2] % self.size_multiple) % self.size_multiple
-        pad_y = (self.size_multiple - x.shape[-1] % self.size_multiple) % self.size_multiple
-        x = F.pad(x, [0, pad_y, 0, pad_x], mode="replicate")  # (B, in_channels, X', Y')
+        x = extend_image(x, self.size_multiple)  # (B, in_channels, X', Y')
         x = self.stem(x)  # (B, width, X' / 2, Y' / 2)
         features = [x]
         x = self.pool(x)  # (B, width, X' / 4, Y' / 4)
@@ -142,10 +140,3 @@ def _decoder_block(in_channels: int, out_channels: int) -> nn.Sequential:
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)
-
-
-def _init_he(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -27,8 +27,6 @@ class SPADE(nn.Module):
     outputs) and beta (the rest), where the published code has two: the same function, computed once.
 
     Args:
-        channels: number of feature channels C.
-        mask_channels: number of mask channels M.
         hidden_channels: width of the layer between mask and modulation (128 as published).
 
     Shapes: x (B, C, X, Y) and mask (B, M, X', Y') of any size -> (B, C, X, Y).

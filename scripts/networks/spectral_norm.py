@@ -18,10 +18,8 @@ def spectral_norm(conv: nn.Conv2d) -> nn.Conv2d:
 
     The same function, gradient and state-dict keys as ``torch.nn.utils.parametrizations.spectral_norm``. With the 78 M
     such weights of Red-GAN's generator that one spends much of a bf16 iteration on passes over memory; here the
-    gradient is written out, the result has the autocast precision, and channels-last weights aren't copied.
-
-    Args:
-        conv: the convolution; it is changed in place and returned.
+    gradient is written out, the result has the autocast precision, and channels-last weights aren't copied. The
+    convolution is changed in place and returned.
     """
     register_parametrization(conv, "weight", SpectralNorm(conv.weight))
     return conv

@@ -24,9 +24,7 @@ def load_feature_classifier(
     """A trained classifier, once it is known that it may judge these features; for configs.
 
     Args:
-        weights: of the classifier.
         dataset: what it is to judge.
-        device: where to.
         network: takes the weights in place of a new one.
 
     Raises:

@@ -26,21 +26,13 @@ PURPOSES = ("prediction", "evaluation", "augmentation")
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights that was found fit for its purpose; nothing is read of it before `load`.
-
-    Attributes:
-        file: of the weights.
-        recipe: of their network.
-        knowledge: what the `.json` beside them says; None where there is none.
-        settings: those of `knowledge`; without it those given.
-        seen: see `find_seen`, of the patients to be evaluated on.
-    """
+    """A file of weights that was found fit for its purpose; nothing is read of it before `load`."""
 
     file: Path
     recipe: Recipe
-    knowledge: Knowledge | None
-    settings: dict[str, Any]
-    seen: dict[str, str] = field(default_factory=dict)
+    knowledge: Knowledge | None  # what the `.json` beside them says; None where there is none
+    settings: dict[str, Any]  # those of `knowledge`; without it those given
+    seen: dict[str, str] = field(default_factory=dict)  # see `find_seen`, of the patients to be evaluated on
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -74,10 +66,7 @@ class Weights:
     ) -> Dataset:
         """A data set's description without items of the images that the weights are for.
 
-        Args:
-            channel_count: given in place of what the weights do not say, or in agreement with it.
-            label_count: likewise, without the background.
-            intensity_range: likewise.
+        What the weights do not say is given: channels, labels without the background, and the range of intensities.
 
         Raises:
             CheckpointError: a given value differs from the described one, or none is there.
@@ -102,11 +91,7 @@ class Weights:
         return self.recipe.build()
 
     def load(self, device: torch.device | str = "cpu", network: nn.Module | None = None) -> nn.Module:
-        """The network with the weights, channels last on the device.
-
-        Args:
-            device: where to.
-            network: takes the weights in place of a new one.
+        """The network, a new one by default, with the weights, channels last on the device.
 
         Raises:
             CheckpointError: no readable file, other names or shapes, or values that are not finite.

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from scripts.networks.darknet import DARKNET_MOMENTUM, Darknet53, build_convolution, init_he, scale_width
+from scripts.networks.darknet import DARKNET_MOMENTUM, Darknet53, build_convolution
+from scripts.networks.layers import init_he, scale_width
 from scripts.networks.recipe import remember_recipe
 
 STRIDES = (8, 16, 32)
@@ -32,7 +33,6 @@ class YOLOv3(nn.Module):
     to s (j + 1) along Y.
 
     Args:
-        in_channels: number of image channels.
         class_count: K, number of lesion classes, 1 or more.
         anchors: nine (width along X, height along Y) in pixels of the network's input, sorted by area: the first three
             are those of stride 8. Part of the weights, so a loaded checkpoint brings its own. The default are the

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.metrics.box_matching import Matches, SliceBoxes, join_matches
+from scripts.metrics.box_matching import Matches, SliceBoxes
 from scripts.scores.csv_tables import write_table
 from scripts.scores.evidence import Number
 from scripts.scores.results import Estimate
@@ -154,9 +154,9 @@ def read_matches(folder: str | Path, classes: Sequence[str], iou: float) -> Matc
                 )
     corners = np.array([[float(row[key]) for key in BOX] for row in truths]).reshape(-1, 4)
     column = f"truth_{IOUS[iou]}"
-    return join_matches(
+    return Matches(
         len(classes),
-        list(names),
+        tuple(names),
         np.array([int(row["slices"]) for row in patients], dtype=np.intp),
         scores=np.array([float(row["score"]) for row in detections], dtype=np.float64),
         classes=np.array([numbers[row["class"]] for row in detections], dtype=np.intp),

@@ -1,4 +1,4 @@
-"""Skull stripping by thresholds and morphology, with ITK: no network, no atlas, no file to download."""
+"""Skull stripping by thresholds and morphology: no network, no atlas, no file to download."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 import itk
 import numpy as np
 import torch
-from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
+from scipy import ndimage
+
+from scripts.transforms.outline import fill_slices, keep_largest
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +48,8 @@ class StripSkulld(MapTransform):
     cerebrospinal fluid is bright. Lesions in skull or dura are removed with it.
 
     Args:
-        keys: images (C, X, Y[, Z]) in [-1, 1], after `ToSignedRanged`.
-        label_key: the label map (1, X, Y[, Z]) whose loss is told, where the item has one.
+        keys: images (C, X, Y[, Z]) in [-1, 1], after `ToSignedRanged`; `label` (1, X, Y[, Z]) is that of a lesion.
     """
-
-    def __init__(self, keys: KeysCollection, label_key: str = "label", allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.label_key = label_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         stripped: dict[Hashable, Any] = dict(data)
@@ -62,7 +59,7 @@ class StripSkulld(MapTransform):
             image = stripped[key]
             brain = torch.as_tensor(find_brain(np.asarray(image, dtype=np.float32), _find_spacing(image)))
             stripped[key] = torch.where(brain.to(image.device), image, torch.full_like(image, -1.0))
-            if isinstance(label := stripped.get(self.label_key), torch.Tensor):
+            if isinstance(label := stripped.get("label"), torch.Tensor):
                 _warn_of_loss(np.asarray(label)[0] > 0, brain.numpy(), image)
         return stripped
 
@@ -79,12 +76,7 @@ def find_brain(image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
        15 mm, holes filled. The first erosion counts that parts it from the tissue at the head's surface; where none
        does, no skull can be cut off.
 
-    Args:
-        image: (C, X, Y[, Z]) in [-1, 1].
-        spacing: of the pixels along X, Y[, Z], in mm.
-
-    Returns:
-        (X, Y[, Z]) bool; True everywhere where no skull was found.
+    Shapes: (C, X, Y[, Z]) in [-1, 1], and the spacing of X, Y[, Z] in mm -> (X, Y[, Z]), True where no skull was found.
     """
     everything = np.ones(image.shape[1:], dtype=bool)
     levels = (image + 1) / 2
@@ -93,7 +85,7 @@ def find_brain(image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
         return everything
     bright = np.minimum(mean, np.median(mean[mean > _find_threshold(mean)]))
     outline = _close(bright > HEAD_LEVEL * _find_threshold(bright), spacing, HEAD_CLOSING)
-    head = _keep_largest(_fill(outline))
+    head = keep_largest(fill_slices(outline))
     window = _bounding_box(head)
     found = _part_from_skull(levels[(slice(None), *window)], head[window], spacing)
     if found is None:
@@ -115,12 +107,12 @@ def _part_from_skull(levels: np.ndarray, head: np.ndarray, spacing: Sequence[flo
         return None
     if not _has_gap(relative[head], depth[head]):
         return None
-    threshold = _find_threshold(relative, head)
+    threshold = _find_threshold(relative[head])
     for level in TISSUE_LEVELS:
         tissue = head & (relative > level * threshold)
         brain = _part_from_surface(tissue, depth, spacing)
         if brain is not None:
-            return _fill(head & _close(brain, spacing, BRAIN_CLOSING))
+            return fill_slices(head & _close(brain, spacing, BRAIN_CLOSING))
     return None
 
 
@@ -150,19 +142,12 @@ def _part_from_surface(tissue: np.ndarray, depth: np.ndarray, spacing: Sequence[
 
 def _keep_large_and_deep(parts: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Components of a mask that reach into the head and aren't small beside the largest that does."""
-    labels = _number_components(parts)
+    labels, _ = ndimage.label(parts)
     sizes = np.bincount(labels.ravel())
     deep = np.zeros(len(sizes), dtype=bool)
     deep[labels[parts & (depth >= LEAST_DEPTH * depth.max())]] = True
     largest = sizes[deep].max(initial=0)
     return (deep & (sizes >= LEAST_PART * largest))[labels]
-
-
-def _keep_largest(mask: np.ndarray) -> np.ndarray:
-    labels = _number_components(mask)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return labels == sizes.argmax()
 
 
 def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
@@ -171,22 +156,9 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
     return tuple(slice(max(0, int(index.min()) - 1), int(index.max()) + 2) for index in indices)
 
 
-def _to_itk(array: np.ndarray, spacing: Sequence[float] | None = None) -> Any:
-    """An ITK image of an array (X, Y[, Z]); ITK's own order of axes is the reverse."""
-    pixels = array.astype(np.uint8) if array.dtype == bool else array.astype(np.float32)
-    image = itk.image_from_array(np.ascontiguousarray(pixels.T))
-    if spacing is not None:
-        image.SetSpacing([float(size) for size in spacing])
-    return image
-
-
-def _to_array(image: Any) -> np.ndarray:
-    return itk.array_from_image(image).T
-
-
-def _find_threshold(values: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Otsu's threshold of an array, or of its part within a mask."""
-    row = _to_itk((values.ravel() if mask is None else values[mask])[None])  # the shape plays no part
+def _find_threshold(values: np.ndarray) -> float:
+    """Otsu's threshold."""
+    row = itk.image_from_array(np.ascontiguousarray(values.ravel()[None], dtype=np.float32))  # the shape plays no part
     calculator = itk.OtsuThresholdImageFilter[type(row), itk.Image[itk.UC, 2]].New(Input=row)
     calculator.Update()
     return float(calculator.GetThreshold())
@@ -196,10 +168,7 @@ def _distance_to(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """Distance in mm to the nearest pixel of a mask, 0 within it; infinite where it is empty."""
     if not mask.any():
         return np.full(mask.shape, np.inf, dtype=np.float32)
-    signed = itk.signed_maurer_distance_map_image_filter(
-        _to_itk(mask, spacing), squared_distance=False, use_image_spacing=True, inside_is_positive=False
-    )
-    return np.maximum(_to_array(signed), 0)
+    return ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)
 
 
 def _close(mask: np.ndarray, spacing: Sequence[float], radius: float) -> np.ndarray:
@@ -208,22 +177,6 @@ def _close(mask: np.ndarray, spacing: Sequence[float], radius: float) -> np.ndar
     dilated = _distance_to(np.pad(mask, room), spacing) <= radius
     closed = _distance_to(~dilated, spacing) > radius
     return closed[tuple(slice(before, -after) for before, after in room)] | mask
-
-
-def _fill(mask: np.ndarray) -> np.ndarray:
-    """A mask with the holes of each slice filled."""
-    if mask.ndim == 3:
-        return np.stack([_fill(mask[..., z]) for z in range(mask.shape[-1])], axis=-1)
-    return _to_array(itk.binary_fillhole_image_filter(_to_itk(mask), foreground_value=1)) > 0
-
-
-def _number_components(mask: np.ndarray) -> np.ndarray:
-    """Components numbered from 1 where pixels share an edge or a face, 0 outside."""
-    image = _to_itk(mask)
-    numbered = itk.Image[itk.UL, mask.ndim]
-    calculator = itk.ConnectedComponentImageFilter[type(image), numbered].New(Input=image)
-    calculator.Update()
-    return _to_array(calculator.GetOutput()).astype(np.int64)
 
 
 def _find_spacing(image: torch.Tensor) -> list[float]:

@@ -18,26 +18,14 @@ class SelectChannelsd(MapTransform):
         keys: images (C, X, Y[, Z]) with a channel for each name of `modality`.
         names: of the channels to keep, see `choose_channels`.
         modality: the data set's channel names.
-
-    Raises:
-        DatasetError: whatever `choose_channels` refuses.
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        names: Sequence[str] | str | None,
-        modality: Sequence[str],
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
+    def __init__(self, keys: KeysCollection, names: Sequence[str] | str | None, modality: Sequence[str]) -> None:
+        super().__init__(keys)
         self.indices = [list(modality).index(name) for name in choose_channels(names, modality)]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        selected = dict(data)
-        for key in self.key_iterator(selected):
-            selected[key] = selected[key][self.indices]
-        return selected
+        return {**data, **{key: data[key][self.indices] for key in self.key_iterator(data)}}
 
 
 def choose_channels(names: Sequence[str] | str | None, modality: Sequence[str]) -> list[str]:

@@ -58,9 +58,6 @@ def is_dicom(path: str) -> bool:
 def read_dicom(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Reads a file, or the one series of a folder.
 
-    Args:
-        path: of the file or folder.
-
     Returns:
         float32 (1, X, Y, Z), X along the rows, Z by position along the normal, values after rescale slope and intercept
         (CT: Hounsfield units), brighter where higher; the affine (4, 4) to RAS in mm, which has the shear of a tilted
@@ -77,7 +74,9 @@ def read_dicom(path: str) -> tuple[np.ndarray, np.ndarray | None]:
         _check_kind(file, header)
     frames = _list_frames(files, headers)
     order = _order(path, frames, headers)
-    slices = {file: _read_pixels(file) for file in files}
+    # ITK turns the pixels of MONOCHROME1, so that higher is brighter.
+    images = {file: itk.array_from_image(itk.imread(file, itk.F, imageio=itk.GDCMImageIO.New())) for file in files}
+    slices = {file: pixels.reshape(-1, *pixels.shape[-2:]) for file, pixels in images.items()}  # (N, Y, X) each
     volume = np.stack([slices[frames[n].file][frames[n].number].T for n in order], axis=-1)  # (X, Y, Z)
     return volume[None], _find_affine([frames[n] for n in order], headers[0])
 
@@ -239,12 +238,6 @@ def _find_distinction(first: int, second: int, headers: list[dict[str, str]]) ->
         if one.get(tag) != other.get(tag):
             return f" and differ in {name} ({one.get(tag, 'none')}, {other.get(tag, 'none')})"
     return " and are copies" if one.get("0008|0018") == other.get("0008|0018") else ""
-
-
-def _read_pixels(file: str) -> np.ndarray:
-    """The pixels (N, Y, X) of the frames of a file; ITK turns those of MONOCHROME1, so that higher is brighter."""
-    pixels = itk.array_from_image(itk.imread(file, itk.F, imageio=itk.GDCMImageIO.New()))
-    return pixels.reshape(-1, *pixels.shape[-2:])
 
 
 def _find_affine(frames: list[Frame], header: dict[str, str]) -> np.ndarray | None:

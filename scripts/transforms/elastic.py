@@ -43,10 +43,8 @@ class RandElasticd(Randomizable, MapTransform):
         ValueError: a negative alpha, or a sigma that isn't positive.
     """
 
-    def __init__(
-        self, keys: KeysCollection, alpha: float = 720.0, sigma: float = 24.0, allow_missing_keys: bool = False
-    ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
+    def __init__(self, keys: KeysCollection, alpha: float = 720.0, sigma: float = 24.0) -> None:
+        MapTransform.__init__(self, keys)
         if alpha < 0 or sigma <= 0:
             raise ValueError(f"alpha is {alpha} and sigma {sigma}, expected 0 or more, and more than 0.")
         self.alpha = float(alpha)
@@ -72,29 +70,20 @@ class RandElasticd(Randomizable, MapTransform):
 def smooth_noise(noise: torch.Tensor, sigma: float) -> torch.Tensor:
     """Gaussian smoothing of planes, with zeros around them (SciPy's `gaussian_filter` in mode "constant").
 
-    It is a product with two matrices, since at sigma 24 the kernel is nearly as long as an image's side.
+    It is a product with two matrices, since at sigma 24 (pixels) the kernel is nearly as long as an image's side.
 
-    Args:
-        noise: (N, X, Y) float32.
-        sigma: in pixels.
-
-    Returns:
-        (N, X, Y).
+    Shapes: (N, X, Y) float32 -> the same.
     """
     along_x, along_y = (_gaussian_matrix(size, sigma) for size in noise.shape[1:])
     return along_x @ noise @ along_y.T
 
 
 def displace(array: torch.Tensor, displacement: torch.Tensor, *, mode: str) -> torch.Tensor:
-    """Takes the value of each pixel p from p + displacement(p).
+    """Takes the value of each pixel p of an array (C, X, Y) from p + displacement(p), and keeps the array's type.
 
     Args:
-        array: (C, X, Y).
         displacement: (2, X, Y) in pixels, along X and along Y.
         mode: "bilinear" or "nearest". Outside the array is the nearest pixel of its edge.
-
-    Returns:
-        (C, X, Y) of the array's type.
     """
     plain: torch.Tensor = convert_to_tensor(array, track_meta=False)
     sides = torch.tensor(plain.shape[1:])

@@ -31,8 +31,8 @@ class CanonicalOrientationd(MapTransform, InvertibleTransform):
         slice_axis: "sagittal", "coronal" or "axial"; None: across the axis of the largest spacing.
     """
 
-    def __init__(self, keys: KeysCollection, slice_axis: str | None = None, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
+    def __init__(self, keys: KeysCollection, slice_axis: str | None = None) -> None:
+        super().__init__(keys)
         if slice_axis not in (*SLICE_AXES, None):
             raise ValueError(f"slice_axis is {slice_axis!r}, expected one of {', '.join(SLICE_AXES)}, or None.")
         self.slice_axis = slice_axis
@@ -103,17 +103,14 @@ class FitInPlaned(MapTransform, InvertibleTransform):
         image_size: side of the square slice, in pixels.
     """
 
-    def __init__(self, keys: KeysCollection, image_size: int, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
+    def __init__(self, keys: KeysCollection, image_size: int) -> None:
+        super().__init__(keys)
         if image_size < 1:
             raise ValueError(f"image_size is {image_size}, expected a positive number of pixels.")
         self.image_size = int(image_size)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        fitted = dict(data)
-        for key in self.key_iterator(fitted):
-            fitted[key] = self._fit(fitted[key], is_label=key == "label")
-        return fitted
+        return {**data, **{key: self._fit(data[key], is_label=key == "label") for key in self.key_iterator(data)}}
 
     def _fit(self, array: MetaTensor, *, is_label: bool) -> MetaTensor:
         plane = list(array.shape[1:3])
@@ -132,10 +129,7 @@ class FitInPlaned(MapTransform, InvertibleTransform):
         return fitted
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        restored = dict(data)
-        for key in self.key_iterator(restored):
-            restored[key] = self._restore(restored[key])
-        return restored
+        return {**data, **{key: self._restore(data[key]) for key in self.key_iterator(data)}}
 
     def _restore(self, array: MetaTensor) -> MetaTensor:
         info = self.pop_transform(array)["extra_info"]

@@ -122,15 +122,11 @@ def _check_held_out(synthetic: Dataset, held_out: Collection[str]) -> None:
     """Raises DatasetError where the set or its generator knows one of these patients, ValueError for a single name."""
     if isinstance(held_out, str):
         raise ValueError(f"held_out is {held_out!r}, expected a collection of patients. Put the name into a list.")
-    check_synthetic_sources(synthetic.items, known := _as_dataset(held_out))
+    patients = [{"patient": str(patient)} for patient in held_out]
+    known = Dataset(Path(), "held out", modality=[], labels=[], splits={"validation": patients})
+    check_synthetic_sources(synthetic.items, known)
     if held_out:
         check_trained_on(synthetic.trained_on, synthetic.root, known)
-
-
-def _as_dataset(held_out: Collection[str]) -> Dataset:
-    """A data set of which nothing is known but whom it validates on."""
-    patients = [{"patient": str(patient)} for patient in held_out]
-    return Dataset(Path(), "held out", modality=[], labels=[], splits={"validation": patients})
 
 
 def _select(synthetic: Dataset, only_class: str | None, *, labelled: bool, classed: bool) -> list[Item]:

@@ -19,25 +19,15 @@ class ToSignedRanged(MapTransform):
     Args:
         keys: images of shape (C, X, Y[, Z]).
         intensity_range: (low, high) in the file's unit that become -1 and 1, for images with a fixed meaning (RGB:
-            0..255, CT: a Hounsfield window). None: the channel's own minimum and `upper_percentile`
-            (Red-GAN: min-max per volume and modality).
-        upper_percentile: 0..100; 99.5 tames single bright outliers. Ignored with a fixed range.
+            0..255, CT: a Hounsfield window). None: the channel's own minimum and maximum (Red-GAN: per volume and
+            modality).
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        intensity_range: Sequence[float] | None = None,
-        upper_percentile: float = 100.0,
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
+    def __init__(self, keys: KeysCollection, intensity_range: Sequence[float] | None = None) -> None:
+        super().__init__(keys)
         if intensity_range is not None and not intensity_range[0] < intensity_range[1]:
             raise ValueError(f"intensity_range is {list(intensity_range)}, expected [low, high] with low < high.")
-        if not 0 < upper_percentile <= 100:
-            raise ValueError(f"upper_percentile is {upper_percentile}, expected a number in (0, 100].")
         self.intensity_range = None if intensity_range is None else [float(v) for v in intensity_range]
-        self.upper_percentile = float(upper_percentile)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         converted: dict[Hashable, Any] = dict(data)
@@ -57,10 +47,7 @@ class ToSignedRanged(MapTransform):
         if self.intensity_range is not None:
             low, high = (torch.full((plain.shape[0],), value) for value in self.intensity_range)
         else:
-            flat = plain.flatten(1)
-            low = flat.amin(1)
-            rank = max(1, round(self.upper_percentile / 100 * flat.shape[1]))
-            high = flat.amax(1) if rank == flat.shape[1] else flat.kthvalue(rank, dim=1).values
+            low, high = plain.flatten(1).aminmax(dim=1)
         return low.reshape(shape), high.reshape(shape)
 
 
@@ -75,10 +62,8 @@ class RandGaind(RandomizableTransform, MapTransform):
         prob: of a change.
     """
 
-    def __init__(
-        self, keys: KeysCollection, *, max_gain: float = 0.5, prob: float = 0.5, allow_missing_keys: bool = False
-    ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
+    def __init__(self, keys: KeysCollection, *, max_gain: float = 0.5, prob: float = 0.5) -> None:
+        MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob)
         self.max_gain = max_gain
         self.factor = 1.0
@@ -108,11 +93,10 @@ class StandardiseSlicesd(MapTransform):
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        standardised: dict[Hashable, Any] = dict(data)
-        for key in self.key_iterator(standardised):
-            image = standardised[key]
-            centred = image - image.mean(dim=(1, 2), keepdim=True)
-            deviation = centred.square().mean(dim=(1, 2), keepdim=True).sqrt()  # (C, 1, 1[, Z])
-            # below the rounding of a mean over a constant slice there is nothing to enlarge
-            standardised[key] = torch.where(deviation > 1e-6, centred / deviation, torch.zeros_like(centred))
-        return standardised
+        return {**data, **{key: self._standardise(data[key]) for key in self.key_iterator(data)}}
+
+    def _standardise(self, image: torch.Tensor) -> torch.Tensor:
+        centred = image - image.mean(dim=(1, 2), keepdim=True)
+        deviation = centred.square().mean(dim=(1, 2), keepdim=True).sqrt()  # (C, 1, 1[, Z])
+        # below the rounding of a mean over a constant slice there is nothing to enlarge
+        return torch.where(deviation > 1e-6, centred / deviation, torch.zeros_like(centred))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +14,20 @@ from scripts.transforms.pictures import is_picture
 NEARLY_WHOLE = 1e-3
 LARGEST_GREY = 0xFF  # a larger value in `label_values` is a colour
 GREYISH = 32  # most that the channels of a grey pixel differ once compressed
+
+
+def check_layers(file: str) -> None:
+    """Raises DatasetError where an NRRD file (`.seg.nrrd`) holds 3D Slicer's layers: segments that overlap."""
+    if not file.lower().endswith((".nrrd", ".nhdr")):
+        return
+    with Path(file).open("rb") as stream:
+        header = stream.read(1 << 20).partition(b"\n\n")[0].replace(b"\r", b"").decode("latin-1")
+    dimension = re.search(r"^dimension:\s*(\d+)", header, re.MULTILINE)
+    if dimension and int(dimension[1]) > 3:
+        raise DatasetError(
+            f"{file} has several layers (channels) of segments that overlap, expected one label map. Export a labelmap "
+            "from 3D Slicer, or one file per segment: label_0, label_1 ... of layout table."
+        )
 
 
 def has_colours(label_values: Mapping[int, int]) -> bool:

@@ -35,7 +35,7 @@ class LoadItemd(MapTransform):
     label map comes on the grid of its image, see `lay_on`. `doctor` lists what `read` finds; a call refuses the item.
 
     Args:
-        keys: "image", "label" or both; a missing label key is skipped if allow_missing_keys is set.
+        keys: "image", "label" or both.
         channel_count: channels every image must have.
         foreground_count: labels besides the background; label maps hold 0..foreground_count.
         label_values: value in the label file -> label, for values that differ. Synthetic items hold labels already.
@@ -58,9 +58,8 @@ class LoadItemd(MapTransform):
         label_values: Mapping[int, int] | None = None,
         ignore_geometry: bool = False,
         threshold_masks: bool = False,
-        allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
+        super().__init__(keys)
         self.channel_count = channel_count
         self.foreground_count = foreground_count
         self.label_values = dict(label_values or {})

@@ -23,21 +23,17 @@ class AddOutlineClassd(MapTransform):
     Args:
         keys: the label map, (1, X, Y[, Z]).
         outline_label: the number to write, one above the data set's last label.
-        threshold: in the [-1, 1] range of the image.
-        image_key: the image after `ToSignedRanged`, (C, X, Y[, Z]).
+        threshold: in the [-1, 1] range of `image`, (C, X, Y[, Z]) after `ToSignedRanged`.
     """
 
-    def __init__(
-        self, keys: KeysCollection, outline_label: int, threshold: float = -0.85, image_key: str = "image"
-    ) -> None:
+    def __init__(self, keys: KeysCollection, outline_label: int, threshold: float = -0.85) -> None:
         super().__init__(keys)
         self.outline_label = int(outline_label)
         self.threshold = float(threshold)
-        self.image_key = image_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         outlined: dict[Hashable, Any] = dict(data)
-        middle = np.median(np.asarray(outlined[self.image_key]), axis=0)  # (X, Y[, Z])
+        middle = np.median(np.asarray(outlined["image"]), axis=0)  # (X, Y[, Z])
         head = torch.as_tensor(find_head(middle > self.threshold))
         for key in self.key_iterator(outlined):
             label = outlined[key].clone()
@@ -50,9 +46,20 @@ def find_head(bright: np.ndarray) -> np.ndarray:
     """The largest filled component of each slice of a boolean array (X, Y[, Z])."""
     if bright.ndim == 3:
         return np.stack([find_head(bright[..., z]) for z in range(bright.shape[-1])], axis=-1)
-    components, count = ndimage.label(ndimage.binary_opening(bright))
-    if not count:
-        return np.zeros_like(bright)
+    opened = ndimage.binary_opening(bright)
+    return fill_slices(keep_largest(opened)) if opened.any() else opened
+
+
+def keep_largest(mask: np.ndarray) -> np.ndarray:
+    """The largest component of a mask that is not empty; pixels join by edges, or faces."""
+    components, _ = ndimage.label(mask)
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
-    return ndimage.binary_fill_holes(components == sizes.argmax())
+    return components == sizes.argmax()
+
+
+def fill_slices(mask: np.ndarray) -> np.ndarray:
+    """A mask (X, Y[, Z]) with the holes of each slice filled."""
+    if mask.ndim == 3:
+        return np.stack([fill_slices(mask[..., z]) for z in range(mask.shape[-1])], axis=-1)
+    return ndimage.binary_fill_holes(mask)

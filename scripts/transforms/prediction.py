@@ -18,14 +18,11 @@ class ToLabelMapd(MapTransform):
     A pixel takes the label with the highest logit where that exceeds 0 (probability .5), else 0, the background.
     """
 
-    def __init__(self, keys: KeysCollection = "pred", allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
+    def __init__(self, keys: KeysCollection = "pred") -> None:
+        super().__init__(keys)
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
-        mapped = dict(data)
-        for key in self.key_iterator(mapped):
-            mapped[key] = to_label_map(mapped[key])
-        return mapped
+        return {**data, **{key: to_label_map(data[key]) for key in self.key_iterator(data)}}
 
 
 class NameOutputd(MapTransform):
@@ -34,8 +31,8 @@ class NameOutputd(MapTransform):
     A name may have folders, `a/img/0`: `SaveImaged(data_root_dir=".")` makes them in its output folder.
     """
 
-    def __init__(self, keys: KeysCollection = "pred", allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
+    def __init__(self, keys: KeysCollection = "pred") -> None:
+        super().__init__(keys)
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         named = dict(data)
@@ -53,20 +50,16 @@ class ShapeForLabelServerd(MapTransform):
     since Label writes no affine of fewer dimensions. Volumes (1, X, Y, Z) stay as they are. Put it after `SaveImaged`.
 
     Args:
-        keys: label maps.
-        image_key: their image, whose `spatial_shape` Label compares with.
+        keys: label maps; `image` is theirs, whose `spatial_shape` Label compares with.
     """
 
-    def __init__(
-        self, keys: KeysCollection = "pred", image_key: str = "image", allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.image_key = image_key
+    def __init__(self, keys: KeysCollection = "pred") -> None:
+        super().__init__(keys)
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         shaped = dict(data)
         for key in self.key_iterator(shaped):
-            label, meta = shaped[key], shaped[self.image_key].meta
+            label, meta = shaped[key], shaped["image"].meta
             if label.ndim == 3 and str(meta.get("filename_or_obj", "")).endswith((".nii", ".nii.gz")):
                 shaped[key] = label[..., None]  # (1, X, Y, 1)
                 meta["spatial_shape"] = [*label.shape[1:], 1]

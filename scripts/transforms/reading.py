@@ -20,6 +20,7 @@ from scripts.transforms.dicom import is_dicom, read_dicom
 from scripts.transforms.label_values import (
     NEARLY_WHOLE,
     check_colours,
+    check_layers,
     clean_colours,
     clean_values,
     find_values,
@@ -27,7 +28,6 @@ from scripts.transforms.label_values import (
     map_values,
     round_values,
 )
-from scripts.transforms.layers import check_layers
 from scripts.transforms.pictures import is_lossy, is_picture, read_picture
 
 # Where pydicom is installed, MONAI says twice at every `LoadImage` that NVIDIA's decoder is not; nothing here needs it.

@@ -8,12 +8,13 @@ from torch import nn
 
 from scripts.data.growth import GrowthSchedule
 from scripts.experiments.benchmark_pggan import (
+    BUNDLE,
+    PLAIN,
+    ROWS,
     Setting,
     build_step,
     estimate_days,
     format_rates,
-    list_variants,
-    make_batch,
     measure_memory,
     sampling_rows,
 )
@@ -33,8 +34,8 @@ def gradients(network: nn.Module) -> torch.Tensor:
 def test_every_row_computes_the_plain_iteration() -> None:
     """Same weights, latents and mixing: same losses, same gradients of D (from the penalty, too) and of G."""
     engine, results = SimpleNamespace(state=SimpleNamespace(device=CPU)), []
-    for variant in list_variants()[:-1]:  # the last row differs by bf16's rounding
-        step = build_step(variant, SETTING, device=CPU)
+    for changes in list(ROWS.values())[:-1]:  # the last row differs by bf16's rounding
+        step = build_step(changes, SETTING, device=CPU)
         judged = []
         update = step.discriminator_optimizer.step
 
@@ -45,7 +46,7 @@ def test_every_row_computes_the_plain_iteration() -> None:
 
         step.discriminator_optimizer.step = record
         torch.manual_seed(1)
-        output = step(engine, make_batch(SETTING))
+        output = step(engine, SETTING.make_batch())
         results.append(([output[key] for key in LOSSES], judged[0], gradients(step.generator)))
     for losses, *networks in results[1:]:
         assert losses == pytest.approx(results[0][0], rel=1e-4, abs=1e-6)
@@ -56,15 +57,15 @@ def test_every_row_computes_the_plain_iteration() -> None:
 def test_each_call_is_the_next_iteration_at_the_resolution() -> None:
     engine, step = (
         SimpleNamespace(state=SimpleNamespace(device=CPU)),
-        build_step(list_variants()[-1], SETTING, device=CPU),
+        build_step(BUNDLE, SETTING, device=CPU),
     )
-    rows = [step(engine, make_batch(SETTING)) for _ in range(2)]
+    rows = [step(engine, SETTING.make_batch()) for _ in range(2)]
     assert [(row["resolution"], row["alpha"]) for row in rows] == [(16, 1.0), (16, 1.0)]
     assert {int(state["step"]) for state in step.generator_optimizer.state.values()} == {2}  # not emptied in between
 
 
 def test_plain_networks_have_plain_parts_only_and_keep_their_names() -> None:
-    plain, *_, bundle = (build_step(variant, SETTING, device=CPU) for variant in list_variants())
+    plain, bundle = (build_step(changes, SETTING, device=CPU) for changes in (PLAIN, BUNDLE))
     for name in ("generator", "discriminator"):
         modules = list(getattr(plain, name).modules())
         assert not any(isinstance(module, EqualizedConv2d) for module in modules)
@@ -77,12 +78,12 @@ def test_plain_networks_have_plain_parts_only_and_keep_their_names() -> None:
 
 
 def test_plain_features_stay_contiguous() -> None:
-    step, layouts = build_step(list_variants()[0], SETTING, device=CPU), []
+    step, layouts = build_step(PLAIN, SETTING, device=CPU), []
     for network in (step.generator, step.discriminator):
         for module in network.modules():
             if isinstance(module, PlainConv2d):
                 module.register_forward_hook(lambda module, inputs, output: layouts.append(output.is_contiguous()))
-    step(SimpleNamespace(state=SimpleNamespace(device=CPU)), make_batch(SETTING))
+    step(SimpleNamespace(state=SimpleNamespace(device=CPU)), SETTING.make_batch())
     assert layouts
     assert all(layouts)
 
@@ -103,7 +104,7 @@ def test_days_and_rates_by_hand() -> None:
 
 def test_peak_memory_is_more_than_weights_gradients_and_moments() -> None:
     """At 4 px nearly all memory is that: four numbers of 4 bytes per weight, and the scaled weights of the passes."""
-    setting, variant = Setting(4, 1, image_size=4, feature_base=1024, feature_max=512), list_variants()[0]
-    step = build_step(variant, setting, device=CPU)
+    setting = Setting(4, 1, image_size=4, feature_base=1024, feature_max=512)
+    step = build_step(PLAIN, setting, device=CPU)
     weights = sum(p.numel() for network in (step.generator, step.discriminator) for p in network.parameters())
-    assert 1 < measure_memory(variant, setting, device=CPU) / (16 * weights / 2**30) < 4
+    assert 1 < measure_memory(PLAIN, setting, device=CPU) / (16 * weights / 2**30) < 4

@@ -17,8 +17,7 @@ from torch import nn
 from scripts.data.contract import DatasetError, read_dataset
 from scripts.data.training import images_to_label
 from scripts.handlers.box_writer import BoxWriter, read_truth
-from scripts.inferers.detection import DetectionInferer
-from scripts.inferers.slice_detection import SliceDetectionInferer
+from scripts.inferers.detection import DetectionInferer, SliceDetectionInferer
 from scripts.pictures.grids import LABEL_COLOURS
 from scripts.transforms.geometry import CanonicalOrientationd, FitInPlaned
 from scripts.transforms.intensity import ToSignedRanged

@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from monai.apps.detection.transforms.dictionary import RandFlipBoxd
 from monai.data.box_utils import batched_nms, box_iou, non_max_suppression
 from torch import nn
 
-from scripts.inferers.detection import DetectionInferer, decode_maps, suppress_overlaps
+from scripts.inferers.detection import (
+    DetectionInferer,
+    Detections,
+    SliceDetectionInferer,
+    clip_boxes,
+    decode_maps,
+    suppress_overlaps,
+)
 from scripts.losses.yolo import YOLOLoss
 from scripts.networks.yolo import PUBLISHED_ANCHORS, YOLOv3
 
@@ -201,3 +209,64 @@ def test_a_real_network_under_autocast() -> None:
 def test_wrong_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DetectionInferer(**options)
+
+
+class Means(DetectionInferer):
+    """Gives each image's mean as its only score, and remembers the batches it was called with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, inputs: torch.Tensor, network: object) -> list[Detections]:  # type: ignore[override]
+        self.shapes.append(tuple(inputs.shape))
+        boxes, classes = torch.tensor([[0.0, 0, 1, 1]]), torch.zeros(1, dtype=torch.int64)
+        return [{"pred_boxes": boxes, "pred_scores": image.mean()[None], "pred_classes": classes} for image in inputs]
+
+
+def test_slices_of_volumes_come_in_turn() -> None:
+    volumes = torch.arange(6.0).reshape(2, 1, 1, 1, 3).expand(2, 1, 4, 4, 3)  # slice z of volume b is 3 b + z
+    inferer = Means()
+    found = SliceDetectionInferer(inferer, slice_batch=4)(volumes, torch.nn.Identity())
+    assert [each["pred_scores"].item() for each in found] == [0, 1, 2, 3, 4, 5]
+    assert inferer.shapes == [(4, 1, 4, 4), (2, 1, 4, 4)]
+
+
+def test_plane_images_are_found_as_they_are() -> None:
+    found = SliceDetectionInferer(Means())(torch.full((2, 3, 4, 4), 0.5), torch.nn.Identity())
+    assert [each["pred_scores"].item() for each in found] == [0.5, 0.5]
+
+
+def test_no_slices_at_a_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="slice_batch is 0, expected 1 or more"):
+        SliceDetectionInferer(DetectionInferer(), slice_batch=0)
+
+
+def find_box(image: torch.Tensor) -> list[int]:
+    """The half-open box of the bright pixels of (1, X, Y)."""
+    x, y = (image[0] > 0).nonzero(as_tuple=True)
+    return [int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1]
+
+
+def draw_image(width: int, height: int, box: list[int]) -> torch.Tensor:
+    image = torch.full((1, width, height), -1.0)
+    image[:, box[0] : box[2], box[1] : box[3]] = 1
+    return image
+
+
+def test_clipping_by_hand() -> None:
+    boxes = torch.tensor([[-5.0, 2, 4, 9], [90, 60, 120, 70], [96, 0, 99, 5], [0.2, 0.2, 0.7, 64], [3, 70, 9, 80]])
+    clipped, kept = clip_boxes(boxes, (96, 64))
+    torch.testing.assert_close(clipped, torch.tensor([[0.0, 2, 4, 9], [90, 60, 96, 64], [0.2, 0.2, 0.7, 64]]))
+    assert kept.tolist() == [True, True, False, True, False]
+    assert clip_boxes(torch.zeros(0, 4), (5, 5))[0].shape == (0, 4)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_monais_flip_takes_boxes_with_the_image(axis: int) -> None:
+    box = [3, 1, 8, 2]
+    flip = RandFlipBoxd("image", "boxes", "image", prob=1.0, spatial_axis=axis)
+    flipped = flip({"image": draw_image(20, 10, box), "boxes": torch.tensor([box]).float()})
+    assert flipped["boxes"].tolist() == [[float(v) for v in find_box(flipped["image"])]]
+    assert flipped["boxes"].tolist() == ([[12, 1, 17, 2]] if axis == 0 else [[3, 8, 8, 9]])
+    assert flip({"image": torch.zeros(1, 4, 4), "boxes": torch.zeros(0, 4)})["boxes"].shape == (0, 4)

@@ -15,8 +15,8 @@ from scripts.data.feature_format import FeatureDescription
 from scripts.data.feature_source import FeatureSource
 from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
-from scripts.inferers.class_features import ClassFeatureInferer
 from scripts.inferers.feature_synthesis import FeatureSynthesis, share_count, write_synthetic_features
+from scripts.inferers.noise import ClassFeatureInferer
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import Weights
 from scripts.scores.evidence import ClassCount

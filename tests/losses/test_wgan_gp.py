@@ -60,10 +60,6 @@ def test_penalty_of_a_linear_critic(norm: float) -> None:
     torch.testing.assert_close(weight.grad, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_penalty_of_another_target() -> None:
-    assert penalise(linear_critic(3.0), target=5.0).item() == pytest.approx(4.0, rel=1e-5)
-
-
 def test_penalty_of_a_constant_critic_has_finite_gradients() -> None:
     weight = torch.zeros(IMAGES[1:], requires_grad=True)
     penalty = penalise(weight)

@@ -37,9 +37,7 @@ def match(boxes: Any, scores: Any, true_boxes: Any, iou: float = 0.5, **classes:
         true_boxes=true_boxes,
         true_classes=classes.get("true_classes", [0] * len(true_boxes)),
     )
-    return match_boxes(
-        arrays.boxes, arrays.scores, arrays.classes, arrays.true_boxes, arrays.true_classes, iou_threshold=iou
-    ).tolist()
+    return match_boxes(arrays, iou_threshold=iou).tolist()
 
 
 SQUARE = [0, 0, 10, 10]

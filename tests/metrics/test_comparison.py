@@ -13,7 +13,7 @@ from scripts.metrics.box_detection import (
     mean_average_precision,
     sensitivity,
 )
-from scripts.metrics.box_matching import Matches, join_matches
+from scripts.metrics.box_matching import Matches
 from scripts.metrics.classification import ClassScores, auc
 from scripts.metrics.comparison import (
     Noise,
@@ -26,7 +26,7 @@ from scripts.metrics.comparison import (
 )
 from scripts.metrics.detection import precision_recall_measures
 from scripts.metrics.measure import Measure, average, mean_of_patients
-from scripts.metrics.statistics import bootstrap_interval, sign_flip_test
+from scripts.metrics.statistics import bootstrap_interval, bootstrap_replicates, expanded_percentiles, sign_flip_test
 
 
 def random_matches(seed: int, *, patients: int = 12, truths: int = 60, strays: int = 90, skill: float = 0.6) -> Matches:
@@ -36,9 +36,9 @@ def random_matches(seed: int, *, patients: int = 12, truths: int = 60, strays: i
     found = np.flatnonzero(rng.random(truths) < skill)
     order = rng.permutation(len(found) + strays)
     scores = np.concatenate([rng.beta(4, 2, len(found)), rng.beta(2, 3, strays)])
-    return join_matches(
+    return Matches(
         1,
-        [str(number) for number in range(patients)],
+        tuple(str(number) for number in range(patients)),
         np.full(patients, 2),
         scores=scores[order],
         classes=np.zeros(len(order), dtype=np.intp),
@@ -156,7 +156,7 @@ def test_noise_widens_both_halves_in_squares() -> None:
     noise = Noise(0.4, 4)
     found = compare_trainings(mean_of_patients(own), noise, tests=5)
     for level, ends in ((0.95, (found.low, found.high)), (0.99, (found.adjusted_low, found.adjusted_high))):
-        low, high = bootstrap_interval(own, level=level)
+        low, high = expanded_percentiles(bootstrap_replicates(own), 20, level)
         half = stats.t.ppf((1 + level) / 2, 4) * 0.4
         expected = own.mean() - np.hypot(own.mean() - low, half), own.mean() + np.hypot(high - own.mean(), half)
         assert ends == pytest.approx(expected)

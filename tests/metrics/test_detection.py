@@ -11,9 +11,13 @@ from scripts.metrics.comparison import estimate
 from scripts.metrics.detection import (
     Detection,
     classify_detections,
-    precision_recall,
     precision_recall_measures,
 )
+
+
+def precision_recall(outcomes: list[str]) -> tuple[float, float]:
+    precision, recall = precision_recall_measures({"all": outcomes})
+    return precision.value, recall.value
 
 
 def stripe(label: int, start: int, stop: int) -> np.ndarray:

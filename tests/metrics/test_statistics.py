@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.metrics.frechet import frechet_distance
+from scripts.metrics.feature_distance import frechet_distance
 from scripts.metrics.statistics import (
     average_by_patient,
     bootstrap_interval,
@@ -20,21 +20,16 @@ from scripts.metrics.statistics import (
 
 
 def test_sign_flip_by_hand() -> None:
-    # Sums of the 8 patterns of 1, 2, 3: +-6, +-4, +-2, 0, 0. One reaches 6, two reach |6|.
+    # Sums of the 8 patterns of 1, 2, 3: +-6, +-4, +-2, 0, 0. Two reach |6|.
     assert sign_flip_test([1, 2, 3]) == 2 / 8
-    assert sign_flip_test([1, 2, 3], alternative="greater") == 1 / 8
-    assert sign_flip_test([1, 2, 3], alternative="less") == 1.0
     assert sign_flip_test([1, -2, 3]) == 6 / 8
 
 
-@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
 @pytest.mark.parametrize("n", [5, 12])
-def test_exact_sign_flip_equals_scipy(alternative: str, n: int) -> None:
+def test_exact_sign_flip_equals_scipy(n: int) -> None:
     differences = np.random.default_rng(n).normal(0.3, 1, n).round(1)  # rounding makes ties
-    expected = stats.permutation_test(
-        (differences,), np.mean, permutation_type="samples", alternative=alternative, n_resamples=np.inf
-    )
-    assert sign_flip_test(differences, alternative=alternative) == pytest.approx(expected.pvalue)
+    expected = stats.permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert sign_flip_test(differences) == pytest.approx(expected.pvalue)
 
 
 def test_monte_carlo_sign_flip_agrees_with_enumeration() -> None:
@@ -89,9 +84,7 @@ def test_interval_covers_better_than_plain_percentiles_at_six_patients() -> None
     assert plain < ours
 
 
-def test_interval_of_another_statistic_and_of_constants() -> None:
-    low, high = bootstrap_interval(np.r_[np.zeros(20), 100.0], statistic=np.median)
-    assert (low, high) == (0.0, 0.0)
+def test_interval_of_constants() -> None:
     assert bootstrap_interval(np.full(6, 0.7)) == pytest.approx((0.7, 0.7))
 
 

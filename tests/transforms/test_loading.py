@@ -71,11 +71,6 @@ def test_labels_a_hair_off_a_whole_number_are_rounded(tmp_path):
     assert read_label(file).flatten().tolist() == [0, 1, 2]
 
 
-def test_a_missing_label_is_skipped_where_allowed(item):
-    loaded = loader(allow_missing_keys=True)({"image": item["image"]})
-    assert set(loaded) == {"image"}
-
-
 def test_the_label_of_a_plane_image_may_be_a_volume_of_one_slice(tmp_path):
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     label = write_volume(tmp_path / "label.nii.gz", (values % 3)[..., None].astype(np.uint8))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.data.contract import DatasetError
-from scripts.transforms.layers import check_layers
+from scripts.transforms.label_values import check_layers
 
 
 @pytest.mark.parametrize(("dimension", "refused"), [(4, True), (3, False), (2, False)])

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
+from sklearn.metrics.pairwise import polynomial_kernel
 
-from scripts.metrics.frechet import frechet_distance, frechet_with_floor
+from scripts.metrics.feature_distance import frechet_distance, frechet_with_floor, kernel_distance
+from scripts.metrics.statistics import distance_with_floor
 
 
 def test_of_one_dimension_by_hand() -> None:
@@ -50,14 +52,14 @@ def test_is_zero_for_itself_and_symmetric() -> None:
 def test_floor_of_high_dimensional_halves_is_far_from_zero() -> None:
     rng = np.random.default_rng(3)
     real_a, real_b, same = rng.normal(size=(3, 50, 256))
-    result = frechet_with_floor(real_a, real_b, same, resamples=20)
+    result = frechet_with_floor(real_a, real_b, same)
     assert result.floor == pytest.approx(337, rel=0.1)  # measured independently, papers/NOTES.md
     assert result.low <= result.floor <= result.high
 
 
 def test_floor_interval_is_not_negative_and_unknown_for_three_rows() -> None:
     rng = np.random.default_rng(4)
-    assert frechet_with_floor(*rng.normal(size=(3, 12, 1)), resamples=30).floor_low >= 0
+    assert frechet_with_floor(*rng.normal(size=(3, 12, 1))).floor_low >= 0
     assert np.isnan(frechet_with_floor(*rng.normal(size=(3, 3, 1))).low)
 
 
@@ -72,3 +74,43 @@ def test_floor_interval_is_not_negative_and_unknown_for_three_rows() -> None:
 def test_refuses(a: np.ndarray, b: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         frechet_distance(a, b)
+
+
+def test_kernel_distance_by_hand() -> None:
+    # d = 1, k(x, y) = (xy + 1)^3. a = {0, 1}: k(0, 1) = 1. b = {1, 2}: k(1, 2) = 27.
+    # Cross: k(0, 1) = 1, k(0, 2) = 1, k(1, 1) = 8, k(1, 2) = 27: mean 37 / 4.
+    assert kernel_distance([[0.0], [1.0]], [[1.0], [2.0]]) == pytest.approx(1 + 27 - 2 * 37 / 4)
+
+
+def test_kernel_distance_equals_a_plain_double_loop_at_unequal_n() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(7, 3)), rng.normal(1, 2, size=(11, 3))
+
+    def within(x: np.ndarray) -> float:
+        k = polynomial_kernel(x, degree=3, gamma=1 / 3, coef0=1)
+        return float(np.mean([k[i, j] for i in range(len(x)) for j in range(len(x)) if i != j]))
+
+    expected = within(a) + within(b) - 2 * polynomial_kernel(a, b, degree=3, gamma=1 / 3, coef0=1).mean()
+    assert kernel_distance(a, b) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [4, 40])
+def test_is_unbiased_at_any_n(n: int) -> None:
+    rng = np.random.default_rng(1)
+    values = [kernel_distance(rng.normal(size=(n, 5)), rng.normal(size=(2 * n, 5))) for _ in range(1000)]
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(1000)
+    assert min(values) < 0
+
+
+def test_sees_a_difference_in_variance_only() -> None:
+    rng = np.random.default_rng(2)
+    assert kernel_distance(rng.normal(0, 1, (400, 4)), rng.normal(0, 2, (400, 4))) > 1
+
+
+def test_floor_lies_around_zero_and_shift_above_it() -> None:
+    rng = np.random.default_rng(3)
+    samples = rng.normal(size=(80, 6)), rng.normal(size=(80, 6)), rng.normal(1, 1, (90, 6))
+    result = distance_with_floor(kernel_distance, *samples)
+    assert result.floor_low < 0 < result.floor_high
+    assert result.low > result.floor_high
+    assert result.n == 80

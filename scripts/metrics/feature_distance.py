@@ -1,4 +1,4 @@
-"""Frechet distance between two sets of features (FID where the features are Inception's), with its floor."""
+"""Frechet and kernel distance between two sets of features (FID and KID where these are Inception's)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,8 @@ def frechet_distance(features_a: ArrayLike, features_b: ArrayLike) -> float:
     root is taken: always real, exact for singular covariances (n < d), and the cost is that of an
     SVD of min(n, d) on a side. (MONAI's `FIDMetric` takes the root of a d x d product that is not symmetric.)
 
-    The value falls with n towards its limit: compare only values at the same n (`frechet_with_floor`).
-
-    Args:
-        features_a: (n_a, d), n_a >= 2.
-        features_b: (n_b, d), n_b >= 2.
-
-    Returns:
-        The distance, >= 0, in the features' unit squared.
+    The value falls with n towards its limit: compare only values at the same n (`frechet_with_floor`). Features are
+    (n_a, d) and (n_b, d) of 2 rows or more, the distance is >= 0, in their unit squared.
     """
     a, b = checked_features(features_a, features_b)
     shift = a.mean(0) - b.mean(0)
@@ -63,16 +57,34 @@ def frechet_with_floor(
     synthetic: ArrayLike,
     *,
     patients: tuple[Sequence[str], Sequence[str], Sequence[str]] | None = None,
-    resamples: int = 100,
     seed: int = 0,
 ) -> FlooredDistance:
     """Frechet distance of synthetic and of other real images from `real_a` at the same n, each with a 95% interval.
 
     Args, returns: as in `scripts.metrics.statistics.distance_with_floor`; the lower ends are not below 0.
     """
-    result = distance_with_floor(
-        frechet_distance, real_a, real_b, synthetic, patients=patients, resamples=resamples, seed=seed
-    )
+    result = distance_with_floor(frechet_distance, real_a, real_b, synthetic, patients=patients, seed=seed)
     # np.maximum keeps NaN, the mark of "too few patients for an interval".
     low, floor_low = (float(np.maximum(0.0, end)) for end in (result.low, result.floor_low))
     return result._replace(low=low, floor_low=floor_low)
+
+
+def kernel_distance(features_a: ArrayLike, features_b: ArrayLike) -> float:
+    """Unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3 (Binkowski et al. 2018).
+
+    MMD^2 = mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean k(a_i, b_j). Its expectation is 0 for equal
+    distributions at any n, so unlike the Frechet distance it may be negative and can be compared across n. All rows
+    are used (no subsets). MONAI's `MMDMetric` differs: its kernel is linear, hence blind to variance, and it needs
+    equal n. Features are (n_a, d) and (n_b, d) of 2 rows or more each.
+    """
+    a, b = checked_features(features_a, features_b)
+    return _mean_off_diagonal(_kernel(a, a)) + _mean_off_diagonal(_kernel(b, b)) - 2 * float(_kernel(a, b).mean())
+
+
+def _kernel(a: Floats, b: Floats) -> Floats:
+    return (a @ b.T / a.shape[1] + 1) ** 3  # (n_a, n_b)
+
+
+def _mean_off_diagonal(matrix: Floats) -> float:
+    n = len(matrix)
+    return float((matrix.sum() - np.trace(matrix)) / (n * (n - 1)))
