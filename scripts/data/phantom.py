@@ -25,7 +25,12 @@ _VERSION = 1  # raise it when the voxels change, so that an old folder is not ta
 # Classes, or scanners, go round in these cycles, so a few patients are about as imbalanced as many, and of 40 patients
 # each class has at least one per fold: A 47.5%, B 25%, C 15%, D 12.5%; IPH 37.5%, SDH 25%, SAH, IVH, EDH 12.5% each.
 _CENTRE_CYCLE = tuple("ABACABAD" * 4 + "ABACABCD")
+# Of `sequences` a hospital that sends T1 is rare in training, with patients 6 and 13, and half of those who are tested.
+_TRAINED, _VALIDATED = "FFFFFFTFFFFFFT", "FFFTFFFT"
+_SEQUENCES = {"F": "FLAIR", "T": "T1"}
 _TYPE_CYCLE = ("IPH", "SDH", "SAH", "IPH", "IVH", "SDH", "IPH", "EDH")
+
+FIRST_TESTED = len(_TRAINED + _VALIDATED)
 
 # What `dataset.json` says of each kind.
 _DESCRIPTIONS: dict[str, dict[str, Any]] = {
@@ -40,6 +45,12 @@ _DESCRIPTIONS: dict[str, dict[str, Any]] = {
         "labels": ("background", "metastasis"),
         "classes": (),
         "description": "brain-like contrast-enhanced MR of metastases",
+    },
+    "sequences": {
+        "modality": ("MR",),
+        "labels": ("background", "tumour"),
+        "classes": tuple(_SEQUENCES.values()),
+        "description": "brain-like MR of tumours, FLAIR or T1, which is rare in training",
     },
     "ct": {
         "modality": ("CT",),
@@ -69,9 +80,10 @@ def write_phantom(
     Args:
         folder: where to write; absent, empty, or holding the same phantom.
         kind: "mr" (FLAIR, T1, T1Gd, T2 in one channel-last volume; tumour labels 1 to 3; class = centre A to D; extra
-            key `grade`, "high" or "low"), "metastases" (T1Gd; label 1; no classes, extra key `centre`: the scanners are
-            those of "mr") or "ct" (HU; labels 1 to 5 and classes IPH, IVH, SAH, EDH, SDH).
-        patients: number of patients, 3 or more (one each to train, validate and test).
+            key `grade`, "high" or "low"), "sequences" (one channel, FLAIR or T1, which is the class and rare in
+            training, half of what is tested; label 1; no folds), "metastases" (T1Gd; label 1; no classes, extra key
+            `centre`: the scanners are those of "mr") or "ct" (HU; labels 1 to 5 and classes IPH, IVH, SAH, EDH, SDH).
+        patients: number of patients, 3 or more (one each to train, validate and test); of "sequences" 24 or more.
         image_size: pixels per side of a slice of 192 mm x 192 mm, 16 or more.
         slices: axial slices over 60 mm, 1 or more.
         seed: 0 or more.
@@ -122,8 +134,8 @@ def draw_patient(
     """Draws patient `index`.
 
     Returns:
-        image (X, Y, Z, 4) for "mr", else (X, Y, Z); label (X, Y, Z); the item's keys: `patient`, and for "mr" `class`
-        and `grade`, for "ct" `class`, for "metastases" `centre`.
+        image (X, Y, Z, 4) for "mr", else (X, Y, Z); label (X, Y, Z); the item's keys: `patient`, and for "mr" and
+        "sequences" `class` and `grade`, for "ct" `class`, for "metastases" `centre`.
     """
     rng = np.random.default_rng([seed, index])
     grid = Grid(image_size, slices)
@@ -132,6 +144,11 @@ def draw_patient(
         main = _TYPE_CYCLE[index % len(_TYPE_CYCLE)]
         image, label = phantom_ct.draw_ct_patient(rng, grid, main=main)
         return image, label, {**keys, "class": main}
+    if kind == "sequences":
+        image, label, grade = phantom_mr.draw_mr_patient(rng, grid, centre="A")
+        sequence = _SEQUENCES[(_TRAINED + _VALIDATED)[index] if index < FIRST_TESTED else "FT"[index % 2]]
+        channel = phantom_mr.MODALITIES.index(sequence)
+        return image[..., channel], (label > 0).astype(np.int16), {**keys, "class": sequence, "grade": grade}
     centre = _CENTRE_CYCLE[index % len(_CENTRE_CYCLE)]
     if kind == "metastases":
         image, label = phantom_mr.draw_metastases_patient(rng, grid, centre=centre)
@@ -143,7 +160,8 @@ def draw_patient(
 def _check_parameters(parameters: dict[str, Any]) -> None:
     if parameters["kind"] not in KINDS:
         raise DatasetError(f"The phantom's kind is {parameters['kind']!r}, expected one of {', '.join(KINDS)}.")
-    for name, least in (("patients", 3), ("image_size", 16), ("slices", 1), ("seed", 0)):
+    fewest = FIRST_TESTED + 2 if parameters["kind"] == "sequences" else 3
+    for name, least in (("patients", fewest), ("image_size", 16), ("slices", 1), ("seed", 0)):
         value = parameters[name]
         if not isinstance(value, int) or value < least:
             raise DatasetError(f"The phantom's {name} is {value!r}, expected a whole number, {least} or more.")
@@ -176,7 +194,11 @@ def _write_folder(folder: Path, parameters: dict[str, Any]) -> None:
     # numpy and zlib release the interpreter's lock
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as pool:
         items = list(pool.map(lambda index: _write_patient(folder, index, **drawing), range(parameters["patients"])))
-    splits = assign_splits(items, folds=min(FOLDS, len(items)), seed=parameters["seed"])
+    if parameters["kind"] == "sequences":
+        trained = len(_TRAINED)
+        splits = {"training": items[:trained], "validation": items[trained:FIRST_TESTED], "test": items[FIRST_TESTED:]}
+    else:
+        splits = assign_splits(items, folds=min(FOLDS, len(items)), seed=parameters["seed"])
     about = _DESCRIPTIONS[parameters["kind"]]
     dataset = Dataset(
         root=folder,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from scripts.data.contract import (
     Dataset,
     DatasetError,
     Item,
+    image_files,
     is_annotated,
     name_patients,
     read_dataset,
@@ -110,6 +113,7 @@ def prepare(
     takes = inspect.signature(read).parameters
     found = read(root, **{name: value for name, value in passed.items() if name in takes}, **options)
     found = _name_patients(found, patient_pattern)
+    joined = _join_copies(found)
     found = replace(found, intensity_range=found.intensity_range if window is None else window, **shared)
     if boxes_from_labels:
         from scripts.data.boxes import add_boxes  # loads MONAI: not at --help
@@ -122,6 +126,8 @@ def prepare(
     dataset = replace(found, splits=split_items(found, folds=folds, seed=seed))
     file = write_dataset(folder, dataset, prepared={"layout": layout, "folds": folds, "seed": seed, **options})
     print(f"Wrote {file}; the images stay where they are.\n\n{describe(read_dataset(folder))}")
+    for copy, original in joined:
+        print(f"{copy} and {original} are the same file: taken for one patient, so that it is not in two splits.")
 
 
 def split_items(dataset: Dataset, *, folds: int = 5, seed: int = 0) -> dict[str, list[Item]]:
@@ -183,13 +189,8 @@ def describe(dataset: Dataset) -> str:
 
 
 def next_commands(dataset: Dataset) -> list[str]:
-    """What to run after `prepare`: the check, then training."""
-    has_labels = any(item["label"] for item in dataset.items) or not any(is_annotated(item) for item in dataset.items)
-    config = "configs/train.json" if has_labels else "configs/cpggan_detector_train.json"
-    return [
-        f"python -m scripts doctor {dataset.root}",
-        f"python -m monai.bundle run --config_file {config} --dataset_dir {dataset.root}",
-    ]
+    """What to run after `prepare`: the check, then the study."""
+    return [f"python -m scripts doctor {dataset.root}", f"python -m scripts study {dataset.root}"]
 
 
 def format_table(rows: list[list[str]]) -> str:
@@ -210,6 +211,35 @@ def _name_patients(dataset: Dataset, pattern: str | None) -> Dataset:
     for item in items:
         item.pop("case", None)
     return replace(dataset, patients_guessed=guess)
+
+
+def _join_copies(dataset: Dataset) -> list[tuple[str, str]]:
+    """Where each image is a patient of its own, gives those with the same file, byte by byte, to one patient.
+
+    Returns:
+        The names of each such file and of the one that it copies; blank images are no copies.
+    """
+    items = [item for split in dataset.splits.values() for item in split]
+    files = [Path(image_files(item)[0]) for item in items]
+    if len({item["patient"] for item in items}) < len(items) or not all(map(Path.is_file, files)):
+        return []
+    sizes = Counter(file.stat().st_size for file in files)
+    first: dict[bytes, int] = {}
+    joined = []
+    for n, file in enumerate(files):
+        if sizes[file.stat().st_size] > 1:
+            original = first.setdefault(hashlib.sha256(file.read_bytes()).digest(), n)
+            if original != n and not _is_blank(file):
+                items[n]["patient"] = items[original]["patient"]
+                joined.append((file.name, files[original].name))
+    return joined
+
+
+def _is_blank(file: Path) -> bool:
+    from monai.transforms import LoadImage  # not at --help
+
+    image = LoadImage(image_only=True)(file)
+    return bool(image.min() == image.max())
 
 
 def _count(items: list[Item]) -> tuple[str, str]:

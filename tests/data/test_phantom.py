@@ -199,7 +199,17 @@ def test_every_fold_has_every_class_and_classes_are_imbalanced(tmp_path: Path) -
         assert {(item["class"], item["fold"]) for item in items} == {(c, f) for c in expected for f in range(5)}
 
 
-@pytest.mark.parametrize("kind", phantom.KINDS)
+def test_a_sequence_is_rare_in_training_and_half_of_what_is_tested(tmp_path: Path) -> None:
+    dataset = read_dataset(write_phantom(tmp_path / "p", kind="sequences", patients=30, image_size=16, slices=1))
+    counts = {split: Counter(item["class"] for item in items) for split, items in dataset.splits.items()}
+    assert counts == {
+        "training": {"FLAIR": 12, "T1": 2},
+        "validation": {"FLAIR": 6, "T1": 2},
+        "test": {"FLAIR": 4, "T1": 4},
+    }
+
+
+@pytest.mark.parametrize("kind", ["mr", "metastases", "ct"])
 def test_files_hold_what_was_drawn(tmp_path: Path, kind: str) -> None:
     dataset = read_dataset(write_phantom(tmp_path / "p", kind=kind, patients=3, image_size=64, slices=12, seed=2))
     assert [len(dataset.splits[s]) for s in ("training", "validation", "test")] == [1, 1, 1]

@@ -44,6 +44,10 @@ VARIANTS = {  # Table 1 of the paper compares the last two
 def check(study: Study, source: Source) -> None:
     if source.variant not in VARIANTS or source.has_amount:
         raise OptionError(f"no variant redgan:{source.variant}{suggest(source.variant, VARIANTS)}")
+    target = study.systems["redgan"].get("target_class")
+    if target is not None and target not in study.dataset.classes:
+        known = study.dataset.classes
+        raise OptionError(f"no class {target!r} of systems.redgan.target_class in the data{suggest(target, known)}")
     if VARIANTS[source.variant].targeted and "target_class" not in study.systems["redgan"]:
         raise OptionError(f"no systems.redgan.target_class, which redgan:{source.variant} needs. Add it")
 
