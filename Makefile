@@ -19,18 +19,20 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install
 	@echo "== Demo: a study of an artificial data set, from the patients to the page (about seven minutes on two cores)"
-	$(BIN)/python -W ignore -m scripts study scripts/experiments/redgan_demo.json
+	$(BIN)/python -W ignore -m scripts study scripts/experiments/demo.json
 
-# The shipped weights are the demo's segmenter, evaluated on the demo's data, or yours: make bundle MODEL=my/model.pt DATA=my_folder
-DEMO_MODEL := results/demo/jobs/fold0_seed0/unet_real/model.pt
+# The shipped weights are a small segmenter of the default phantom, evaluated on it, or yours: make bundle MODEL=my/model.pt DATA=my_folder
+DEMO_MODEL := results/segmenter/model.pt
 MODEL ?= $(DEMO_MODEL)
 DATA ?= $(if $(filter $(DEMO_MODEL),$(MODEL)),data/phantom_mr)
 BUNDLE := dist/lesion_gan_augmentation
 
 $(DEMO_MODEL): | install
-	@echo "== The demo's segmenter (about a minute on two cores)"
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake -s scripts/experiments/study.smk \
-	    --configfile scripts/experiments/redgan_demo.json --cores all --rerun-incomplete --quiet rules -- $@
+	@echo "== A segmenter of the phantom (about two minutes on two cores)"
+	OMP_NUM_THREADS=2 $(BIN)/python -W ignore -m monai.bundle run --config_file configs/train.json --fold 0 \
+	    --output_dir results/segmenter --model_file $@ --max_epochs 14 --samples_per_epoch 512 --batch_size 8 --learning_rate 0.004 \
+	    --learning_rate_drop_epochs "[11]" --validation_interval_epochs 2 --minimum_lesion_pixels 10 \
+	    --encoder_widths "[16,32,64,128]" --decoder_widths "[64,32,16,16,8]"
 
 bundle: install $(MODEL)
 	@echo "== The bundle for the Model Zoo"
