@@ -37,7 +37,6 @@ from scripts.nearest_name import OptionError
 from scripts.scores.results import read_results
 
 CALIBRATION = 0.02  # scale of its trainings
-REPEATS = (5, 3, 2)  # seeds; one says nothing of the chance in a training
 LONG = 8.0  # hours from which on further tasks are compared unasked
 SHARED = "cache"
 
@@ -129,9 +128,10 @@ def _draft(
     seconds = estimate(jobs, costs)
     hers = {name: sum(seconds[job.output] for job in jobs if name in job.folder.parts) for name in systems}
     choices = list_choices(outline, wishes, chosen, sorted(systems, key=hers.__getitem__))
-    folds = [all_folds, all_folds, all_folds[:2], all_folds[:1], all_folds[:1]]
-    repeats = [(some, list(range(count))) for some, count in zip(folds, (5, 3, 3, 3, 2), strict=True)]
-    repeats = [(keys.get("folds", some), keys.get("seeds", seeds)) for some, seeds in repeats]
+    repeats = [
+        (keys.get("folds", all_folds[:folds]), keys.get("seeds", list(range(seeds))))
+        for folds, seeds in ((None, 5), (None, 3), (2, 3), (1, 3), (1, 2))  # one seed says nothing of chance
+    ]
     budget = Budget(3600 * hours - (time.time() - began), cores, costs)
     fit = fit_study(draft, outline, choices, repeats, budget)
     shutil.rmtree(folder / "calibration")
@@ -139,7 +139,7 @@ def _draft(
     _write_json(folder / "study.json", fit.content)
     left_out = [name for name in systems if name not in fit.content["systems"]]
     left_out += [task for task in applicable_tasks(outline) if task not in fit.content["tasks"]]
-    if left_out:
+    if left_out and not wishes.arms:
         print(f"Left out for want of time: {', '.join(left_out)}. --systems, --tasks or more --hours bring them in.")
 
 

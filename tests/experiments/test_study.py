@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +128,9 @@ def test_a_later_file_changes_single_keys(tmp_path: Path) -> None:
     first.write_text(json.dumps({"segmenters": {"unet": {"max_epochs": 9, "batch_size": 4}}, "seeds": [0, 1]}))
     second.write_text(json.dumps({"segmenters": {"unet": {"max_epochs": 1}}, "seeds": [0]}))
     assert read_study([first, second]) == {"segmenters": {"unet": {"max_epochs": 1, "batch_size": 4}}, "seeds": [0]}
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "study.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.split("## All keys")[1].split("## ")[0].splitlines() if "| `" in line]
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == {each.name for each in fields(Study)}
