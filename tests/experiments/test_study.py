@@ -22,9 +22,17 @@ Content = dict[str, Any]
 def test_every_study_of_the_bundle_can_be_opened(file: Path, tmp_path: Path) -> None:
     content = read_study([file])
     content.pop("dataset_dir", None)
+    if "target_class" in content["systems"].get("redgan", {}):
+        content["systems"]["redgan"]["target_class"] = "D"  # of the phantom
     folds = max(fold or 0 for fold in content["folds"]) + 1
     size = {"patients": 5 * folds, "image_size": 32, "slices": 2}
     assert isinstance(open_study({**content, "phantom": {"folder": str(tmp_path), **size}}), Study)
+
+
+def test_a_target_class_that_the_data_has_not_is_refused(content: Content) -> None:
+    content["systems"]["redgan"]["target_class"] = "F"
+    with pytest.raises(OptionError, match=r"no class 'F' of systems.redgan.target_class in the data"):
+        open_study(content)
 
 
 def test_the_five_published_systems_are_found_by_listing() -> None:
