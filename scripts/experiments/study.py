@@ -143,10 +143,10 @@ def open_study(content: Mapping[str, Any]) -> Study:
     study = Study(**content)
     _check_lengths(study)
     _check_sections(study)
-    _check_arms(study)
     if study.phantom and not study.dataset_dir:
         write_phantom(**study.phantom)
     _check_data(study)
+    _check_arms(study)
     return study
 
 
