@@ -7,13 +7,13 @@ import pytest
 from markupsafe import Markup
 
 from scripts.report.blocks import NARROW, WIDE, Image, draw_figure, embed_pictures, interval_cell
-from scripts.scores.evidence import Interval
+from scripts.scores.evidence import Share
 from scripts.scores.json_files import ResultsError
 from scripts.scores.results import Picture, Results
 
 
 def test_a_cell_has_its_interval_beside_it_in_the_same_unit() -> None:
-    cell = interval_cell(Interval(0.0525, 0.04, 0.065), 1, scale=100)
+    cell = interval_cell(Share(0.0525, 0.04, 0.065), 1, scale=100)
     assert (cell.value, cell.beside) == ("5.2", "[4.0, 6.5]")
 
 

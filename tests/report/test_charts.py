@@ -9,7 +9,7 @@ import pytest
 
 from scripts.report.blocks import Mark
 from scripts.report.charts import Horizontal, Line, draw_bars, draw_dots, draw_lines, draw_losses, interval_axis
-from scripts.scores.evidence import Interval
+from scripts.scores.evidence import Share
 
 MARK = Mark("Arm & <b>", "warm1", "\u25c6")
 
@@ -29,19 +29,19 @@ def test_an_axis_of_differences_holds_0_and_all_values(values: Sequence[float]) 
 def test_the_head_of_an_axis_stands_over_the_lines_of_its_drawings() -> None:
     axis = interval_axis([-0.4, 0.4])
     head = re.findall(r'<text x="([\d.]+)"', axis.draw_head())
-    lines = re.findall(r'<line x1="([\d.]+)"', axis.draw(Interval(0.1, 0.0, 0.2), (math.nan, math.nan), "warm1"))
+    lines = re.findall(r'<line x1="([\d.]+)"', axis.draw(Share(0.1, 0.0, 0.2), (math.nan, math.nan), "warm1"))
     assert head == [lines[0], str(axis.x(0)), lines[len(axis.ticks) - 1]]
 
 
 def test_an_unknown_interval_is_not_drawn() -> None:
     axis = interval_axis([-1, 1])
-    drawing = axis.draw(Interval(0.5, math.nan, math.nan), (math.nan, math.nan), "warm1")
+    drawing = axis.draw(Share(0.5, math.nan, math.nan), (math.nan, math.nan), "warm1")
     assert drawing.count("<line") == len(axis.ticks)
     assert "nan" not in drawing
 
 
 def test_colours_are_the_pages_and_names_are_escaped() -> None:
-    svg = draw_dots({"": [(MARK, Interval(0.5, 0.4, 0.6))]}, "Dice", width=820, name="d")
+    svg = draw_dots({"": [(MARK, Share(0.5, 0.4, 0.6))]}, "Dice", width=820, name="d")
     assert "var(--warm1)" in svg
     assert "#0101" not in svg
     assert "<b>" not in svg
@@ -49,7 +49,7 @@ def test_colours_are_the_pages_and_names_are_escaped() -> None:
 
 
 def test_log_axes_are_written_without_tex() -> None:
-    line = Line(MARK, [(0.01, Interval(1, 0, 2)), (1.0, Interval(2, 1, 3))])
+    line = Line(MARK, [(0.01, Share(1, 0, 2)), (1.0, Share(2, 1, 3))])
     horizontal = Horizontal("Share", {0.01: "1%", 1.0: "100%"}, log=True)
     texts = read_texts(draw_lines({"Dice": [line]}, horizontal, width=820, name="l"))
     assert {"1%", "100%"} <= set(texts)
