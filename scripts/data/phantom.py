@@ -25,7 +25,7 @@ _VERSION = 1  # raise it when the voxels change, so that an old folder is not ta
 # Classes, or scanners, go round in these cycles, so a few patients are about as imbalanced as many, and of 40 patients
 # each class has at least one per fold: A 47.5%, B 25%, C 15%, D 12.5%; IPH 37.5%, SDH 25%, SAH, IVH, EDH 12.5% each.
 _CENTRE_CYCLE = tuple("ABACABAD" * 4 + "ABACABCD")
-# Of `sequences` a hospital that sends T1 is rare in training, with patients 6 and 13, and half of those who are tested.
+# Of `sequences` a hospital that sends T1 has two patients in training, and half of those who are tested.
 _TRAINED, _VALIDATED = "FFFFFFTFFFFFFT", "FFFTFFFT"
 _SEQUENCES = {"F": "FLAIR", "T": "T1"}
 _TYPE_CYCLE = ("IPH", "SDH", "SAH", "IPH", "IVH", "SDH", "IPH", "EDH")
