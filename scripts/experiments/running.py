@@ -171,14 +171,24 @@ def _only_one(file: Path) -> Iterator[IO[str]]:
         except BlockingIOError:
             lock.seek(0)
             owner, group = map(int, (lock.read() or "0 0").split())
-            if owner and Path(f"/proc/{owner}").exists():
+            if not group or _is_alive(owner):
                 raise OptionError(
-                    f"{file.parent} is being written by process {owner}. Wait for it, or end it"
+                    f"{file.parent} is being written by process {owner or '?'}. Wait for it, or end it"
                 ) from None
             os.killpg(group, signal.SIGKILL)
             fcntl.flock(lock, fcntl.LOCK_EX)
         lock.truncate(0)
         yield lock
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -52,7 +52,9 @@ def test_the_time_left_drifts_as_what_has_ended_did(tmp_path: Path) -> None:
 def test_a_second_command_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
     file = tmp_path / "study.lock"
     with _only_one(file) as lock:
-        lock.write(f"{os.getpid()} 0")
+        with pytest.raises(OptionError, match="is being written"), _only_one(file):
+            pass  # it has just begun and not said who it is
+        lock.write(f"{os.getpid()} 1")
         lock.flush()
         with pytest.raises(OptionError, match=rf"is being written by process {os.getpid()}"), _only_one(file):
             pass
