@@ -214,14 +214,15 @@ def _name_patients(dataset: Dataset, pattern: str | None) -> Dataset:
 
 
 def _join_copies(dataset: Dataset) -> list[tuple[str, str]]:
-    """Where each image is a patient of its own, gives those with the same file, byte by byte, to one patient.
+    """Where each image is a patient of its own, in one file, gives those with the same bytes to one patient.
 
     Returns:
         The names of each such file and of the one that it copies; blank images are no copies.
     """
     items = [item for split in dataset.splits.values() for item in split]
     files = [Path(image_files(item)[0]) for item in items]
-    if len({item["patient"] for item in items}) < len(items) or not all(map(Path.is_file, files)):
+    several = len({item["patient"] for item in items}) < len(items) or any(len(image_files(item)) > 1 for item in items)
+    if several or not all(map(Path.is_file, files)):
         return []
     sizes = Counter(file.stat().st_size for file in files)
     first: dict[bytes, int] = {}
