@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from scripts.data.atomic import replacing
-from scripts.data.contract import Dataset, DatasetError, read_dataset
+from scripts.data.contract import DatasetError, read_dataset, write_json
 from scripts.data.doctor import doctor
 from scripts.data.splits import select_items
+from scripts.experiments.cells import Cell
 from scripts.experiments.costs import Cost, estimate, kind, measure, representatives
 from scripts.experiments.drafting import (
     Choice,
@@ -29,6 +29,7 @@ from scripts.experiments.drafting import (
     useful_systems,
 )
 from scripts.experiments.fitting import Budget, fit_study, tell_power
+from scripts.experiments.jobs import Job
 from scripts.experiments.outline import Outline, outline_dataset
 from scripts.experiments.planning import plan_study
 from scripts.experiments.running import run_workflow
@@ -133,12 +134,12 @@ def _draft(
         for folds, seeds in ((None, 5), (None, 3), (2, 3), (1, 3), (1, 2))  # one seed says nothing of chance
     ]
     budget = Budget(3600 * hours - (time.time() - began), cores, costs)
-    fit = fit_study(draft, outline, choices, repeats, budget)
+    content = fit_study(draft, outline, choices, repeats, budget)
     shutil.rmtree(folder / "calibration")
-    _write_json(folder / "draft.json", {"asked": asked, "costs": {name: asdict(cost) for name, cost in costs.items()}})
-    _write_json(folder / "study.json", fit.content)
-    left_out = [name for name in systems if name not in fit.content["systems"]]
-    left_out += [task for task in applicable_tasks(outline) if task not in fit.content["tasks"]]
+    write_json(folder / "draft.json", {"asked": asked, "costs": {name: asdict(cost) for name, cost in costs.items()}})
+    write_json(folder / "study.json", content)
+    left_out = [name for name in systems if name not in content["systems"]]
+    left_out += [task for task in applicable_tasks(outline) if task not in content["tasks"]]
     if left_out and not wishes.arms:
         print(f"Left out for want of time: {', '.join(left_out)}. --systems, --tasks or more --hours bring them in.")
 
@@ -146,7 +147,7 @@ def _draft(
 def _calibrate(content: dict[str, Any], folder: Path, cores: int) -> dict[str, Cost]:
     jobs = representatives(plan_study(open_study({**content, "results_dir": str(folder)})).jobs)
     print(f"Calibration: {len(jobs)} jobs at their shortest", flush=True)
-    _write_json(folder / "study.json", {**content, "results_dir": str(folder)})
+    write_json(folder / "study.json", {**content, "results_dir": str(folder)})
     run_workflow(folder / "study.json", jobs, command="", costs={}, cores=cores, targets=[job.output for job in jobs])
     return measure(jobs)
 
@@ -160,9 +161,9 @@ def _run(file: Path, keys: dict[str, Any], output: str, *, plan: bool, cores: in
     folder, jobs = checked.results, plan_study(checked).jobs
     known = _read_draft(folder).get("costs", {})
     costs = {name: Cost(**cost) for name, cost in known.items()}
-    _print_plan(checked, costs, cores)
+    _print_plan(checked, jobs, costs, cores)
     own = folder / "study.json"
-    _write_json(own, content)
+    write_json(own, content)
     if plan:
         print(f"Planned: {own}. Run it by python -m scripts study {own}")
         return
@@ -173,8 +174,7 @@ def _run(file: Path, keys: dict[str, Any], output: str, *, plan: bool, cores: in
     print(f"Page: {folder / 'report.html'}")
 
 
-def _print_plan(checked: Study, costs: dict[str, Cost], cores: int) -> None:
-    jobs, dataset = plan_study(checked).jobs, read_dataset(checked.data)
+def _print_plan(checked: Study, jobs: Sequence[Job], costs: dict[str, Cost], cores: int) -> None:
     for task in checked.tasks:
         print(f"{task}: {', '.join(arm.name for arm in checked.arms(task))}")
     print(f"folds {checked.folds}, seeds {checked.seeds}, fractions {checked.fractions}: {len(jobs)} jobs")
@@ -187,16 +187,20 @@ def _print_plan(checked: Study, costs: dict[str, Cost], cores: int) -> None:
         disk = sum(costs[kind(job)].disk for job in jobs if kind(job) in costs)
         memory = max(cost.memory for cost in costs.values())
         print(f"about {total / 3600:.2f} h on {cores} cores, {disk:.0f} MiB of disk, {memory:.0f} MiB of memory a job")
-    print(tell_power(checked, _count_test_patients(checked, dataset)))
+    print(tell_power(checked, _count_test_patients(checked)))
 
 
-def _count_test_patients(checked: Study, dataset: Dataset) -> int:
+def _count_test_patients(checked: Study) -> int:
+    """Of the largest fraction, which leaves the fewest out of training to be tested on."""
     found: set[str] = set()
     for fold in checked.folds:
         try:
-            found |= {item["patient"] for item in select_items(dataset, "test", fold, boxed=True)}
+            found |= {item["patient"] for item in select_items(checked.dataset, "test", fold, boxed=True)}
         except DatasetError:
             continue  # no test items, which the doctor has told
+        if checked.test_left_out:
+            trained = {item["patient"] for item in select_items(checked.dataset, "training", fold, boxed=True)}
+            found |= trained - Cell(checked, fold, max(checked.fractions)).training_patients()
     return len(found)
 
 
@@ -215,8 +219,3 @@ def _read_draft(folder: Path) -> dict[str, Any]:
     file = folder / "draft.json"
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return content
-
-
-def _write_json(file: Path, content: dict[str, Any]) -> None:
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")

@@ -112,8 +112,8 @@ def draft_study(
         for each in fields(Study)
         if each.name != "phantom" and (each.default, each.default_factory) != (MISSING, MISSING)
     }
-    first = {key: value for key, value in drafted.items() if key not in ("segmenters", "systems")}
-    return {**first, **keys, "segmenters": {}, "systems": {}, **defaults, **drafted, **keys}
+    content = {**defaults, **drafted, **keys}
+    return {each.name: content[each.name] for each in fields(Study) if each.name in content}
 
 
 def _systems_of(task: str, arms: Sequence[str]) -> list[str]:

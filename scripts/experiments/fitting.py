@@ -19,20 +19,10 @@ from scripts.nearest_name import OptionError
 
 GOOD, LEAST, MOST = 0.5, 0.1, 4.0  # scales: below it less is compared; nothing is worth running; long enough
 PAGE = 30.0  # seconds
-SPREAD = 0.15  # of patients' differences in Dice between two arms, as measured on TCGA-LGG
+SPREAD = 0.15  # of patients' differences between two arms: assumed, since nothing was run yet
 
 # The content of a study by what it compares, sizes and lengths, folds and seeds.
 Draft = Callable[[Choice, Outline, Sequence[Any], Sequence[int]], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A study's content and how long it takes."""
-
-    content: dict[str, Any]
-    choice: Choice
-    scale: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -63,8 +53,8 @@ def fit_study(
     choices: Sequence[Choice],
     repeats: Sequence[tuple[Sequence[Any], Sequence[int]]],
     budget: Budget,
-) -> Fit:
-    """The richest study that ends in time.
+) -> dict[str, Any]:
+    """The content of the richest study that ends in time.
 
     Full lengths are worth more than folds and seeds, folds and seeds more than lengths beyond those, and half
     of the full lengths for all that could be compared more than full lengths for some of it.
@@ -83,9 +73,8 @@ def fit_study(
     def scale(choice: Choice, repeat: tuple[Sequence[Any], Sequence[int]]) -> float:
         return budget.largest_scale(plan_study(open_study(draft(choice, outline, *repeat))).jobs)
 
-    def fit(choice: Choice, repeat: tuple[Sequence[Any], Sequence[int]], factor: float) -> Fit:
-        content = draft(choice, replace(outline, scale=factor), *repeat)
-        return Fit(content, choice, factor, budget.spent(plan_study(open_study(content)).jobs))
+    def fit(choice: Choice, repeat: tuple[Sequence[Any], Sequence[int]], factor: float) -> dict[str, Any]:
+        return draft(choice, replace(outline, scale=factor), *repeat)
 
     longest = 0.0
     for choice in choices:
@@ -122,7 +111,7 @@ def tell_power(study: Study, patients: int) -> str:
             quantiles = norm.ppf(1 - (1 - LEVEL) / 2 / tests) + norm.ppf(POWER)
             sentences.append(
                 f"{task}: {patients} test patients, {tests} tests: a difference from about "
-                f"{quantiles * SPREAD / patients**0.5:.2f} on would show, if patients differ by {SPREAD} (as on "
-                "TCGA-LGG), less certainly if trainings differ much"
+                f"{quantiles * SPREAD / patients**0.5:.2f} on would show, if patients' differences "
+                f"spread by {SPREAD} (assumed) and trainings differ little"
             )
     return "\n".join(sentences)

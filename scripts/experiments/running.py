@@ -18,6 +18,7 @@ from typing import IO
 from scripts.experiments.costs import Cost, estimate, kind, makespan
 from scripts.experiments.jobs import Job
 from scripts.nearest_name import OptionError
+from scripts.scores.formats import format_seconds
 
 WORKFLOW = "scripts/experiments/study.smk"
 POLL = 0.5  # seconds
@@ -143,19 +144,12 @@ def run_workflow(
 
 def _report(progress: Progress, log: Path) -> None:
     for job, seconds in progress.update():
-        left = f"; about {_as_time(progress.seconds_left())} left" if progress.costs else ""
+        left = f"; about {format_seconds(progress.seconds_left())} left" if progress.costs else ""
         place = "/".join(job.folder.parts[-2:])
-        print(f"[{len(progress.done)}/{len(progress.jobs)}] {kind(job)} {place}: {_as_time(seconds)}{left}", flush=True)
-
-
-def _as_time(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 100
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
+        print(
+            f"[{len(progress.done)}/{len(progress.jobs)}] {kind(job)} {place}: {format_seconds(seconds)}{left}",
+            flush=True,
+        )
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 # A study as a workflow: its jobs, each once, and the page.
 #
-#   snakemake -s scripts/experiments/study.smk --configfile scripts/experiments/redgan_demo.json --cores 2
+#   snakemake -s scripts/experiments/study.smk --configfile scripts/experiments/demo.json --cores 2
 #
 # It resumes where it stopped (after a kill with --rerun-incomplete: trainings continue from their checkpoints), shows
 # its plan with -n, and runs the same on a Slurm cluster (--executor slurm). Every job has a log beside its output.

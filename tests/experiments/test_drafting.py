@@ -11,6 +11,7 @@ from scripts.data.contract import Dataset, read_dataset
 from scripts.data.phantom import write_phantom
 from scripts.experiments.costs import Cost
 from scripts.experiments.drafting import (
+    CAP,
     Choice,
     Wishes,
     applicable_tasks,
@@ -19,7 +20,7 @@ from scripts.experiments.drafting import (
     list_choices,
     useful_systems,
 )
-from scripts.experiments.fitting import LEAST, Budget, fit_study, tell_power
+from scripts.experiments.fitting import LEAST, MOST, Budget, fit_study, tell_power
 from scripts.experiments.outline import Outline, outline_dataset
 from scripts.experiments.planning import plan_study
 from scripts.experiments.study import Study, open_study
@@ -121,10 +122,12 @@ def test_hours_buy_lengths_then_seeds_and_folds(
     costs = dict.fromkeys(("train", "train+classical", "redgan_train"), Cost(0.0, 4.0))
     costs |= dict.fromkeys(("plan", "redgan_inference", "redgan_evaluate", "evaluate"), Cost(0.0))
     repeats = [(range(5), range(5)), (range(2), range(3)), ([0], [0, 1])]
-    fit = fit_study(write, outline, choices, repeats, Budget(3600 * hours, 1, costs))
-    assert (len(fit.content["seeds"]), len(fit.content["folds"])) == (seeds, folds)
-    assert fit.seconds <= 1.02 * 3600 * hours  # epochs are whole
-    assert fit.seconds > 0.8 * 3600 * hours or fit.scale == 4.0
+    budget = Budget(3600 * hours, 1, costs)
+    fitted = fit_study(write, outline, choices, repeats, budget)
+    assert (len(fitted["seeds"]), len(fitted["folds"])) == (seeds, folds)
+    spent = budget.spent(plan_study(open_study(fitted)).jobs)
+    assert spent <= 1.02 * 3600 * hours  # epochs are whole
+    assert spent > 0.8 * 3600 * hours or fitted["segmenters"]["unet"]["max_epochs"] == MOST * CAP
 
 
 def test_too_few_hours_are_refused_with_those_that_would_do(dataset: Dataset, outline: Outline) -> None:

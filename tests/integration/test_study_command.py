@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files of the studies that were run, whose workflow is a loop here."""
     files: list[Path] = []
 
-    def run(
-        file: Path,
-        jobs: Sequence[Job],
-        *,
-        command: str,
-        costs: Mapping[str, Any],
-        cores: int,
-        executor: str = "local",
-        targets: Sequence[Path] = (),
-    ) -> None:
+    def run(file: Path, jobs: Sequence[Job], *, command: str, targets: Sequence[Path] = (), **_: Any) -> None:
         files.append(file)
         waiting = list(jobs)
         while waiting:
