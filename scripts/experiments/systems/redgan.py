@@ -44,6 +44,8 @@ VARIANTS = {  # Table 1 of the paper compares the last two
 def check(study: Study, source: Source) -> None:
     if source.variant not in VARIANTS or source.has_amount:
         raise OptionError(f"no variant redgan:{source.variant}{suggest(source.variant, VARIANTS)}")
+    if not study.dataset.classes and VARIANTS[source.variant].options.get("use_class", True):
+        raise OptionError(f"the data has no classes, which {describe(source)} needs. Take redgan:third_player")
     target = study.systems["redgan"].get("target_class")
     if target is not None and target not in study.dataset.classes:
         known = study.dataset.classes
@@ -60,7 +62,8 @@ def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
         "checkpoint_interval_epochs": 2,
         **outline.narrow(generator_width=16, embedding_dim=64, discriminator_width=32),
     }
-    return ["redgan"], {"limit_per_class": 150, "generator": generator}
+    source = "redgan" if len(outline.classes) > 1 else "redgan:third_player"
+    return [source], {"limit_per_class": 150, "generator": generator}
 
 
 def describe(source: Source) -> str:
