@@ -191,7 +191,6 @@ def write_study(folder: Path, epochs: int) -> dict[str, Any]:
 
 
 def _run(job: Job) -> None:
-    job.log.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(job.shell, shell=True, check=True)
 
 

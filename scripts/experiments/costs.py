@@ -85,7 +85,7 @@ def measure(jobs: Iterable[Job]) -> dict[str, Cost]:
         if kind(job) in found or not job.benchmark.exists():
             continue
         row = _read(job.benchmark)[-1]
-        wall, memory = float(row["s"]), float(row["max_rss"]) if row["max_rss"] not in ("NA", "-") else 0.0
+        wall, memory = float(row["s"]), float(row["max_rss"])
         curves = job.folder / "run" / "curves.csv"
         rows = _read(curves) if curves.exists() and length(job) else []
         trained, between = sum(float(row["training_seconds"]) for row in rows), 0.0

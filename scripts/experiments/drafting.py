@@ -160,6 +160,8 @@ def _segmenters(outline: Outline, systems: Sequence[str]) -> dict[str, dict[str,
     length = {**outline.training(CAP), "learning_rate": 0.0005}
     widths = outline.narrow(encoder_widths=[32, 64, 128, 256], decoder_widths=[128, 64, 32, 16, 16])
     found = {"unet": {**length, **widths}}
+    if "pggan_ensemble" in systems:
+        found["nnunet"] = {**length, "learning_rate": 0.02, **outline.narrow(filters=[16, 32, 64, 128, 128, 128])}
     if "lcgan" in systems:
         found["fcn8s"] = {**length, **outline.narrow(fcn_width=32, fcn_fc_width=512)}
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 LOGGING = "configs/logging.conf"
+LAUNCH = (sys.executable, "-IS", "scripts/experiments/launch.py")
 
 
 @dataclass(frozen=True)
@@ -56,25 +57,27 @@ class Job:
 
     @property
     def benchmark(self) -> Path:
-        """Seconds and memory of its last run, as Snakemake measures them."""
+        """Seconds and peak memory of its last run that ended well."""
         return self.folder.with_name(f"{self.folder.name}.benchmark.tsv")
 
     @property
-    def shell(self) -> str:
-        """The command line, which shows the log's end where it fails."""
-        python = [sys.executable, "-W", "ignore", "-m"]
+    def command(self) -> list[str]:
+        """The module that runs, and its arguments."""
         words = ["monai.bundle", "run", "--logging_file", LOGGING, "--config_file", f"configs/{self.run}.json"]
         if self.arguments:
             words = ["scripts", self.run, *self.arguments]
-        log = shlex.quote(str(self.log))
-        line = f"OMP_NUM_THREADS={self.threads} {shlex.join([*python, *words])} {flags(self.options)}"
-        return f"{line} > {log} 2>&1 || (tail -n 30 {log}; false)"
+        return [*words, *flags(self.options)]
+
+    @property
+    def shell(self) -> str:
+        """The command line, which writes the log and the benchmark, and shows the log's end where it fails."""
+        return shlex.join([*LAUNCH, *map(str, (self.log, self.benchmark, self.threads)), *self.command])
 
 
-def flags(options: Mapping[str, Any]) -> str:
-    """Options as a command line. None is left out: the bundle runner ignores it, so a config's default stays."""
+def flags(options: Mapping[str, Any]) -> list[str]:
+    """Options as arguments. None is left out: the bundle runner ignores it, so a config's default stays."""
     shown = {name: _as_text(value) for name, value in options.items() if value is not None}
-    return " ".join(f"--{name} {shlex.quote(value)}" for name, value in shown.items())
+    return [word for name, value in shown.items() for word in (f"--{name}", value)]
 
 
 def closure(job: Job, jobs: Iterable[Job]) -> list[Job]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import torch
+
 from scripts.experiments.costs import Cost, estimate, kind, makespan
 from scripts.experiments.jobs import Job
 from scripts.nearest_name import OptionError
@@ -114,8 +116,11 @@ def run_workflow(
     words += ["--rerun-incomplete", "--nolock", "--quiet", "rules"]
     if executor != "local":
         words += ["--jobs", str(cores), "--executor", *shlex.split(executor)]
-    words += ["--", *map(str, targets)] if targets else []
+    # A page that is newer than all of its files would hide that some are missing, such as those of a further seed.
+    words += ["--", *map(str, targets)] if targets else ["--forcerun", "page"]
     progress = Progress(jobs, costs, cores)
+    if executor == "local" and not torch.cuda.is_available():  # CUDA does not survive a fork
+        words = [sys.executable, "-W", "ignore", "-m", "scripts.experiments.workers", *words]
     before = len(progress.update())
     if before:
         print(f"{before} of {len(jobs)} jobs are done already.", flush=True)

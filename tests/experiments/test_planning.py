@@ -22,7 +22,7 @@ def plan(content: Content, **changed: Any) -> StudyPlan:
 
 
 def options(job: Job) -> dict[str, str]:
-    words = shlex.split(job.shell.split(" > ")[0])
+    words = job.command
     return dict(zip([w.removeprefix("--") for w in words[:-1]], words[1:], strict=True))
 
 
@@ -119,7 +119,7 @@ def test_an_arms_own_amount_comes_before_a_sections_ratio_and_that_before_the_st
 
 def test_an_option_with_spaces_and_quotes_reaches_the_run() -> None:
     job = Job("train", Path("a b"), (Path("a b/model.pt"),), options={"title": "it's", "widths": [1, 2], "fold": None})
-    words = shlex.split(job.shell.split(" > ")[0])
+    words = shlex.split(job.shell)
     assert words[words.index("--title") + 1] == "it's"
     assert words[words.index("--widths") + 1] == "[1, 2]"
     assert "--fold" not in words

@@ -22,7 +22,7 @@ def write_job(folder: Path, seconds: float | None = None) -> Job:
     job.log.touch()
     if seconds is not None:
         job.output.touch()
-        job.benchmark.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0\t1\n")
+        job.benchmark.write_text(f"s\tmax_rss\n{seconds}\t1\n")
     return job
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import runpy
-import shlex
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
+from scripts.experiments.jobs import Job
 from scripts.experiments.planning import plan_study
 from scripts.experiments.study import open_study
+from scripts.experiments.workers import FORK, run_here
 
 EXPERIMENTS = Path(__file__).parents[2] / "scripts" / "experiments"
 SHORT = {"max_epochs": 1, "samples_per_epoch": 8, "batch_size": 4, "validation_interval_epochs": 1}
@@ -178,35 +176,14 @@ def run_jobs(content: dict[str, Any]) -> None:
         ready = [job for job in waiting if all(file.exists() for file in job.reads)]
         assert ready, [job.name("/") for job in waiting]
         for job in ready:
-            run_forked(job.shell.split(" > ")[0], job.log)
+            run_forked(job)
             waiting.remove(job)
 
 
-def run_forked(line: str, log: Path) -> None:
-    """Runs `... -m module arguments` in a fork.
-
-    Raises:
-        AssertionError: it failed; the message is what it wrote.
-    """
-    words = shlex.split(line)
-    module = words.index("-m") + 1
-    log.parent.mkdir(parents=True, exist_ok=True)
-    child = os.fork()
-    if not child:
-        with open(log, "w", encoding="utf-8") as stream:
-            os.dup2(stream.fileno(), 1)
-            os.dup2(stream.fileno(), 2)
-            sys.stdout = sys.stderr = stream
-            sys.argv = [words[module], *words[module + 1 :]]
-            code = 0
-            try:
-                runpy.run_module(words[module], run_name="__main__", alter_sys=True)
-            except SystemExit as end:
-                code = int(bool(end.code))
-            except BaseException:
-                traceback.print_exc()
-                code = 1
-            stream.flush()
-        os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert status == 0, log.read_text(encoding="utf-8")[-3000:]
+def run_forked(job: Job) -> None:
+    """Raises AssertionError where the job fails; the message is the end of its log."""
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    worker = FORK.Process(target=lambda: sys.exit(run_here(job.log, job.command)))
+    worker.start()
+    worker.join()
+    assert worker.exitcode == 0, job.log.read_text(encoding="utf-8")[-3000:]

@@ -34,8 +34,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         while waiting:
             job = next(job for job in waiting if all(file.exists() for file in job.reads))
             began = time.time()
-            run_forked(job.shell.split(" > ")[0], job.log)
-            job.benchmark.write_text(f"s\th:m:s\tmax_rss\n{time.time() - began}\t0\t100\n")
+            run_forked(job)
+            job.benchmark.write_text(f"s\tmax_rss\n{time.time() - began}\t100\n")
             waiting.remove(job)
         if not targets:
             collect(str(file), command=command)

@@ -24,7 +24,6 @@ KEYS = {
     "members": int,
     "snapshots?": int,
     "image_count": int,
-    "network": str,  # the segmenter that judges the images
     "evaluation?": ("pggan_ensemble_evaluate",),
 }
 CHOICES = {"members": "member{}", "snapshots": "snapshot{} of one member", "greedy": "member{} chosen for coverage"}
@@ -47,7 +46,7 @@ def check(study: Study, source: Source) -> None:
 
 def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
     generator = {**outline.growth(48_000), **outline.narrow(feature_base=1024, feature_max=64)}
-    return ["pggan_ensemble:members=3"], {"members": 3, "image_count": 600, "network": "unet", "generator": generator}
+    return ["pggan_ensemble:members=3"], {"members": 3, "image_count": 600, "generator": generator}
 
 
 def describe(source: Source) -> str:
@@ -108,7 +107,7 @@ def _train_member(plan: Plan, cell: Cell, member: int) -> Job:
 
 def _evaluate(plan: Plan, cell: Cell) -> Job:
     section = cell.study.systems["pggan_ensemble"]
-    images, segmenter = make(plan, cell, _everybody(cell)), train_judge(plan, cell, section["network"])
+    images, segmenter = make(plan, cell, _everybody(cell)), train_judge(plan, cell, "nnunet")
     options = {**cell.seen, **cell.study.slices, "synthetic_dir": images.folder, "model_file": segmenter.output}
     options |= section.get("evaluation", {})
     folder, reads = cell.folder / "pggan_ensemble" / "evaluation", (images.output, segmenter.output)
