@@ -49,8 +49,9 @@ def _ask(workers: str, log: str, threads: str, command: Sequence[str]) -> tuple[
     with socket.socket(socket.AF_UNIX) as connection, open(log, "wb"):
         connection.connect(workers)
         connection.sendall(json.dumps([log, int(threads), *command]).encode() + b"\n")
-        answer = connection.makefile("rb").readline()
-    return tuple(json.loads(answer)) if answer else (1, 0)  # nothing from a worker that was killed
+        answer = connection.makefile("rb").readline() or b"[1, 0]"  # of a worker that was killed
+    status, memory = json.loads(answer)
+    return status, memory
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from scripts.experiments.launch import WORKERS
 
@@ -46,8 +47,10 @@ def serve(command: Sequence[str]) -> int:
             for connection in readable:
                 if connection is listener:
                     asking, _ = listener.accept()
-                    jobs[asking] = FORK.Process(target=_work, args=(asking, listener, *jobs))
-                    jobs[asking].start()
+                    request = json.loads(asking.makefile("rb").readline())
+                    worker = FORK.Process(target=_work, args=(request, asking, listener, *jobs))
+                    worker.start()
+                    jobs[asking] = worker
                 else:  # says nothing more: who asked is gone
                     jobs[connection].kill()
             for connection in [connection for connection, job in jobs.items() if not job.is_alive()]:
@@ -67,13 +70,13 @@ def _import_all() -> None:
     gc.freeze()
 
 
-def _work(asking: socket.socket, *others: socket.socket) -> None:
+def _work(request: list[Any], asking: socket.socket, *others: socket.socket) -> None:
     """Runs one job, and answers with its exit status and peak memory in KiB."""
     import torch
 
     for connection in others:
         connection.close()
-    log, threads, *command = json.loads(asking.makefile("rb").readline())
+    log, threads, *command = request
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
     status = run_here(log, command)
