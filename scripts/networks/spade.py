@@ -18,6 +18,7 @@ from scripts.networks.spectral_norm import spectral_norm
 UPSAMPLING_COUNT = 5
 LEAKY_SLOPE = 0.2
 XAVIER_GAIN = 0.02
+MINIMUM_HIDDEN = 32  # channels between mask and modulation
 
 
 class SPADE(nn.Module):
@@ -81,16 +82,16 @@ class SPADEResnetBlock(nn.Module):
     Shapes: x (B, in_channels, X, Y) and mask (B, mask_channels, X', Y') -> (B, out_channels, X, Y).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, mask_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, mask_channels: int, hidden_channels: int = 128) -> None:
         super().__init__()
         middle_channels = min(in_channels, out_channels)
-        self.norm_0 = SPADE(in_channels, mask_channels)
+        self.norm_0 = SPADE(in_channels, mask_channels, hidden_channels)
         self.conv_0 = _spectral_conv(in_channels, middle_channels, kernel_size=3)
-        self.norm_1 = SPADE(middle_channels, mask_channels)
+        self.norm_1 = SPADE(middle_channels, mask_channels, hidden_channels)
         self.conv_1 = _spectral_conv(middle_channels, out_channels, kernel_size=3)
         self.learned_shortcut = in_channels != out_channels
         if self.learned_shortcut:
-            self.norm_s = SPADE(in_channels, mask_channels)
+            self.norm_s = SPADE(in_channels, mask_channels, hidden_channels)
             self.conv_s = _spectral_conv(in_channels, out_channels, kernel_size=1)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -118,6 +119,7 @@ class SPADEGenerator(nn.Module):
         class_count: number of global classes; 0 makes a generator without class, which ignores ``class_index``.
         image_size: side of the square image in pixels, a multiple of 32.
         width: channels of the last block (64 as published); the blocks have 16, 16, 16, 8, 4, 2, 1 times as many.
+            The layers between mask and modulation have twice as many, at least 32.
         embedding_dim: length of the class embedding (1024 as published).
         output_scale: the image is ``output_scale * tanh + output_shift``: 1 and 0 give [-1, 1].
         output_shift: see ``output_scale``.
@@ -157,14 +159,15 @@ class SPADEGenerator(nn.Module):
         if class_count:
             self.embedding = nn.Embedding(class_count, embedding_dim)
             self.class_linear = nn.Linear(embedding_dim, 16 * width * self.start_size**2)
+        hidden = max(MINIMUM_HIDDEN, 2 * width)
         start_channels = (32 if class_count else 16) * width
-        self.head_0 = SPADEResnetBlock(start_channels, 16 * width, mask_channels)
-        self.middle_0 = SPADEResnetBlock(16 * width, 16 * width, mask_channels)
-        self.middle_1 = SPADEResnetBlock(16 * width, 16 * width, mask_channels)
-        self.up_0 = SPADEResnetBlock(16 * width, 8 * width, mask_channels)
-        self.up_1 = SPADEResnetBlock(8 * width, 4 * width, mask_channels)
-        self.up_2 = SPADEResnetBlock(4 * width, 2 * width, mask_channels)
-        self.up_3 = SPADEResnetBlock(2 * width, width, mask_channels)
+        self.head_0 = SPADEResnetBlock(start_channels, 16 * width, mask_channels, hidden)
+        self.middle_0 = SPADEResnetBlock(16 * width, 16 * width, mask_channels, hidden)
+        self.middle_1 = SPADEResnetBlock(16 * width, 16 * width, mask_channels, hidden)
+        self.up_0 = SPADEResnetBlock(16 * width, 8 * width, mask_channels, hidden)
+        self.up_1 = SPADEResnetBlock(8 * width, 4 * width, mask_channels, hidden)
+        self.up_2 = SPADEResnetBlock(4 * width, 2 * width, mask_channels, hidden)
+        self.up_3 = SPADEResnetBlock(2 * width, width, mask_channels, hidden)
         self.image_conv = nn.Conv2d(width, image_channels, kernel_size=3, padding=1)
         self.apply(_init_published)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
