@@ -125,15 +125,17 @@ def _draft(
     costs = _calibrate(
         draft(richest, replace(outline, scale=CALIBRATION), all_folds[:1], [0]), folder / "calibration", cores
     )
-    jobs = plan_study(open_study(draft(richest, outline, all_folds[:1], [0]))).jobs
-    seconds = estimate(jobs, costs)
-    hers = {name: sum(seconds[job.output] for job in jobs if name in job.folder.parts) for name in systems}
-    choices = list_choices(outline, wishes, chosen, sorted(systems, key=hers.__getitem__))
+    budget = Budget(3600 * hours - (time.time() - began), cores, costs)
+
+    def spent_alone(system: str) -> float:
+        choice = list_choices(outline, wishes, chosen, [system])[0]
+        return budget.spent(plan_study(open_study(draft(choice, outline, all_folds[:1], [0]))).jobs)
+
+    choices = list_choices(outline, wishes, chosen, sorted(systems, key=spent_alone))
     repeats = [
         (keys.get("folds", all_folds[:folds]), keys.get("seeds", list(range(seeds))))
         for folds, seeds in ((None, 5), (None, 3), (2, 3), (1, 3), (1, 2))  # one seed says nothing of chance
     ]
-    budget = Budget(3600 * hours - (time.time() - began), cores, costs)
     content = fit_study(draft, outline, choices, repeats, budget)
     shutil.rmtree(folder / "calibration")
     write_json(folder / "draft.json", {"asked": asked, "costs": {name: asdict(cost) for name, cost in costs.items()}})

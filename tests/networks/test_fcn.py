@@ -95,6 +95,22 @@ def test_dropout_follows_fc6_and_fc7() -> None:
     assert network.dropout.p == 0.5
 
 
+@pytest.mark.parametrize("size", [(32, 64), (64, 96), (128, 160)])
+def test_fc6_is_a_7x7_convolution_whose_taps_outside_the_image_learn_nothing(size: tuple[int, int]) -> None:
+    network, x = tiny_network(), torch.randn(2, 2, *size)
+    pooled = network.trunk(x)[4]
+    expected = F.relu(network.fc7(F.relu(network.fc6(pooled))))
+    torch.testing.assert_close(network._connect(pooled), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        network(x).square().mean().backward()
+    gradient = network.fc6.weight.grad
+    assert gradient is not None
+    rows, columns = pooled.shape[-2:]
+    for tap in range(7):
+        assert bool((gradient[:, :, tap] == 0).all()) == (abs(tap - 3) >= rows)
+        assert bool((gradient[..., tap] == 0).all()) == (abs(tap - 3) >= columns)
+
+
 def test_encode_is_the_spatial_mean_of_fc7() -> None:
     network, x = tiny_network(), torch.randn(2, 2, 64, 96)
     seen: list[torch.Tensor] = []
