@@ -176,10 +176,20 @@ def _read_number(value: Any) -> Any:
 
 
 def read_study(files: Sequence[str | Path]) -> dict[str, Any]:
-    """The files of a study (JSON) as one content; later ones win key by key, as in Snakemake."""
+    """The files of a study (JSON) as one content; later ones win key by key, as in Snakemake.
+
+    Raises:
+        OptionError: one that is missing, or holds no JSON object.
+    """
     content: dict[str, Any] = {}
     for file in files:
-        update_config(content, json.loads(Path(file).read_text(encoding="utf-8")))
+        try:
+            read = json.loads(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OptionError(f"cannot read {file} ({error}). Name a study.json, or the folder of a data set") from None
+        if not isinstance(read, dict):
+            raise OptionError(f"{file} holds {type(read).__name__}, expected an object with the keys of a study")
+        update_config(content, read)
     return content
 
 

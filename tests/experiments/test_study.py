@@ -142,3 +142,12 @@ def test_every_key_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "study.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1] for line in page.split("## All keys")[1].split("## ")[0].splitlines() if "| `" in line]
     assert set(re.findall(r"`(\w+)`", " ".join(rows))) == {each.name for each in fields(Study)}
+
+
+@pytest.mark.parametrize("text", [None, "{", "[1]"])
+def test_a_file_that_is_no_study_is_named(text: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "study.json"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    with pytest.raises(OptionError, match=str(file)):
+        read_study([file])
