@@ -67,8 +67,9 @@ OVERLAYS = {
     ),
     "redgan_spade": REDGAN,
     "redgan_no_class": REDGAN,
-    "redgan_authors": ("redgan_train",),
+    "redgan_authors": ("train", "redgan_train"),
     "redgan_corrected": ("redgan_train",),
+    "yolov3_authors": ("cpggan_detector_train",),
     "feature_acgan_wgan_gp": ("feature_acgan_train",),
     "feature_acgan_mlp": ("feature_acgan_train",),
 }
@@ -167,7 +168,9 @@ def test_overlays_hold_knobs_only(overlay: str) -> None:
 def test_overlays_change_something() -> None:
     base = read("redgan_train")
     for overlay in ("redgan_spade", "redgan_no_class", "redgan_authors", "redgan_corrected"):
-        assert any(base[key] != value for key, value in read(overlay).items()), overlay
+        assert any(base.get(key, value) != value for key, value in read(overlay).items()), overlay
+    base = read("cpggan_detector_train")
+    assert all(base[key] != value for key, value in read("yolov3_authors").items())
 
 
 def test_shared_knobs_and_networks_agree() -> None:
