@@ -25,22 +25,25 @@ import torch
 
 from scripts.data.contract import DatasetError, Item, image_files
 from scripts.data.pixel_files import pixel_files
+from scripts.transforms.geometry import find_unpadded
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = 60  # s, for another process that writes
 SETTLED = 2 * 10**9  # ns: a file that changed later may change once more within one tick of the file system's clock
 MOST_PENDING = 1000  # rows in memory before they are written
+FORMAT = 2  # of entries: part of their keys
 
 
 class VolumeCache:
     """Keeps the result of the deterministic transforms of an item: image and label as slices of one file each.
 
-    An entry is a folder `<key>/` with `image.npy` (Z, C, S, S) float16 and `label.npy` (Z, S, S) uint8. It is made
-    under another name and renamed when whole, so workers, ranks and runs can share the cache and a killed process
-    leaves no half entry. float16 keeps 11 bits of an intensity in [-1, 1] in half the disk space. The key covers every
-    byte that is read, see `pixel_files`; files that are as they were at an earlier start are not read for it, see
-    `CacheIndex`, whose new rows `write` of `index` keeps.
+    An entry is a folder `<key>/` with `image.npy` (Z, C, S, S) float16, `label.npy` (Z, S, S) uint8, and `unpadded.npy`
+    ((x0, x1), (y0, y1)), which pixels of a slice are no padding. It is made under another name and renamed when whole,
+    so workers, ranks and runs can share the cache and a killed process leaves no half entry. float16 keeps 11 bits of
+    an intensity in [-1, 1] in half the disk space. The key covers every byte that is read, see `pixel_files`; files
+    that are as they were at an earlier start are not read for it, see `CacheIndex`, whose new rows `write` of `index`
+    keeps.
 
     Args:
         folder: where entries live; made on first use.
@@ -54,7 +57,7 @@ class VolumeCache:
         self.folder = Path(folder).expanduser().absolute()
         self.preprocessing = preprocessing
         self.index = CacheIndex(self.folder)
-        self._recipe = hashlib.sha256(json.dumps(describe(preprocessing), sort_keys=True).encode())
+        self._recipe = hashlib.sha256(json.dumps([FORMAT, describe(preprocessing)], sort_keys=True).encode())
 
     def entry(self, item: Item) -> Path:
         """The item's cache folder, made now if it is not there yet."""
@@ -79,6 +82,7 @@ class VolumeCache:
     def _make(self, item: Item, entry: Path) -> None:
         ready = self.preprocessing(item)
         image, label = _slices_first(ready["image"]), _slices_first(ready["label"])[:, 0]
+        unpadded = zip(find_unpadded(ready["image"]), image.shape[2:], strict=True)
         temporary = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -86,6 +90,7 @@ class VolumeCache:
             temporary.chmod(0o755)  # mkdtemp makes it private
             np.save(temporary / "image.npy", image.astype(np.float16))  # (Z, C, S, S)
             np.save(temporary / "label.npy", label.astype(np.uint8))  # (Z, S, S)
+            np.save(temporary / "unpadded.npy", [part.indices(side)[:2] for part, side in unpadded])  # (2, 2)
             os.rename(temporary, entry)
         except OSError as error:
             if not entry.is_dir():  # otherwise another process was faster, and its entry is the same

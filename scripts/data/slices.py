@@ -33,21 +33,24 @@ class LesionRule:
     last_label: int = 254
 
     def __call__(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:
-        """Image (Z, C, S, S) and label (Z, S, S) to a mask (Z,) of the slices to keep."""
+        """Image (Z, C, X, Y) and label (Z, X, Y), both without padding, to a mask (Z,) of the slices to keep."""
         lesion = (label > 0) & (label <= self.last_label)
         return lesion.sum(axis=(1, 2)) >= self.minimum_pixels
 
 
 @dataclass(frozen=True)
 class BrightRule:
-    """Keeps slices where more than `share` of the pixels of `channel` exceed `threshold` (in [-1, 1])."""
+    """Keeps slices where more than `share` of the pixels of `channel` exceed `threshold` (in [-1, 1]).
+
+    The defaults are those of Larsson et al. 2022, section 3, who count before they pad.
+    """
 
     channel: int = 0
     threshold: float = 50 / 255 * 2 - 1
     share: float = 0.15
 
     def __call__(self, image: np.ndarray, label: np.ndarray) -> np.ndarray:
-        """Image (Z, C, S, S) and label (Z, S, S) to a mask (Z,) of the slices to keep."""
+        """Image (Z, C, X, Y) and label (Z, X, Y), both without padding, to a mask (Z,) of the slices to keep."""
         return (image[:, self.channel] > self.threshold).mean(axis=(1, 2)) > self.share
 
 
@@ -266,8 +269,9 @@ def _find_kept(cache: VolumeCache, entries: Sequence[Path], rule: SliceRule | No
     for entry in entries:
         kept = cache.index.kept_slices(entry.name, name)
         if kept is None:
-            label = np.load(entry / "label.npy", mmap_mode="r")
-            image = np.load(entry / "image.npy", mmap_mode="r")
+            x, y = (slice(*ends) for ends in np.load(entry / "unpadded.npy"))
+            label = np.load(entry / "label.npy", mmap_mode="r")[:, x, y]
+            image = np.load(entry / "image.npy", mmap_mode="r")[:, :, x, y]
             kept = np.ones(len(label), dtype=bool) if rule is None else np.asarray(rule(image, label), dtype=bool)
             cache.index.remember_slices(entry.name, name, kept)
         masks.append(kept)

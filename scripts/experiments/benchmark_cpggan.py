@@ -9,7 +9,7 @@ Prints Markdown tables of times on random data, without loading and EMA. Rows ta
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from types import SimpleNamespace
@@ -133,7 +133,7 @@ def gan_rows(sizes: dict[str, int], batch_size: int, *, device: torch.device) ->
     }
 
 
-def _build_gan(sizes: dict[str, int], batch_size: int, device: torch.device, kind: Any, **options: Any) -> Step:
+def _build_gan(sizes: Mapping[str, Any], batch_size: int, device: torch.device, kind: Any, **options: Any) -> Step:
     """A step whose calls are iterations at the full resolution, once it has faded in."""
     torch.manual_seed(0)
     conditions, size = options.get("class_count", 0), sizes["image_size"]

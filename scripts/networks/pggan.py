@@ -21,6 +21,7 @@ from scripts.networks.recipe import remember_recipe
 LEAKY_SLOPE = 0.2
 EPSILON = 1e-8  # under the root of pixel norm and of the minibatch standard deviation
 START_SIZE = 4
+PYRAMID_SIDES = (4, 2, 1)  # areas along each side, from fine to coarse
 MAX_SIZE = 1024
 
 
@@ -117,6 +118,8 @@ class PGGANDiscriminator(nn.Module):
     Args:
         image_channels, image_size, feature_base, feature_max, condition_channels: as the generator's.
         group_size: number of images over which the standard deviation is taken; 4 in the published code.
+        spatial_pyramid: whether the largest value of each of 4x4, 2x2 and 1x1 areas of the last features, rather than
+            these alone, goes to the dense layer (He et al., Spatial pyramid pooling, 2015; CPGGAN, section 2.1).
 
     Raises:
         ValueError: as the generator's, or images that aren't of ``resolution``.
@@ -133,6 +136,7 @@ class PGGANDiscriminator(nn.Module):
         feature_max: int = 512,
         group_size: int = 4,
         condition_channels: int = 0,
+        spatial_pyramid: bool = False,
     ) -> None:
         super().__init__()
         last_count, *counts = _feature_counts(image_size, feature_base, feature_max)
@@ -144,7 +148,12 @@ class PGGANDiscriminator(nn.Module):
             _DiscriminatorBlock(after, before, condition_channels) for before, after in pairwise(counts)
         )
         self.conv = EqualizedConv2d(counts[0] + condition_channels + 1, counts[0], kernel_size=3)
-        self.dense = EqualizedConv2d(counts[0], last_count, kernel_size=START_SIZE, padding=0)
+        self.spatial_pyramid = spatial_pyramid
+        if spatial_pyramid:
+            areas = sum(side**2 for side in PYRAMID_SIDES)
+            self.dense = EqualizedConv2d(areas * counts[0], last_count, kernel_size=1)
+        else:
+            self.dense = EqualizedConv2d(counts[0], last_count, kernel_size=START_SIZE, padding=0)
         self.score = EqualizedConv2d(last_count, 1, kernel_size=1, gain=1.0)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -177,6 +186,8 @@ class PGGANDiscriminator(nn.Module):
         deviation = minibatch_stddev(x, self.group_size)  # (B, 1, 4, 4)
         x = torch.cat([_join_condition(x, condition), deviation], dim=1)  # (B, F + K + 1, 4, 4)
         x = F.leaky_relu(self.conv(x), LEAKY_SLOPE)  # (B, F, 4, 4)
+        if self.spatial_pyramid:
+            x = pool_pyramid(x)  # (B, 21 F, 1, 1)
         x = F.leaky_relu(self.dense(x), LEAKY_SLOPE)  # (B, F, 1, 1)
         with torch.autocast(x.device.type, enabled=False):  # rounded scores would cancel in their differences
             return self.score(x.float()).flatten(1)  # (B, 1)
@@ -256,6 +267,12 @@ def minibatch_stddev(x: torch.Tensor, group_size: int) -> torch.Tensor:
     deviation = torch.sqrt(groups.var(dim=0, correction=0) + EPSILON)  # (B / size, C, X, Y)
     per_image = deviation.mean(dim=(1, 2, 3)).repeat(size)  # (B,)
     return per_image[:, None, None, None].expand(-1, 1, *x.shape[2:]).to(x.dtype)
+
+
+def pool_pyramid(x: torch.Tensor) -> torch.Tensor:
+    """The largest values of 4x4, 2x2 and 1x1 areas: (B, F, X, Y) of any size -> (B, 21 F, 1, 1)."""
+    pooled = [F.adaptive_max_pool2d(x, side).flatten(1) for side in PYRAMID_SIDES]  # (B, F * side^2) each
+    return torch.cat(pooled, dim=1)[:, :, None, None]
 
 
 def shrink_images(images: torch.Tensor, resolution: int) -> torch.Tensor:

@@ -166,6 +166,12 @@ def open_weights(
     _refuse_others(file, recipe.arguments, given)
     _refuse_others(file, knowledge.settings, asked)
     weights = Weights(file, recipe, knowledge, {**knowledge.settings, **asked})
+    unknown = [name for name in settings or {} if name not in weights.settings]
+    if unknown:
+        raise CheckpointError(
+            f"{file} does not say its {unknown[0]}, which an earlier version did not note. Pass --{unknown[0]} as it "
+            "was trained with, or train it again."
+        )
     if dataset is None:
         return weights
     _check_names(file, knowledge.images, dataset, same_names, purpose)

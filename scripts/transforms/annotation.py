@@ -12,6 +12,7 @@ from monai.transforms import MapTransform
 
 CODINGS = ("ordinal", "one_hot")
 BACKGROUND_LEVEL = 0
+PUBLISHED_LEVELS = (51, 102, 204)  # of BraTS' necrosis, oedema and enhancing tumour (section 3)
 
 
 class AnnotationChannels:
@@ -25,8 +26,8 @@ class AnnotationChannels:
     Args:
         label_count: foreground labels K; label maps hold 0..K.
         coding: "ordinal" or "one_hot".
-        levels: grey levels of labels 1..K on the scale 0..255, ascending; the paper has 51, 102, 204 for three labels.
-            By default 204 k / K, so that the highest label has the published one. For "ordinal" only.
+        levels: grey levels of labels 1..K on the scale 0..255, ascending; by default the paper's 51, 102, 204 for three
+            labels, else 204 k / K, so that the highest label has the published one. For "ordinal" only.
 
     Raises:
         ValueError: unknown coding; levels that are not K different ones above the background's 0.
@@ -35,7 +36,10 @@ class AnnotationChannels:
     def __init__(self, label_count: int, *, coding: str = "ordinal", levels: Sequence[float] | None = None) -> None:
         if coding not in CODINGS:
             raise ValueError(f"coding is {coding!r}, expected one of {', '.join(CODINGS)}.")
-        chosen = [204 * k / label_count for k in range(1, label_count + 1)] if levels is None else list(levels)
+        if levels is None and label_count == len(PUBLISHED_LEVELS):
+            levels = PUBLISHED_LEVELS
+        even = [PUBLISHED_LEVELS[-1] * k / label_count for k in range(1, label_count + 1)]
+        chosen = even if levels is None else list(levels)
         rounded = [BACKGROUND_LEVEL, *(round(level) for level in chosen)]
         ascending = all(low < high for low, high in pairwise(rounded))
         if len(chosen) != label_count or not ascending or max(rounded) > 255:

@@ -143,6 +143,16 @@ class FitInPlaned(MapTransform, InvertibleTransform):
         )
 
 
+def find_unpadded(array: Any) -> tuple[slice, slice]:
+    """Which pixels along X and Y of a square that `FitInPlaned` made are the image's; all, where it made none."""
+    for operation in getattr(array, "applied_operations", ()):
+        if operation["class"] == FitInPlaned.__name__:
+            info = operation["extra_info"]
+            x, y = (slice(start, start + side) for start, side in zip(info["before"], info["resized"], strict=True))
+            return x, y
+    return slice(None), slice(None)
+
+
 def fit_plane(plane: Sequence[int], image_size: int) -> tuple[list[int], list[int]]:
     """What `FitInPlaned` does to a plane (X, Y): its size once shrunk, and the padding before it, both in pixels."""
     scale = min(1.0, image_size / max(plane))

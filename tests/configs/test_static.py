@@ -67,8 +67,9 @@ OVERLAYS = {
     ),
     "redgan_spade": REDGAN,
     "redgan_no_class": REDGAN,
-    "redgan_authors": ("redgan_train",),
+    "redgan_authors": ("train", "redgan_train"),
     "redgan_corrected": ("redgan_train",),
+    "yolov3_authors": ("cpggan_detector_train",),
     "feature_acgan_wgan_gp": ("feature_acgan_train",),
     "feature_acgan_mlp": ("feature_acgan_train",),
 }
@@ -167,7 +168,9 @@ def test_overlays_hold_knobs_only(overlay: str) -> None:
 def test_overlays_change_something() -> None:
     base = read("redgan_train")
     for overlay in ("redgan_spade", "redgan_no_class", "redgan_authors", "redgan_corrected"):
-        assert any(base[key] != value for key, value in read(overlay).items()), overlay
+        assert any(base.get(key, value) != value for key, value in read(overlay).items()), overlay
+    base = read("cpggan_detector_train")
+    assert all(base[key] != value for key, value in read("yolov3_authors").items())
 
 
 def test_shared_knobs_and_networks_agree() -> None:
@@ -223,3 +226,23 @@ def test_preprocessing_is_the_shared_one() -> None:
     for name in {*WORKFLOWS} - {"inference"}:
         steps = read(name).get("preprocessing", {"_target_": "scripts.transforms.preprocessing.slice_preprocessing"})
         assert steps["_target_"] == "scripts.transforms.preprocessing.slice_preprocessing", name
+
+
+def test_boxes_are_flipped_along_the_axes_that_the_gan_trained_with() -> None:
+    axes = read("cpggan_inference")["dataset"]["changes"]["flip_axes"]
+    for chances, expected in (([0.5, 0.5], [0, 1]), ([0.5, 0.0], [0]), ([0, 0.1], [1]), ([0, 0], [])):
+        parser = ConfigParser({"settings": {"flip_probability": chances}, "axes": axes})
+        assert parser.get_parsed_content("axes") == expected
+    assert read("cpggan_train")["knowledge"]["settings"]["flip_probability"] == "@flip_probability"
+
+
+@pytest.mark.parametrize(
+    ("label_count", "outline_class", "binary_mask", "channels"),
+    [(3, True, True, 5), (1, False, True, 1), (1, False, False, 2), (1, True, True, 3)],  # BraTS, ISIC as published
+)
+def test_a_mask_has_as_many_channels_as_the_authors_have(
+    label_count: int, outline_class: bool, binary_mask: bool, channels: int
+) -> None:
+    expressions = {key: read("redgan_train")[key] for key in ("mask_labels", "mask_channels")}
+    given = {"label_count": label_count, "outline_class": outline_class, "binary_mask": binary_mask}
+    assert ConfigParser({**expressions, **given}).get_parsed_content("mask_channels") == channels

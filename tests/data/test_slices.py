@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from monai.transforms import Compose, RandGaussianNoised
 from torch.utils.data import DataLoader
 
 from scripts.data.contract import DatasetError
 from scripts.data.slices import BrightRule, LesionRule, SliceDataset, check_classes
+from scripts.transforms.geometry import FitInPlaned
 
 
 def load_arrays(item):
@@ -36,6 +38,11 @@ def items(tmp_path: Path) -> list[dict]:
         }
         for n, name in enumerate(("volume", "plane"))
     ]
+
+
+def load_padded(item):
+    arrays = {key: MetaTensor(array) for key, array in load_arrays(item).items()}
+    return FitInPlaned(["image", "label"], 8)(arrays)
 
 
 def slices(items, tmp_path, **options) -> SliceDataset:
@@ -108,6 +115,20 @@ def test_a_share_counts_pixels_strictly():
     image = np.full((2, 1, 4, 5), -1.0)
     image[0, 0, 0, :3] = image[1, 0, 0, :4] = 1  # 15% and 20% of 20 pixels
     assert BrightRule(share=0.15)(image, image[:, 0]).tolist() == [False, True]
+
+
+def test_padding_counts_in_no_share(items, tmp_path):
+    """Of 4 x 4 pixels 3 are bright: 19% of the image, 5% of the square of 8 x 8 that it is padded to."""
+    image = np.full((2, 4, 4), -1.0)
+    image[:, 0, :3] = 1
+    np.save(items[1]["image"], image)
+    for share, expected in ((0.15, 1), (0.18, 1), (0.19, 0)):
+        rule = BrightRule(threshold=0.9, share=share)
+        if expected:
+            assert len(SliceDataset(items, load_padded, tmp_path / "cache", rule=rule)) == expected
+        else:
+            with pytest.raises(DatasetError, match="None of the 2 images has a slice that passes BrightRule"):
+                SliceDataset(items, load_padded, tmp_path / "cache", rule=rule)
 
 
 def test_a_choice_is_made_once(items, tmp_path, monkeypatch):

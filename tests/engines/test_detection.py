@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
 import torch
+from torch import nn
 
-from scripts.engines.detection import DetectionEvaluation, DetectionStep
+from scripts.engines.detection import DetectionEvaluation, DetectionStep, build_optimizer
 from scripts.inferers.detection import DetectionInferer
 from scripts.losses.yolo import YOLOLoss
 from scripts.networks.yolo import YOLOv3
@@ -38,3 +40,34 @@ def test_a_detector_learns_its_batch_and_finds_the_boxes_again():
     for entry in found[:2]:
         torch.testing.assert_close(entry["pred_boxes"][0], entry["boxes"][0], atol=6.0, rtol=0)
     assert len(found[2]["pred_boxes"]) == 0
+
+
+def test_momentum_makes_it_gradient_descent_and_weights_alone_decay():
+    network = nn.Conv2d(1, 1, 1)
+    nn.init.constant_(network.weight, 2.0)
+    nn.init.constant_(network.bias, 2.0)
+    optimizer = build_optimizer(network, learning_rate=0.1, momentum=0.5, weight_decay=0.25)
+    for _ in range(2):
+        optimizer.zero_grad()
+        (3 * network.weight.sum() + 3 * network.bias.sum()).backward()
+        optimizer.step()
+    # the bias: 2 - .1 * 3 - .1 * (.5 * 3 + 3); the weight's gradients are 3.5 and 3 + .25 * 1.65
+    assert network.bias.item() == pytest.approx(1.25)
+    assert network.weight.item() == pytest.approx(1.65 - 0.1 * (0.5 * 3.5 + 3.4125))
+    assert isinstance(build_optimizer(network, learning_rate=0.1), torch.optim.Adam)
+
+
+def test_gradients_are_left_as_they_are_without_a_norm():
+    """Plain gradient descent on a sum: each weight moves by the rate times its input, scaled down or not."""
+    moved = []
+    for norm in (1.0, None):
+        network = nn.Conv2d(1, 1, 1, bias=False)
+        before = network.weight.item()
+
+        def loss(maps, boxes, classes):
+            return 10 * maps.sum(), torch.zeros(()), torch.zeros(())
+
+        step = DetectionStep(network, torch.optim.SGD(network.parameters(), lr=1.0), loss, gradient_norm=norm)
+        step(ENGINE, {"image": torch.full((1, 1, 2, 2), 0.5), "boxes": None, "box_classes": None})
+        moved.append(before - network.weight.item())
+    assert moved == pytest.approx([1.0, 20.0], rel=1e-4)

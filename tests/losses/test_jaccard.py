@@ -47,6 +47,13 @@ def test_smooth_makes_an_empty_and_certain_prediction_perfect() -> None:
     assert loss.item() == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_authors_add_1_above_and_below() -> None:
+    label = torch.zeros(1, 1, 4, 4)
+    label[..., :2, :] = 1
+    loss = SigmoidJaccardBCELoss(smooth=1.0)(torch.zeros(1, 1, 4, 4), label)
+    assert loss.item() == pytest.approx(math.log(2) + 1 - (4 + 1) / (12 + 1), rel=1e-6)
+
+
 def test_one_hot_label_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\(1, 3, 4, 4\).*\(1, 1, 4, 4\)"):
         SigmoidJaccardBCELoss()(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4))

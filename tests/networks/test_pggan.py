@@ -15,6 +15,7 @@ from scripts.networks.pggan import (
     fade_images,
     minibatch_stddev,
     pixel_norm,
+    pool_pyramid,
     shrink_images,
 )
 
@@ -260,9 +261,17 @@ def test_norms_are_taken_in_fp32_under_autocast() -> None:
     torch.testing.assert_close(normalised.float(), torch.ones(4, 8, 2, 2), rtol=0, atol=2**-8)
 
 
+def test_the_pyramid_holds_the_largest_values_of_areas_of_any_image() -> None:
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    assert pool_pyramid(x).flatten().tolist() == [*range(16), 5, 7, 13, 15, 15]
+    wide = torch.arange(32.0).view(1, 1, 4, 8)
+    assert pool_pyramid(wide).flatten().tolist() == [*range(1, 32, 2), 11, 15, 27, 31, 31]
+
+
+@pytest.mark.parametrize("pyramid", [False, True])
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
-def test_double_backward_under_autocast(alpha: float) -> None:
-    discriminator = tiny_discriminator(condition_channels=1)
+def test_double_backward_under_autocast(alpha: float, pyramid: bool) -> None:
+    discriminator = tiny_discriminator(condition_channels=1, spatial_pyramid=pyramid)
     real, fake, condition = torch.randn(4, 2, 16, 16), torch.randn(4, 2, 16, 16), torch.ones(4, 1, 16, 16)
     gradients = []
     for enabled in (False, True):

@@ -53,6 +53,15 @@ def test_no_file_gives_no_weights_and_a_missing_one_is_named(tmp_path: Path) -> 
         open_weights(None, network=UNET, purpose="fun")
 
 
+def test_a_setting_that_was_not_noted_must_be_given(tmp_path: Path) -> None:
+    weights = write(tmp_path / "old.pt")
+    asked = {"image_size_pixels": None, "flip_probability": None}
+    with pytest.raises(CheckpointError, match=r"old\.pt does not say its flip_probability.*Pass --flip_probability"):
+        reopen(weights, settings=asked)
+    settings = reopen(weights, settings={**asked, "flip_probability": [0.5, 0.0]}).settings
+    assert settings == {"image_size_pixels": 32, "flip_probability": [0.5, 0.0]}
+
+
 def test_a_round_trip_builds_the_same_network_with_the_same_weights(tmp_path: Path) -> None:
     network = FeatureUNet(1, features=WIDTHS).eval()
     loaded = reopen(write_known(tmp_path / "model.pt", network=network)).load().eval()

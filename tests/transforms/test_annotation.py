@@ -9,14 +9,14 @@ LABEL = torch.tensor([[0, 1], [2, 3]]).reshape(1, 1, 2, 2)
 
 
 def test_published_levels_by_hand():
-    channels = AnnotationChannels(3, levels=[51, 102, 204]).encode(LABEL)
+    channels = AnnotationChannels(3).encode(LABEL)
     expected = torch.tensor([0, 51, 102, 204]) / 127.5 - 1
     torch.testing.assert_close(channels.flatten(), expected)
 
 
 def test_the_highest_default_level_is_the_published_one():
     assert AnnotationChannels(1).encode(LABEL[..., :1, :]).flatten().tolist() == pytest.approx([-1, 204 / 127.5 - 1])
-    assert ((AnnotationChannels(3).levels + 1) * 127.5).tolist() == pytest.approx([0, 68, 136, 204])
+    assert ((AnnotationChannels(4).levels + 1) * 127.5).tolist() == pytest.approx([0, 51, 102, 153, 204])
 
 
 def test_values_are_read_as_the_nearest_level_zero_among_them():
