@@ -6,6 +6,7 @@ SPIE Medical Imaging 2020, section 3.1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
@@ -73,3 +74,10 @@ class LcGANStep(AdversarialStep):
         losses = to_floats(generator_bce=adversarial, l1=distance, discriminator_bce=judgement)
         total = losses["generator_bce"] + self.l1_weight * losses["l1"]
         return {"loss": total, **losses, **self.augmentation.adjust(real_logits)}
+
+    def remake(
+        self, generator: Any, batch: dict[str, Any], seeds: Sequence[int], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `RedGANStep.remake`."""
+        mask = one_hot_mask(batch["label"].to(device), self.mask_channels)
+        return batch["image"].to(device), generator(mask, generator.draw_noise(seeds))

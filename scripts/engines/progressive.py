@@ -6,16 +6,19 @@ Karras et al., Progressive growing of GANs for improved quality, stability, and 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from scripts.data.growth import GrowthSchedule
 from scripts.engines.adaptive_augmentation import AdaptiveAugmentation
 from scripts.engines.adversarial import AdversarialStep, to_floats, update
+from scripts.inferers.noise import draw_latents
 from scripts.losses.wgan_gp import drift, gradient_penalty, wasserstein_discriminator, wasserstein_generator
 from scripts.networks.latents import sample_latents
 from scripts.networks.pggan import fade_images, shrink_images
@@ -147,6 +150,16 @@ class ProgressiveStep(AdversarialStep, ABC):
         boundary = (real_scores.detach().mean() + made_scores.detach().mean()) / 2
         course = {"resolution": growth.resolution, "alpha": growth.alpha}
         return {**losses, **course, **self.augmentation.adjust(real_scores, boundary)}
+
+    def remake(
+        self, generator: nn.Module, batch: dict[str, Any], seeds: Sequence[int], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `RedGANStep.remake`, at full size and with annotation channels."""
+        real, condition = self.read(batch, device)
+        latent = draw_latents(seeds, self.latent_dim, self.latent_distribution).to(device)  # (B, latent_dim)
+        options = {} if condition is None else {"condition": condition}
+        made = generator(latent, resolution=self.schedule.image_size, alpha=1.0, **options)
+        return real, made.clamp(-1, 1)
 
     def _judge(self, view: torch.Tensor, *, channels: int, resolution: int, alpha: float) -> torch.Tensor:
         """The discriminator's scores (B, 1) of images and their conditions, (B, channels + K, R, R)."""

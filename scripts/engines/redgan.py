@@ -5,6 +5,7 @@ Qasim et al., Red-GAN: Attacking class imbalance via conditioned generation, MID
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
@@ -92,6 +93,14 @@ class RedGANStep(AdversarialStep):
         total = losses["generator_hinge"] + self.feature_matching_weight * losses["feature_matching"]
         real_logits = torch.cat([scale[-1].flatten(1) for scale in real_outputs], dim=1)  # (B, patches of all scales)
         return {"loss": total, **losses, **self.augmentation.adjust(real_logits)}
+
+    def remake(
+        self, generator: nn.Module, batch: dict[str, Any], seeds: Sequence[int], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Real images and what a generator makes under their conditions from noise seeds: (B, C, S, S), in [-1, 1]."""
+        mask = one_hot_mask(batch["label"].to(device), self.mask_channels)
+        class_index = batch["class_index"].to(device) if self.use_class else None
+        return batch["image"].to(device), generator(mask, class_index).clamp(-1, 1)
 
     def _view(self, mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Mask, image and, with a third player, its maps of the image: what the discriminator judges."""
