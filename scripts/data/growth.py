@@ -131,6 +131,10 @@ class GrowthSchedule:
             is_first=images == 0 and (phase.is_fade or index == 0),
         )
 
+    def first_full_epoch(self, iterations_per_epoch: int) -> int:
+        """The first epoch, counted from 1, that ends in the last phase, so that its generator makes full images."""
+        return self.phases[-1].first_iteration // iterations_per_epoch + 1
+
     def snapshot_epochs(self, count: int, iterations_per_epoch: int) -> list[int]:
         """`count` epochs (0 for none) that end in the last phase, evenly apart, the last of the training among them.
 
@@ -140,7 +144,7 @@ class GrowthSchedule:
             ValueError: a negative count, or fewer epochs in the last phase than that.
         """
         last = -(-self.total_iterations // iterations_per_epoch)
-        before = self.phases[-1].first_iteration // iterations_per_epoch  # the last epoch that ends before the phase
+        before = self.first_full_epoch(iterations_per_epoch) - 1
         if not 0 <= count <= last - before:
             raise ValueError(
                 f"snapshot_count is {count}, but {last - before} epochs end after the last resolution has faded in: "

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -100,6 +100,7 @@ class SliceDataset(Dataset):
                 "them: which slices random transforms change."
             )
         self.data = list(data) if complete is None else complete(list(data))
+        self.options: dict[str, Any] = {"preprocessing": preprocessing, "cache_dir": cache_dir, "rule": rule}
         self.preprocessing = preprocessing
         self.cache_dir = cache_dir
         self.rule = rule
@@ -132,6 +133,10 @@ class SliceDataset(Dataset):
     def set_epoch(self, epoch: int) -> None:
         """Lets the random transforms draw anew."""
         self.epoch = epoch
+
+    def of_items(self, items: Sequence[Item]) -> Self:
+        """Slices of other items, prepared and chosen alike, with nothing random."""
+        return type(self)(items, **self.options)
 
     def paste_lesions(self, probability: float) -> None:
         """From now on as `copy_paste_probability` says."""

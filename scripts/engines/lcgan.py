@@ -6,12 +6,14 @@ SPIE Medical Imaging 2020, section 3.1.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import torch
 from torch.nn import functional
 
+from scripts.engines.adaptive_augmentation import AdaptiveAugmentation
 from scripts.engines.adversarial import AdversarialStep, to_floats, update
 from scripts.losses.adversarial import discriminator_bce, generator_bce
 from scripts.networks.one_hot import one_hot_mask
@@ -31,11 +33,13 @@ class LcGANStep(AdversarialStep):
         generator_optimizer, discriminator_optimizer: Adam 2e-4, betas (.5, .999) as published.
         mask_channels: M, classes of the one-hot mask (background, labels, and the outline where used).
         l1_weight: of the mean absolute difference from the real image; 100 in pix2pix, which the paper follows.
+        augmentation: of what the discriminator sees, in both updates; none by default.
     """
 
     _: KW_ONLY
     mask_channels: int
     l1_weight: float = 100.0
+    augmentation: AdaptiveAugmentation = field(default_factory=AdaptiveAugmentation)
 
     def __call__(self, engine: Any, batch: dict[str, Any]) -> dict[str, Any]:
         device = engine.state.device
@@ -47,13 +51,15 @@ class LcGANStep(AdversarialStep):
         # Shared: one generator pass, and what the discriminator sees.
         with autocast(device, self.precision):
             fake = self.generator(mask)  # (B, C, S, S)
-        real_view = torch.cat([mask, real], dim=1)  # (B, M + C, S, S)
-        fake_view = torch.cat([mask, fake.float()], dim=1)
+        views = [torch.cat([mask, image], dim=1) for image in (real, fake.float())]  # (B, M + C, S, S)
+        augment = self.augmentation.draw(views[0], slice(self.mask_channels, None))
+        real_view, fake_view = map(augment, views)
 
         # D: raise the real logits, lower the fake ones.
         with autocast(device, self.precision):
             logits = self.discriminator(torch.cat([real_view, fake_view.detach()]))  # (2B, 1, S', S')
-        judgement = discriminator_bce(*logits.chunk(2))
+        real_logits, fake_logits = logits.chunk(2)
+        judgement = discriminator_bce(real_logits, fake_logits)
         update(self.discriminator_optimizer, judgement)
 
         # G: raise the fake logits of the updated D, and stay near the real image; D only passes the gradient on.
@@ -66,4 +72,12 @@ class LcGANStep(AdversarialStep):
         self.discriminator.requires_grad_(True)
 
         losses = to_floats(generator_bce=adversarial, l1=distance, discriminator_bce=judgement)
-        return {"loss": losses["generator_bce"] + self.l1_weight * losses["l1"], **losses}
+        total = losses["generator_bce"] + self.l1_weight * losses["l1"]
+        return {"loss": total, **losses, **self.augmentation.adjust(real_logits)}
+
+    def remake(
+        self, generator: Any, batch: dict[str, Any], seeds: Sequence[int], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `RedGANStep.remake`."""
+        mask = one_hot_mask(batch["label"].to(device), self.mask_channels)
+        return batch["image"].to(device), generator(mask, generator.draw_noise(seeds))

@@ -26,6 +26,10 @@ class PGGANStep(ProgressiveStep):
     _: KW_ONLY
     annotation: AnnotationChannels
 
+    @property
+    def annotation_channels(self) -> int:
+        return self.annotation.channel_count
+
     def read(self, batch: dict[str, Any], device: torch.device) -> tuple[torch.Tensor, None]:
         image = batch["image"].to(device, non_blocking=True)  # (B, C, S, S)
         channels = self.annotation.encode(batch["label"].to(device, non_blocking=True))  # (B, A, S, S)

@@ -6,15 +6,19 @@ Karras et al., Progressive growing of GANs for improved quality, stability, and 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from scripts.data.growth import GrowthSchedule
+from scripts.engines.adaptive_augmentation import AdaptiveAugmentation
 from scripts.engines.adversarial import AdversarialStep, to_floats, update
+from scripts.inferers.noise import draw_latents
 from scripts.losses.wgan_gp import drift, gradient_penalty, wasserstein_discriminator, wasserstein_generator
 from scripts.networks.latents import sample_latents
 from scripts.networks.pggan import fade_images, shrink_images
@@ -43,6 +47,7 @@ class ProgressiveStep(AdversarialStep, ABC):
             adversarial text to image synthesis, 2016, algorithm 1, where it is .5). The gradient penalty then bounds
             the condition's gradient, too, or the scores of pairs would grow without end. 0, as Karras et al. and
             CPGGAN have it, compares images alone.
+        augmentation: of what the discriminator sees, in both updates; none by default.
 
     Raises:
         ValueError: a mismatch weight out of range, or one with minibatches of a single image, which has no neighbour.
@@ -55,6 +60,7 @@ class ProgressiveStep(AdversarialStep, ABC):
     gradient_penalty_weight: float = 10.0
     drift_weight: float = 0.001
     mismatch_weight: float = 0.0
+    augmentation: AdaptiveAugmentation = field(default_factory=AdaptiveAugmentation)
 
     def __post_init__(self) -> None:
         if not 0 <= self.mismatch_weight < 1:
@@ -64,6 +70,11 @@ class ProgressiveStep(AdversarialStep, ABC):
                 f"mismatch_weight is {self.mismatch_weight} and a minibatch has 1 image: expected 2 or more, since "
                 "each gets its neighbour's condition. Raise the batch sizes, or pass mismatch_weight 0."
             )
+
+    @property
+    def annotation_channels(self) -> int:
+        """The last channels of an image that are annotation, whose levels augmentation must not change."""
+        return 0
 
     @abstractmethod
     def read(self, batch: dict[str, Any], device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -81,25 +92,43 @@ class ProgressiveStep(AdversarialStep, ABC):
 
         # Shared: real images at this resolution, faded like the generated ones, and one generator pass.
         real, condition = self.read(batch, device)  # (B, C, S, S), (B, K, S, S) or None
-        if condition is not None:
-            size["condition"] = condition
         real = fade_images(shrink_images(real, growth.resolution), growth.alpha)  # (B, C, R, R)
         latent = sample_latents(len(real), self.latent_dim, self.latent_distribution).to(device)  # (B, latent_dim)
         mixing = torch.rand(len(real), 1, 1, 1).to(device)
+        if condition is None:
+            condition = real[:, :0]  # (B, 0, R, R)
+            made_from = {}
+        else:
+            condition = F.adaptive_max_pool2d(condition, growth.resolution)  # (B, K, R, R)
+            made_from = {"condition": condition}
         with autocast(device, self.precision):
-            fake = self.generator(latent, **size)  # (B, C, R, R)
+            fake = self.generator(latent, **size, **made_from)  # (B, C, R, R)
+
+        # Shared: what the discriminator sees of both, image and condition changed together.
+        channels = real.shape[1]
+        judge = partial(self._judge, channels=channels, resolution=growth.resolution, alpha=growth.alpha)
+        views = [torch.cat([image, condition], dim=1) for image in (real, fake)]  # (B, C + K, R, R)
+        augment = self.augmentation.draw(views[0], slice(channels - self.annotation_channels))
+        real_view, fake_view = map(augment, views)
 
         # D: raise real scores, lower fake ones; gradients of norm 1 between the two, scores near 0.
         with autocast(device, self.precision):
-            real_scores = self.discriminator(real, **size)  # (B, 1)
-            rejected_scores = self.discriminator(fake.detach(), **size)
-            if condition is not None and self.mismatch_weight:
-                wrong = {**size, "condition": condition.roll(1, 0)}  # each image under its neighbour's condition
-                mismatched_scores = self.discriminator(real, **wrong)
-                rejected_scores = torch.lerp(rejected_scores, mismatched_scores, self.mismatch_weight)
-                penalty = self._penalise_pairs(real, fake, size, wrong, mixing)
+            real_scores = judge(real_view)  # (B, 1)
+            rejected_scores = made_scores = judge(fake_view.detach())
+            if condition.shape[1] and self.mismatch_weight:
+                wrong = condition.roll(1, 0)  # each image under its neighbour's condition
+                mismatched_scores = judge(augment(torch.cat([real, wrong], dim=1)))
+                rejected_scores = torch.lerp(made_scores, mismatched_scores, self.mismatch_weight)
+                wrong_view = augment(torch.cat([fake, wrong], dim=1))
+                penalty = gradient_penalty(judge, real_view, wrong_view, mixing=mixing)  # of images and conditions
             else:
-                penalty = gradient_penalty(partial(self.discriminator, **size), real, fake, mixing=mixing)
+                real_image, shown = real_view[:, :channels], real_view[:, channels:]
+                penalty = gradient_penalty(
+                    lambda image: judge(torch.cat([image, shown], dim=1)),
+                    real_image,
+                    fake_view[:, :channels],
+                    mixing=mixing,
+                )
         distance = wasserstein_discriminator(real_scores, rejected_scores)
         judgement = distance + self.gradient_penalty_weight * penalty + self.drift_weight * drift(real_scores)
         update(self.discriminator_optimizer, judgement)
@@ -107,7 +136,7 @@ class ProgressiveStep(AdversarialStep, ABC):
         # G: raise the same images' scores under the updated D, which only passes the gradient on.
         self.discriminator.requires_grad_(False)
         with autocast(device, self.precision):
-            fake_scores = self.discriminator(fake, **size)
+            fake_scores = judge(fake_view)
         adversarial = wasserstein_generator(fake_scores)
         update(self.generator_optimizer, adversarial)
         self.discriminator.requires_grad_(True)
@@ -118,19 +147,22 @@ class ProgressiveStep(AdversarialStep, ABC):
             gradient_penalty=penalty,
             generator_wasserstein=adversarial,
         )
-        return {**losses, "resolution": growth.resolution, "alpha": growth.alpha}
+        boundary = (real_scores.detach().mean() + made_scores.detach().mean()) / 2
+        course = {"resolution": growth.resolution, "alpha": growth.alpha}
+        return {**losses, **course, **self.augmentation.adjust(real_scores, boundary)}
 
-    def _penalise_pairs(
-        self, real: torch.Tensor, fake: torch.Tensor, size: dict[str, Any], wrong: dict[str, Any], mixing: torch.Tensor
-    ) -> torch.Tensor:
-        """The gradient penalty over images and conditions together, between real pairs and wrong ones."""
-        channels, resolution = real.shape[1], size["resolution"]
+    def remake(
+        self, generator: nn.Module, batch: dict[str, Any], seeds: Sequence[int], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `RedGANStep.remake`, at full size and with annotation channels."""
+        real, condition = self.read(batch, device)
+        latent = draw_latents(seeds, self.latent_dim, self.latent_distribution).to(device)  # (B, latent_dim)
+        options = {} if condition is None else {"condition": condition}
+        made = generator(latent, resolution=self.schedule.image_size, alpha=1.0, **options)
+        return real, made.clamp(-1, 1)
 
-        def critic(pairs: torch.Tensor) -> torch.Tensor:
-            return self.discriminator(pairs[:, :channels], **{**size, "condition": pairs[:, channels:]})
-
-        true_pairs, wrong_pairs = (
-            torch.cat([images, F.adaptive_max_pool2d(each["condition"], resolution)], dim=1)  # (B, C + K, R, R)
-            for images, each in ((real, size), (fake, wrong))
-        )
-        return gradient_penalty(critic, true_pairs, wrong_pairs, mixing=mixing)
+    def _judge(self, view: torch.Tensor, *, channels: int, resolution: int, alpha: float) -> torch.Tensor:
+        """The discriminator's scores (B, 1) of images and their conditions, (B, channels + K, R, R)."""
+        condition = view[:, channels:]
+        shown = {"condition": condition} if condition.shape[1] else {}
+        return self.discriminator(view[:, :channels], resolution=resolution, alpha=alpha, **shown)

@@ -5,12 +5,14 @@ Qasim et al., Red-GAN: Attacking class imbalance via conditioned generation, MID
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
+from scripts.engines.adaptive_augmentation import AdaptiveAugmentation
 from scripts.engines.adversarial import AdversarialStep, to_floats, update
 from scripts.losses.feature_matching import feature_matching
 from scripts.losses.hinge import discriminator_hinge, generator_hinge
@@ -39,6 +41,7 @@ class RedGANStep(AdversarialStep):
         clamp_segmenter_input: the authors' code clamps the fake image to the real images' range before the
             segmenter; no gradient flows where the clamp acts. The paper doesn't mention it.
         use_class: False for a generator without class.
+        augmentation: of what the discriminator sees, in both updates; none by default.
     """
 
     _: KW_ONLY
@@ -47,6 +50,7 @@ class RedGANStep(AdversarialStep):
     feature_matching_weight: float = 10.0
     clamp_segmenter_input: bool = False
     use_class: bool = True
+    augmentation: AdaptiveAugmentation = field(default_factory=AdaptiveAugmentation)
 
     def __post_init__(self) -> None:
         if self.segmenter is not None:
@@ -66,6 +70,9 @@ class RedGANStep(AdversarialStep):
             with torch.no_grad():
                 real_view = self._view(mask, real)  # (B, M + C + K, S, S)
             fake_view = self._view(mask, fake)
+        is_image = slice(self.mask_channels, self.mask_channels + real.shape[1])
+        augment = self.augmentation.draw(real_view, is_image)
+        real_view, fake_view = augment(real_view), augment(fake_view)
 
         # G: raise the fakes' logits and match the real images' features; D only passes the gradient on.
         self.discriminator.requires_grad_(False)
@@ -83,7 +90,17 @@ class RedGANStep(AdversarialStep):
         update(self.discriminator_optimizer, judgement)
 
         losses = to_floats(generator_hinge=adversarial, feature_matching=matching, discriminator_hinge=judgement)
-        return {"loss": losses["generator_hinge"] + self.feature_matching_weight * losses["feature_matching"], **losses}
+        total = losses["generator_hinge"] + self.feature_matching_weight * losses["feature_matching"]
+        real_logits = torch.cat([scale[-1].flatten(1) for scale in real_outputs], dim=1)  # (B, patches of all scales)
+        return {"loss": total, **losses, **self.augmentation.adjust(real_logits)}
+
+    def remake(
+        self, generator: nn.Module, batch: dict[str, Any], seeds: Sequence[int], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Real images and what a generator makes under their conditions from noise seeds: (B, C, S, S), in [-1, 1]."""
+        mask = one_hot_mask(batch["label"].to(device), self.mask_channels)
+        class_index = batch["class_index"].to(device) if self.use_class else None
+        return batch["image"].to(device), generator(mask, class_index).clamp(-1, 1)
 
     def _view(self, mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Mask, image and, with a third player, its maps of the image: what the discriminator judges."""

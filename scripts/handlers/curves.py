@@ -58,7 +58,7 @@ class EpochAverages(Collector):
         seconds = {"seconds": round(now - self.since, 3), "training_seconds": round(spent, 3)}
         self.since = now
         if self.file is not None and not getattr(engine.state, "rank", 0):
-            _add_row(self.file, {"epoch": engine.state.epoch, **seconds, **means})
+            add_row(self.file, {"epoch": engine.state.epoch, **seconds, **means})
 
 
 class TrainingLog:
@@ -111,7 +111,7 @@ class EpochScores:
 
     def __call__(self, engine: Engine) -> None:
         if not getattr(engine.state, "rank", 0):
-            _add_row(self.file, {"epoch": engine.state.epoch, **engine.state.metrics})
+            add_row(self.file, {"epoch": engine.state.epoch, **engine.state.metrics})
 
 
 class Progress(ProgressBar):
@@ -159,7 +159,7 @@ def scalars(output: Any) -> dict[str, float]:
     return {name: value for name, value in values.items() if isinstance(value, (int, float))}
 
 
-def _add_row(file: Path, row: dict[str, Any]) -> None:
+def add_row(file: Path, row: dict[str, Any]) -> None:
     """Puts an epoch's row at the end of the CSV file, in place of those from this epoch on."""
     rows: list[dict[str, Any]] = []
     if file.exists():

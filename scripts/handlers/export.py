@@ -53,11 +53,16 @@ class KeepBest:
         if self.best is None or value > self.best:
             best = float("-inf") if self.best is None else self.best
             self.best = max(best, value)  # max keeps its first argument where the value is NaN
-            current = unwrap(self.network).state_dict()
-            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in current.items()}
+            self.keep(engine)
             if not getattr(engine.state, "rank", 0):
-                self._write()
                 logger.info(f"Best {self.metric} so far, {value:.4f}: wrote {self.file}")
+
+    def keep(self, engine: Engine) -> None:
+        """Takes the network's weights as the best ones, and rank 0 writes them."""
+        current = unwrap(self.network).state_dict()
+        self.weights = {name: tensor.detach().cpu().clone() for name, tensor in current.items()}
+        if not getattr(engine.state, "rank", 0):
+            self._write()
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "weights": self.weights}

@@ -342,3 +342,13 @@ def test_labels_inside_are_those_of_the_boxes(tmp_path: Path) -> None:
     dataset = boxed(items, tmp_path, 24)
     assert [inside.tolist() for inside in dataset.labels_inside] == [[3], []]
     assert dataset.has_lesion.tolist() == [True, False]
+
+
+def test_slices_of_other_items_have_their_boxes_found_alike(tmp_path):
+    items = [write_item(tmp_path, two_lesions(), name) for name in ("first", "second")]
+    options = {"minimum_pixels": 2, "minimum_boxes": 1, "merge_classes": True}
+    other = boxed(items[:1], tmp_path, **options).of_items(items[1:])
+    boxes, classes = other.boxes_of(0)
+    assert (boxes.tolist(), classes.tolist()) == ([[2, 3, 7, 6]], [0])
+    assert other.class_count == 1
+    assert other.patients == ["second"]

@@ -269,3 +269,10 @@ def test_lesions_labels_and_origins_of_slices(items, tmp_path):
     assert dataset.has_lesion.tolist() == [False, True, True, True, True]
     assert dataset.is_synthetic.tolist() == [False] * 4 + [True]
     assert [inside.tolist() for inside in dataset.labels_inside] == [[], [2], [2], [2], [1]]
+
+
+def test_slices_of_other_items_are_chosen_alike_with_nothing_random(items, tmp_path):
+    options = {"rule": LesionRule(3), "transform": RandGaussianNoised("image", prob=1), "copy_paste_probability": 1}
+    other = slices(items[:1], tmp_path, **options).of_items(items[1:])
+    assert [other.summary(n)["source"] for n in range(len(other))] == [f"{items[1]['image']}#0"]
+    assert torch.equal(other[0]["image"], torch.ones(2, 4, 4))

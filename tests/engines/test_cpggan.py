@@ -10,8 +10,11 @@ from torch import nn
 
 from scripts.data.boxes import draw_boxes
 from scripts.data.growth import GrowthSchedule
+from scripts.engines.adaptive_augmentation import AdaptiveAugmentation
 from scripts.engines.cpggan import CPGGANStep, spread_conditions
+from scripts.inferers.noise import BoxesToImageInferer
 from scripts.networks.pggan import PGGANDiscriminator, PGGANGenerator
+from scripts.transforms import differentiable
 
 SCHEDULE = GrowthSchedule(image_size=8, images_per_phase=4, total_images=None, batch_sizes={4: 2, 8: 2})
 BOXES = torch.tensor([[[1.0, 2, 4, 5], [0, 0, 0, 0]], [[0.0, 0, 8, 1], [6, 6, 8, 8]]])
@@ -92,7 +95,7 @@ class Critic(nn.Module):
         return (torch.stack([part.mean(dim=(1, 2, 3)) for part in parts], dim=1) @ self.weights)[:, None]  # (B, 1)
 
 
-def judge(critic: Critic, mismatch_weight: float, *, penalised: bool = False) -> dict[str, Any]:
+def judge(critic: Critic, mismatch_weight: float, *, penalised: bool = False, **options: Any) -> dict[str, Any]:
     """One iteration on three slices that are 1 in a box of 4, 8 or 16 pixels, 0 elsewhere; no box overlaps another."""
     boxes = torch.tensor([[[0.0, 0, 2, 2]], [[4, 0, 6, 4]], [[0, 4, 4, 8]]])
     classes = torch.zeros(3, 1, dtype=torch.int64)
@@ -107,6 +110,7 @@ def judge(critic: Critic, mismatch_weight: float, *, penalised: bool = False) ->
         drift_weight=0.0,
         mismatch_weight=mismatch_weight,
         class_count=1,
+        **options,
     )
     batch = {"image": image, "boxes": boxes, "box_classes": classes}
     return step(SimpleNamespace(state=SimpleNamespace(device=torch.device("cpu"), iteration=1)), batch)
@@ -185,3 +189,41 @@ def test_mismatches_need_two_images():
     optimizers = [torch.optim.SGD(network.parameters()) for network in networks]
     with pytest.raises(ValueError, match=r"mismatch_weight is 0\.5 and a minibatch has 1 image: expected 2 or more"):
         CPGGANStep(*networks, *optimizers, schedule=schedule, class_count=1, mismatch_weight=0.5)
+
+
+class WatchingCritic(Critic):
+    """A critic that keeps its images, too."""
+
+    def forward(self, images: torch.Tensor, **options: Any) -> torch.Tensor:
+        self.images = [*getattr(self, "images", []), images]
+        return super().forward(images, **options)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_images_and_boxes_are_augmented_together_and_reach_the_generator(monkeypatch, weight):
+    """Where colours stay, an image of boxes stays the image of its boxes; wrong pairs move like the right ones."""
+    monkeypatch.setattr(differentiable, "GAIN_DEVIATION", 0)
+    monkeypatch.setattr(differentiable, "OFFSET_DEVIATION", 0)
+    augmentation = AdaptiveAugmentation(0.6, training_images=3)
+    augmentation.probability = 0.75
+    torch.manual_seed(1)
+    critic = WatchingCritic(image=1.0, both=1.0)
+    output = judge(critic, weight, augmentation=augmentation)
+    boxes = draw_boxes(torch.tensor([[[0.0, 0, 2, 2]], [[4, 0, 6, 4]], [[0, 4, 4, 8]]]), torch.zeros(3, 1).long(), 8)
+    assert not torch.equal(critic.images[0], boxes)
+    assert torch.equal(critic.images[0], critic.seen[0])
+    assert torch.equal(critic.images[1], critic.images[-1].detach())  # the discriminator's fakes are the generator's
+    assert critic.images[-1].requires_grad
+    if weight:
+        assert torch.equal(critic.images[2], critic.images[0])
+        assert not torch.equal(critic.seen[2], critic.seen[0])
+    assert output["augmentation_probability"] == augmentation.probability != 0.75
+
+
+def test_slices_are_made_anew_under_their_boxes_from_seeds():
+    step = make_step()
+    batch = {"image": torch.rand(2, 1, 8, 8), "boxes": BOXES, "box_classes": CLASSES}
+    real, made = step.remake(step.generator, batch, [3, 5], torch.device("cpu"))
+    inferer = BoxesToImageInferer(3, 8, 2)
+    assert torch.equal(real, batch["image"])
+    assert torch.equal(made, inferer(torch.tensor([3, 5]), step.generator, BOXES, CLASSES))

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from scripts.engines.lcgan import LcGANStep
+from scripts.inferers.mask_to_image import NoisyMaskToImageInferer
 from scripts.networks.pix2pix import Pix2PixDiscriminator, Pix2PixGenerator
+from scripts.transforms import differentiable
 
 ENGINE = SimpleNamespace(state=SimpleNamespace(device=torch.device("cpu")))
 
@@ -101,3 +103,32 @@ def test_the_real_networks_learn_a_fixed_batch_in_bfloat16_too():
         step = LcGANStep(*networks, *optimizers, mask_channels=3, precision=precision)
         losses = [step(ENGINE, data)["l1"] for _ in range(25)]
         assert losses[-1] < 0.6 * losses[0]
+
+
+def test_masks_and_images_are_augmented_together_for_both_players(monkeypatch):
+    """Of an image that is its lesion mask, both stay equal where colours stay."""
+    monkeypatch.setattr(differentiable, "GAIN_DEVIATION", 0)
+    monkeypatch.setattr(differentiable, "OFFSET_DEVIATION", 0)
+    data, seen = batch(), []
+    data["image"] = data["label"].float()
+    step = make_step([0.3, -0.2, 0.7])
+    step.augmentation.probability = 0.75
+    step.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    torch.manual_seed(1)
+    step(ENGINE, data)
+    judged, by_generator = seen
+    assert not torch.equal(judged[:2, 1], data["label"][:, 0].float())
+    assert torch.equal(judged[:2, 1], judged[:2, 2])
+    assert torch.equal(judged[2:, :2], judged[:2, :2])  # the same masks beside real and generated images
+    assert torch.equal(judged[2:], by_generator)
+    assert torch.equal(judged[2:, 2], 0.5 * judged[2:, 1])
+
+
+def test_slices_are_made_anew_under_their_masks_from_seeds():
+    torch.manual_seed(0)
+    generator = Pix2PixGenerator(2, 1, image_size=32, width=2).eval()
+    label = torch.randint(0, 2, (2, 1, 32, 32))
+    data = {"image": torch.rand(2, 1, 32, 32), "label": label}
+    real, made = make_step([0.0, 0.0, 0.0]).remake(generator, data, [3, 5], torch.device("cpu"))
+    assert torch.equal(real, data["image"])
+    assert torch.equal(made, NoisyMaskToImageInferer(2)(label, generator, torch.tensor([3, 5])))

@@ -125,3 +125,22 @@ def test_bfloat16_runs_on_a_cpu_and_agrees_with_float32():
     full, half = run_real(torch.float32), run_real(torch.bfloat16)
     assert half == pytest.approx(full, rel=0.1, abs=0.1)
     assert np.isfinite(list(half.values())).all()
+
+
+def test_the_annotations_levels_are_moved_and_never_coloured():
+    step, seen = make_step([0.3, -0.4]), []
+    step.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    step.augmentation.probability = 0.75
+    torch.manual_seed(0)
+    step(engine(5), batch())
+    levels = {round(level, 4) for level in step.annotation.levels.tolist()}
+    assert {round(value, 4) for value in seen[0][:, 1].unique().tolist()} <= {*levels, 0.0}  # 0 in a hole
+    assert seen[0][:, 0].unique().tolist() != [-0.5, 0.25]
+
+
+def test_slices_are_made_anew_with_their_annotation():
+    step = make_step([0.3, -0.4])
+    real, made = step.remake(step.generator, batch(), [0, 1], torch.device("cpu"))
+    assert torch.equal(real, step.read(batch(), torch.device("cpu"))[0])
+    assert made.shape == (2, 2, 8, 8)
+    assert step.generator.seen == [(8, 1.0)]

@@ -12,6 +12,7 @@ from scripts.engines.redgan import RedGANStep
 from scripts.networks.multiscale_discriminator import MultiScaleDiscriminator
 from scripts.networks.resnet_unet import ResNetUNet
 from scripts.networks.spade import SPADEGenerator
+from scripts.transforms import differentiable
 
 ENGINE = SimpleNamespace(state=SimpleNamespace(device=torch.device("cpu")))
 
@@ -227,3 +228,27 @@ def test_bfloat16_runs_on_a_cpu_and_agrees_with_float32():
 
 def test_the_discriminator_learns_to_tell_a_fixed_batch():
     assert run_real(torch.float32, steps=15)["discriminator_hinge"] < run_real(torch.float32)["discriminator_hinge"]
+
+
+def test_mask_image_and_maps_are_augmented_together_and_pairs_alike(monkeypatch):
+    """Where colours stay, maps of 3 image^2 stay those of the image, and a pair has one mask."""
+    monkeypatch.setattr(differentiable, "GAIN_DEVIATION", 0)
+    monkeypatch.setattr(differentiable, "OFFSET_DEVIATION", 0)
+    step, seen = make_step([0.3, -0.2, 0.7, 0.4], segmenter=Square()), []
+    step.augmentation.probability = 0.75
+    step.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    torch.manual_seed(1)
+    step(ENGINE, batch())
+    for fake, real in (view.chunk(2) for view in seen):
+        assert not torch.equal(real[:, 2:3], batch()["image"])
+        assert torch.equal(fake[:, :2], real[:, :2])
+        for view in (fake, real):
+            torch.testing.assert_close(view[:, 3], 3 * view[:, 2] ** 2)
+    assert torch.equal(seen[0], seen[1])
+
+
+def test_slices_are_made_anew_under_mask_and_class():
+    step = make_step([0.0, 0.0, 0.0], generator=LinearGenerator(1.0))
+    real, made = step.remake(step.generator, batch(), [0, 0], torch.device("cpu"))
+    assert torch.equal(real, batch()["image"])
+    np.testing.assert_allclose(made.detach(), views(batch(), 1.0)[1][:, 2:3].clip(-1, 1), rtol=1e-6)

@@ -58,7 +58,6 @@ def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
     generator = {
         **outline.training(30),
         "batch_size": 8,
-        "ema_decay": 0.99,
         "checkpoint_interval_epochs": 2,
         **outline.narrow(generator_width=16, embedding_dim=64, discriminator_width=32),
     }
