@@ -74,7 +74,7 @@ class BoxChanges:
             image: (C, S, S) in [-1, 1].
             generator: of the draws.
             anatomy: another slice's image, into whose head the boxes go, at first to the same place relative to the
-                head's bounding box; those that are not moved from there may lie outside.
+                head's bounding box; half of a box or more is then inside, unless it is not moved.
         """
         head = self._find_head(image)  # (S, S)
         size = len(head)
@@ -82,6 +82,7 @@ class BoxChanges:
         inside = [_share_inside(box, head) for box in start]
         overlap = compute_iou(start, start)[~np.eye(len(start), dtype=bool)].max(initial=0)
         if anatomy is not None:
+            inside = [max(share, SMALLEST_REST) for share in inside]
             (home, home_sides), head = bounds(head), self._find_head(anatomy)
             low, sides = bounds(head)
             middle = (start[:, :2] + start[:, 2:]) / 2

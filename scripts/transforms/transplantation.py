@@ -52,8 +52,7 @@ class Transplant:
         """The new mask, (S, S) of the labels of `lesions` and, elsewhere in the body, `outline_label`.
 
         No lesion lies nearer to the body's border than before, or than scalp and skull are thick; what would is cut
-        off. None where less than 0.9 of what the scaled lesions should cover is left, or a label is lost. Every pixel
-        takes the nearest value.
+        off. None where less than 0.9 of the lesions is left, or a label is lost. Every pixel takes the nearest value.
 
         Args:
             lesions: (S, S) labels, 0 where there is none.
@@ -64,9 +63,10 @@ class Transplant:
         depth = min(-signed_distance(home)[lesions > 0].max(), RIM * len(home))
         points = self._distort(len(body))
         room = _take(-signed_distance(body) >= depth, points)
-        placed = np.where(room, self._place(lesions, home, body, points), 0)
-        enough = (placed > 0).sum() >= SMALLEST_INSIDE * self.scale**2 * (lesions > 0).sum()
-        if not enough or not np.isin(lesions[lesions > 0], placed).all():
+        whole = self._place(lesions, home, body, points)
+        placed = np.where(room, whole, 0)
+        is_cut = (placed > 0).sum() < SMALLEST_INSIDE * (whole > 0).sum()
+        if is_cut or not np.isin(lesions[lesions > 0], placed).all():
             return None
         return np.where(placed > 0, placed, outline_label * _take(body, points, mode="nearest"))
 
@@ -94,7 +94,7 @@ class Transplant:
 
 
 def _take(plane: np.ndarray, points: np.ndarray, mode: str = "constant") -> np.ndarray:
-    """The nearest values of a plane (X, Y) at points (2, S, S): beyond it 0, or with mode "nearest" those of its edge."""
+    """The nearest values of a plane (X, Y) at points (2, S, S); beyond it 0, or in mode "nearest" those of its edge."""
     return ndimage.map_coordinates(plane, points, order=0, mode=mode)
 
 
