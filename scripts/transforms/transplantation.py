@@ -51,8 +51,9 @@ class Transplant:
     ) -> np.ndarray | None:
         """The new mask, (S, S) of the labels of `lesions` and, elsewhere in the body, `outline_label`.
 
-        No lesion lies nearer to the body's border than before, or than scalp and skull are thick; what would is cut
-        off. None where less than 0.9 of the lesions is left, or a label is lost. Every pixel takes the nearest value.
+        What lies outside the body is cut off. None where less than 0.9 of the lesions is as deep in the body as all of
+        them were before, or deeper than scalp and skull are thick, or where a label is lost. Every pixel takes the
+        nearest value.
 
         Args:
             lesions: (S, S) labels, 0 where there is none.
@@ -62,13 +63,12 @@ class Transplant:
         """
         depth = min(-signed_distance(home)[lesions > 0].max(), RIM * len(home))
         points = self._distort(len(body))
-        room = _take(-signed_distance(body) >= depth, points)
-        whole = self._place(lesions, home, body, points)
-        placed = np.where(room, whole, 0)
-        is_cut = (placed > 0).sum() < SMALLEST_INSIDE * (whole > 0).sum()
-        if is_cut or not np.isin(lesions[lesions > 0], placed).all():
+        inside = _take(body, points, mode="nearest")
+        placed, ends = self._place(lesions, home, body, points)
+        if _take(-signed_distance(body) >= depth, ends).mean() < SMALLEST_INSIDE:
             return None
-        return np.where(placed > 0, placed, outline_label * _take(body, points, mode="nearest"))
+        mask = np.where(inside & (placed > 0), placed, outline_label * inside)
+        return mask if np.isin(lesions[lesions > 0], mask).all() else None
 
     def _distort(self, size: int) -> np.ndarray:
         """Where in the anatomy each pixel of the new mask comes from, (2, S, S)."""
@@ -78,19 +78,23 @@ class Transplant:
         points = np.indices((size, size)) + distortion.displacement.numpy()
         return points[:, ::-1] if self.mirrored else points
 
-    def _place(self, lesions: np.ndarray, home: np.ndarray, body: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """The lesions (S, S) at points of the anatomy, in its body or not."""
+    def _place(
+        self, lesions: np.ndarray, home: np.ndarray, body: np.ndarray, points: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The lesions (S, S) at points of the anatomy, in its body or not, and where their n pixels come to, (2, n)."""
         (home_low, home_sides), (low, sides) = bounds(home), bounds(body)
         turn = np.deg2rad(self.turn_degrees)
-        back = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) / self.scale
+        there = self.scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        back = np.linalg.inv(there)
         components, count = ndimage.label(lesions > 0, structure=np.ones((3, 3)))
-        placed = np.zeros_like(lesions)
+        placed, ends = np.zeros_like(lesions), []
         for number, centre in enumerate(ndimage.center_of_mass(components, components, range(1, count + 1)), start=1):
             goal = low + sides * ((centre - home_low) / home_sides + (self.shift_x, self.shift_y))
             origins = np.einsum("ij,jxy->ixy", back, points - goal[:, None, None]) + np.reshape(centre, (2, 1, 1))
             moved = _take(np.where(components == number, lesions, 0), origins)
             placed = np.where(moved > 0, moved, placed)
-        return placed
+            ends.append(there @ (np.argwhere(components == number) - centre).T + goal[:, None])
+        return placed, np.concatenate(ends, axis=1)
 
 
 def _take(plane: np.ndarray, points: np.ndarray, mode: str = "constant") -> np.ndarray:
