@@ -128,12 +128,16 @@ def make_plan(
 def classes_of_few(
     dataset: SliceDataset, classes: Sequence[str], strategy: str, minimum_patients: int
 ) -> dict[str, int]:
-    """Patients of each class that a strategy would fill up but that has fewer than the minimum."""
+    """Patients of each class that a strategy would fill up but that has fewer than the minimum.
+
+    Where no class has as many, none of them is of few.
+    """
     patients: dict[int, set[str]] = defaultdict(set)
     for position, c in enumerate(dataset.class_indices.tolist()):
         patients[c].add(dataset.summary(position)["patient"])
     counts = {name: len(patients[c]) for c, name in enumerate(classes) if strategy in FILLING}
-    return {name: count for name, count in counts.items() if count < minimum_patients}
+    few = {name: count for name, count in counts.items() if count < minimum_patients}
+    return few if len(few) < len(counts) else {}
 
 
 def draw_new_masks(
@@ -191,7 +195,7 @@ def plan(
         limit_per_class: at most so many masks per class.
         draws_per_mask: images from each mask; more than 1 only for generators with noise (LcGAN) or with new masks.
         minimum_patients: a class with fewer training patients gets no image of its own from balanced,
-            balanced_authors and effective_number; 1 for the published strategies as they are.
+            balanced_authors and effective_number, unless all have fewer; 1 for these strategies as published.
         new_masks: share of the images, from 0 to 1, whose masks no patient has: the lesions of one patient's slice,
             turned, scaled and shifted, in the anatomy of another's, mirrored and distorted.
         config: the generator's training config, whose training slices are planned with.

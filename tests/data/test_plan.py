@@ -122,6 +122,7 @@ def test_a_class_of_few_patients_is_not_filled_up_but_gives_masks() -> None:
         return Counter(image["class"] for image in images)
 
     assert classes_of_few(SLICES, ["A", "B", "C"], "balanced", 2) == {"B": 1, "C": 1}  # A has two patients
+    assert classes_of_few(SLICES, ["A", "B", "C"], "balanced", 3) == {}  # none has three
     assert counts("balanced") == {"A": 5}
     assert counts("own_class") == {"A": 10, "B": 4, "C": 1}
     assert counts("single", target_class="B")["B"] == 11

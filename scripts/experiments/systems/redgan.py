@@ -18,7 +18,7 @@ from scripts.nearest_name import OptionError, suggest
 TITLE = "Red-GAN"
 TASKS = ("segmentation", "detection")
 TAKES_NEW_MASKS = True
-KEYS = {"generator": ("redgan_train",), "target_class?": str, "limit_per_class?": int}
+KEYS = {"generator": ("redgan_train",), "target_class?": str, "limit_per_class?": int, "minimum_patients?": int}
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
             "new_masks": 1.0 if source.new_masks else None,
             "target_class": target if variant.strategy == "single" else None,
             "limit_per_class": section.get("limit_per_class"),
+            "minimum_patients": section.get("minimum_patients"),
             "outline_class": section["generator"].get("outline_class"),
         },
         reads=(segmenter.output,),  # by then the data set has proved sound
