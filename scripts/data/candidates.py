@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scripts.data.contract import DatasetError, Item, source_patient
+from scripts.data.contract import DatasetError, Item, source_patients
 from scripts.data.slices import SliceDataset
 from scripts.data.splits import assign_folds
 from scripts.data.training import training_items
@@ -66,6 +66,8 @@ def authenticity_items(
 ) -> list[Item]:
     """Real images and all candidates' images of one part's patients, see `candidate_items`.
 
+    An image with the lesions of one part and the anatomy of the other is on neither side.
+
     Args:
         part: 0 or 1, the part that is held out of the training.
         held_out: True for the images of that part, False for those of the other.
@@ -76,7 +78,7 @@ def authenticity_items(
     items = training_items(dataset_dir, **choice)
     for made in candidate_items(candidates_dir, dataset_dir, **choice).values():
         items += made
-    return [item for item in items if (home[source_patient(item)] == part) is held_out]
+    return [item for item in items if {home[patient] == part for patient in source_patients(item)} == {held_out}]
 
 
 class RealOrSynthetic(SliceDataset):

@@ -293,6 +293,12 @@ def source_patient(item: Item) -> str:
     return str((item.get("synthetic") or {}).get("source_patient", patient_of(item)))
 
 
+def source_patients(item: Item) -> list[str]:
+    """All patients whom an image shows something of: of a new mask those of its lesions and of its anatomy."""
+    anatomy = (item.get("synthetic") or {}).get("anatomy_patient")
+    return [source_patient(item), *([] if anatomy is None else [str(anatomy)])]
+
+
 def patient_of(item: Item) -> str:
     """The item's patient; where it names none, the image is a patient of its own, called after its first file."""
     return str(stem(image_files(item)[0]) if item.get("patient") in (None, "") else item["patient"])

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from scripts.data.contract import DatasetError, read_dataset, write_json
+from scripts.data.new_masks import NewMasks, spread_evenly
 from scripts.data.prepare import format_table
 from scripts.data.slices import SliceDataset
 from scripts.data.splits import check_synthetic_sources
+from scripts.transforms.transplantation import Transplant
 
+FILLING = ("balanced", "balanced_authors", "effective_number")  # these fill classes up
 STRATEGIES = ("own_class", "single", "balanced", "balanced_authors", "effective_number")
 
 
@@ -72,18 +76,20 @@ def make_plan(
     seed: int = 0,
     limit_per_class: int | None = None,
     draws_per_mask: int = 1,
+    minimum_patients: int = 1,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """The images to synthesise: each names the asked class and the slice whose mask it is made from.
 
     Masks come from slices of the other classes (`own_class`: of the same class, or of none), drawn without replacement
-    in seeded order.
+    in seeded order. A class of few patients can be kept from filling up: what a generator has of it is their look.
 
     Args:
         dataset: training slices.
         classes: names, in the order of class indices; a data set without classes takes `own_class` only.
         limit_per_class: at most so many masks per class (a smaller set, drawn from the same order).
-        draws_per_mask: images from each mask, for generators with noise; they differ in `draw`.
+        draws_per_mask: images from each mask, for generators with noise or new masks; they differ in `draw`.
+        minimum_patients: a class with fewer gets no image, where a strategy fills classes up (`FILLING`).
         options: of `count_synthetic`.
 
     Raises:
@@ -94,7 +100,8 @@ def make_plan(
             f"This data set has no classes to plan {strategy!r} for. Pass --strategy own_class, or name them under "
             "'classes' in dataset.json and give each training item its 'class'."
         )
-    for name, value in (("limit_per_class", limit_per_class), ("draws_per_mask", draws_per_mask)):
+    numbers = {"limit_per_class": limit_per_class, "draws_per_mask": draws_per_mask}
+    for name, value in {**numbers, "minimum_patients": minimum_patients}.items():
         if value is not None and value < 1:
             raise DatasetError(f"{name} is {value}, expected 1 or more.")
     indices = dataset.class_indices
@@ -105,7 +112,8 @@ def make_plan(
         groups.insert(0, (-1, None))
     else:
         by_name = count_synthetic({name: known[c] for c, name in enumerate(classes)}, strategy, **options)
-        wanted = {c: by_name[name] for c, name in enumerate(classes)}
+        few = classes_of_few(dataset, classes, strategy, minimum_patients)
+        wanted = {c: 0 if name in few else by_name[name] for c, name in enumerate(classes)}
     images = []
     for c, class_name in groups:
         masks = np.flatnonzero(indices == c if strategy == "own_class" else indices != c)
@@ -115,6 +123,47 @@ def make_plan(
             source = {"class": class_name, "source": summary["source"], "source_patient": summary["patient"]}
             images += [{**source, "draw": draw} for draw in range(draws_per_mask)]
     return images
+
+
+def classes_of_few(
+    dataset: SliceDataset, classes: Sequence[str], strategy: str, minimum_patients: int
+) -> dict[str, int]:
+    """Patients of each class that a strategy would fill up but that has fewer than the minimum.
+
+    Where no class has as many, none of them is of few.
+    """
+    patients: dict[int, set[str]] = defaultdict(set)
+    for position, c in enumerate(dataset.class_indices.tolist()):
+        patients[c].add(dataset.summary(position)["patient"])
+    counts = {name: len(patients[c]) for c, name in enumerate(classes) if strategy in FILLING}
+    few = {name: count for name, count in counts.items() if count < minimum_patients}
+    return few if len(few) < len(counts) else {}
+
+
+def draw_new_masks(
+    images: Sequence[dict[str, Any]], masks: NewMasks, share: float, *, seed: int = 0
+) -> tuple[list[dict[str, Any]], str]:
+    """The planned images, a share of them with masks that no patient has, and a sentence on what was refused.
+
+    Image n has what `seed` and n draw for it. One whose lesions fit nowhere keeps its patient's own mask.
+
+    Args:
+        images: as `make_plan` gives them.
+        masks: that draws them.
+        share: of the images, evenly spread over them, in [0, 1].
+
+    Raises:
+        DatasetError: a share outside [0, 1].
+    """
+    chosen = spread_evenly(len(images), share)
+    planned, refused, kept = list(images), 0, 0
+    for n in tqdm(chosen, desc="Drawing masks", unit="mask", delay=2, mininterval=2):
+        drawn, failed = masks.draw(images[n]["source"], np.random.default_rng([seed, n]))
+        planned[n] = {**images[n], **drawn}
+        refused += failed
+        kept += not drawn
+    made = len(chosen) - kept
+    return planned, f"{made} new masks; {refused} of {made + refused} draws refused, {kept} images keep their own mask."
 
 
 def plan(
@@ -128,6 +177,8 @@ def plan(
     seed: int = 0,
     limit_per_class: int | None = None,
     draws_per_mask: int = 1,
+    minimum_patients: int = 2,
+    new_masks: float = 0.0,
     config: str = "configs/redgan_train.json",
     **overrides: Any,
 ) -> None:
@@ -142,7 +193,11 @@ def plan(
         fold: fold of the cross-validation; only its training patients give masks.
         seed: of the choice among masks.
         limit_per_class: at most so many masks per class.
-        draws_per_mask: images from each mask; more than 1 only for generators with noise (LcGAN).
+        draws_per_mask: images from each mask; more than 1 only for generators with noise (LcGAN) or with new masks.
+        minimum_patients: a class with fewer training patients gets no image of its own from balanced,
+            balanced_authors and effective_number, unless all have fewer; 1 for these strategies as published.
+        new_masks: share of the images, from 0 to 1, whose masks no patient has: the lesions of one patient's slice,
+            turned, scaled and shifted, in the anatomy of another's, mirrored and distorted.
         config: the generator's training config, whose training slices are planned with.
         overrides: further options of that config, as for its training (image_size_pixels, cache_dir ...).
     """
@@ -153,11 +208,18 @@ def plan(
     slices = parser.get_parsed_content("train#dataset")
     dataset = read_dataset(dataset_dir)
     asked: dict[str, Any] = {"target_class": target_class, "beta": beta, "seed": seed}
+    asked["minimum_patients"] = minimum_patients
     limits: dict[str, Any] = {"limit_per_class": limit_per_class, "draws_per_mask": draws_per_mask}
     images = make_plan(slices, dataset.classes, strategy, **asked, **limits)
-    content = {"strategy": strategy, **asked, "dataset": dataset.name, "fold": fold, "images": images}
-    file = write_json(Path(output), content)
+    few = classes_of_few(slices, dataset.classes, strategy, minimum_patients)
+    if new_masks:
+        images, drawn = draw_new_masks(images, NewMasks(slices, dataset.foreground_count), new_masks, seed=seed)
+        print(drawn)
+    content = {"strategy": strategy, **asked, "new_masks": new_masks, "classes_of_few": few}
+    file = write_json(Path(output), {**content, "dataset": dataset.name, "fold": fold, "images": images})
     print(plan_table(slices, dataset.classes, images))
+    for name, count in few.items():
+        print(f"{name}: no image of its own, since {count} training patients are under --minimum_patients.")
     print(f"\nWrote {file}: {len(images)} synthetic images.")
 
 
@@ -169,9 +231,9 @@ def read_plan(file: str | Path, dataset_dir: str | Path, fold: int | None) -> li
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
         images = content["images"]
-        items = [
-            {"image": image["source"], "synthetic": {"source_patient": image["source_patient"]}} for image in images
-        ]
+        items = [{"image": image["source"], "patient": image["source_patient"], "synthetic": image} for image in images]
+        for image in (each for each in images if "anatomy" in each):
+            _ = image["anatomy_patient"], Transplant(**image["transplant"])
         names = {image["class"] for image in images} - {None}
     except FileNotFoundError:
         raise DatasetError(f"No {file}. Write one with `python -m scripts plan <folder> --output {file}`.") from None

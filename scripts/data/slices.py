@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from scripts.data.cache import VolumeCache, describe
-from scripts.data.contract import DatasetError, Item, patient_of, source_patient
+from scripts.data.contract import DatasetError, Item, patient_of, source_patient, source_patients
 from scripts.data.donors import LesionDonors
 from scripts.transforms.carving import carve, paste
 
@@ -198,7 +198,7 @@ class SliceDataset(Dataset):
     @property
     def patients(self) -> list[str]:
         """Whom the slices, or the masks of synthetic ones, come from, each once, sorted."""
-        return sorted({source_patient(self.data[volume]) for volume, _ in self.index})
+        return sorted({patient for volume, _ in self.index for patient in source_patients(self.data[volume])})
 
     @property
     def known_patients(self) -> list[str]:

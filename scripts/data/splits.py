@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, is_annotated
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, is_annotated, source_patients
 
 
 def assign_folds(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> list[Item]:
@@ -115,16 +115,16 @@ def check_synthetic_sources(items: Iterable[Item], dataset: Dataset, fold: int |
     An item without `synthetic` provenance is refused too: nobody could tell where it came from. One made without a
     mask has no source; whom its generator knows is for `check_trained_on`.
     """
-    held_out = held_out_patients(dataset, fold)
+    held_out, of_fold = held_out_patients(dataset, fold), "" if fold is None else f" of fold {fold}"
     for item in items:
         if not item.get("synthetic"):
             raise DatasetError(f"{item['image']}: no 'synthetic' provenance in its dataset.json. Synthesise it again.")
-        source = item["synthetic"].get("source_patient")
-        if source in held_out:
-            raise DatasetError(
-                f"{item['image']}: made from patient {source!r} of the {held_out[source]} split"
-                f"{'' if fold is None else f' of fold {fold}'}. Synthesise from training patients of this fold only."
-            )
+        for source in source_patients(item):
+            if source in held_out:
+                raise DatasetError(
+                    f"{item['image']}: made from patient {source!r} of the {held_out[source]} split{of_fold}. "
+                    "Synthesise from training patients of this fold only."
+                )
 
 
 def check_trained_on(patients: Sequence[str], where: str | Path, dataset: Dataset, fold: int | None = None) -> None:

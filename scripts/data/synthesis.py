@@ -11,15 +11,17 @@ from torch.utils.data import Dataset
 
 from scripts.data.contract import Dataset as Description
 from scripts.data.contract import DatasetError, Item, image_files, source_patient, write_dataset
+from scripts.data.new_masks import NewMasks
 from scripts.data.slices import SliceDataset
 
 
 class PlannedMasks(Dataset):
     """One element per planned image that is not on the disk yet, so a killed synthesis goes on where it stopped.
 
-    An element has the source slice's `image` and `label`, the asked class as `class_index`, and `name`, `source`,
-    `source_patient`, `asked_class`, and `noise_seed`, which `seed` and the place in the plan decide. `images` are from
-    `read_plan`, `slices` those of training, `classes` names in the order of class indices.
+    An element has the source slice's `image` and `label`, or the new mask that the plan says as `label`, the asked
+    class as `class_index`, and `name`, `source`, `source_patient`, `asked_class`, and `noise_seed`, which `seed` and
+    the place in the plan decide. `images` are from `read_plan`, `slices` those of training, `classes` names in the
+    order of class indices, and labels above `last_label` are no lesions (see `NewMasks`).
     """
 
     def __init__(
@@ -29,17 +31,21 @@ class PlannedMasks(Dataset):
         classes: Sequence[str],
         output_dir: str | Path,
         seed: int = 0,
+        last_label: int = 254,
     ) -> None:
         self.slices = slices
         self.classes = list(classes)
         self.images: list[dict[str, Any]] = []
+        self.new_masks = NewMasks(slices, last_label) if any("anatomy" in image for image in images) else None
         place = {slices.summary(position)["source"]: position for position in range(len(slices))}
+        known = {"source": place, "anatomy": self.new_masks.places if self.new_masks else {}}
         for n, image in enumerate(images):
-            if image["source"] not in place:
-                raise DatasetError(
-                    f"The plan uses the slice {image['source']}, which is not among these training slices. "
-                    "Plan again with the same dataset_dir, fold, patient_fraction, fraction_seed and slice rule."
-                )
+            for key in known.keys() & image.keys():
+                if image[key] not in known[key]:
+                    raise DatasetError(
+                        f"The plan uses the slice {image[key]}, which is not among these training slices. "
+                        "Plan again with the same dataset_dir, fold, patient_fraction, fraction_seed and slice rule."
+                    )
             name, position = f"{n:06d}_{image['class'] or 'image'}", place[image["source"]]
             noise = int(np.random.SeedSequence([seed, n]).generate_state(1)[0])
             self.images.append({**image, "name": name, "noise_seed": noise, "position": position})
@@ -49,7 +55,8 @@ class PlannedMasks(Dataset):
     def provenance(self, image: Mapping[str, Any]) -> dict[str, Any]:
         """What `synthetic` says of one of `images`, beside the generator."""
         source = {"source": image["source"], "source_patient": image["source_patient"], "source_split": "training"}
-        return {"asked_class": image["class"], **source, "draw": image.get("draw", 0)}
+        anatomy = {key: image[key] for key in ("anatomy", "anatomy_patient", "transplant") if key in image}
+        return {"asked_class": image["class"], **source, "draw": image.get("draw", 0), **anatomy}
 
     def __len__(self) -> int:
         return len(self.missing)
@@ -61,7 +68,8 @@ class PlannedMasks(Dataset):
             "asked_class": image["class"] or "",
         }
         about = {key: image[key] for key in ("name", "source_patient", "noise_seed")}
-        return {**self.slices[image["position"]], **asked, **about}
+        element = {**self.slices[image["position"]], **asked, **about}
+        return {**element, "label": self.new_masks.make(image)} if self.new_masks and "anatomy" in image else element
 
 
 class PlannedLatents(Dataset):

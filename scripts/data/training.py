@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from scripts.data.contract import Dataset, DatasetError, Item, image_files, read_dataset, stem
+from scripts.data.contract import Dataset, DatasetError, Item, image_files, read_dataset, source_patients, stem
 from scripts.data.splits import check_synthetic_sources, check_trained_on, select_fraction, select_items
 
 
@@ -79,8 +79,9 @@ def check_synthetic(synthetic: Dataset, dataset: Dataset, fold: int | None = Non
 
 def _check_fraction(synthetic: Dataset, patients: Collection[str], fraction: str) -> None:
     """Raises DatasetError for a synthetic set that owes something to patients outside the fraction."""
-    sources = {item["synthetic"].get("source_patient") for item in synthetic.items} | set(synthetic.trained_on)
-    strangers = sorted(sources - set(patients) - {None})
+    made_from = (item for item in synthetic.items if "source_patient" in item["synthetic"])
+    sources = {source for item in made_from for source in source_patients(item)} | set(synthetic.trained_on)
+    strangers = sorted(sources - set(patients))
     if strangers:
         raise DatasetError(
             f"{synthetic.root}: made with patient {strangers[0]!r}, who is not in the {fraction}. Train the generator "

@@ -1,10 +1,11 @@
 """The grammar of arms: what a network is trained on, by name.
 
     real | synthetic:<source> | real+<source>, then any of the task's +modifiers
-    <source> = <system>[:<variant>][:<amount>]
+    <source> = <system>[:<variant>][:new_masks][:<amount>]
 
-An amount is a number, or `all`; `members=5` is the variant `members` with the amount 5. So `real+classical`,
-`synthetic:redgan:spade`, `real+cpggan:1+classical`, `real+pggan_ensemble:members=5`, `real+lcgan+classical`.
+`new_masks` asks for masks or boxes that no patient has, in place of the patients' own. An amount is a number, or `all`;
+`members=5` is the variant `members` with the amount 5. So `real+classical`, `synthetic:redgan:spade`,
+`real+cpggan:1+classical`, `real+pggan_ensemble:members=5`, `real+lcgan:new_masks+classical`.
 
 The modifier `pretraining` parts an arm in two trainings: `real+redgan+pretraining` first trains as `synthetic:redgan`
 does, and then goes on as `real` from those weights.
@@ -20,6 +21,7 @@ from dataclasses import dataclass, replace
 from scripts.nearest_name import OptionError, suggest
 
 PRETRAINING = "pretraining"
+NEW_MASKS = "new_masks"
 AMOUNT = re.compile(r"\d+(\.\d+)?|all")
 
 
@@ -30,6 +32,7 @@ class Source:
     system: str
     variant: str = ""
     amount: float = math.nan
+    new_masks: bool = False
 
     @property
     def has_amount(self) -> bool:
@@ -109,10 +112,10 @@ def _parse_source(text: str, arm: str, systems: Collection[str]) -> Source:
     if system not in systems:
         raise OptionError(f"arm {arm!r}: no system {system}{suggest(system, systems)}")
     variant, amount = "", math.nan
-    for each in rest:
+    for each in (each for each in rest if each != NEW_MASKS):
         key, equals, value = each.partition("=")
         if AMOUNT.fullmatch(value if equals else key):
             amount = math.inf if each == "all" else float(value if equals else key)
         if equals or not AMOUNT.fullmatch(key):
             variant = key
-    return Source(system, variant, amount)
+    return Source(system, variant, amount, NEW_MASKS in rest)

@@ -298,6 +298,9 @@ def _check_arms(study: Study) -> None:
             if arm.source is not None:
                 if arm.source.system not in study.systems:
                     raise OptionError(f"no systems.{arm.source.system}, which arm {arm.name!r} needs. Add it")
+                able = [name for name, system in systems.items() if hasattr(system, "TAKES_NEW_MASKS")]
+                if arm.source.new_masks and arm.source.system not in able:
+                    raise OptionError(f"arm {arm.name!r}: new_masks are for {', '.join(able)}. Leave the word out")
                 systems[arm.source.system].check(study, arm.source)
 
 

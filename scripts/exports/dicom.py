@@ -116,6 +116,8 @@ def _describe_derivation(entry: Entry) -> str:
     parts = [f"{NOTICE} System {_system(entry)}, seed {known.get('seed', 'unknown')}"]
     if known.get("source_patient"):
         parts.append(f"lesions asked for as in patient {known['source_patient']}")
+    if known.get("anatomy_patient"):
+        parts.append(f"in the outline of patient {known['anatomy_patient']}")
     if entry.item["class"]:
         parts.append(f"class {entry.item['class']}")
     parts.append(f"generator SHA-256 {known.get('generator_sha256', 'unknown')}")

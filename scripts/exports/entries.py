@@ -75,8 +75,7 @@ class Entry:
     def provenance(self) -> dict[str, Any]:
         """Where the image comes from, without the folders of this machine."""
         known = dict(self.item["synthetic"])
-        if known.get("source"):
-            known["source"] = Path(known["source"]).name
+        known |= {key: Path(known[key]).name for key in ("source", "anatomy") if known.get(key)}
         return {"patient": self.item["patient"], "class": self.item["class"], **known}
 
     @property

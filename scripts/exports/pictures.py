@@ -19,7 +19,8 @@ from scripts.exports.entries import NOTICE, Boxes, Entry, Picture, Selection, sh
 EIGHT_BITS = "8 bits: stored / 127.5 - 1 is the generator's value in [-1, 1]"
 SIXTEEN_BITS = "16 bits: stored / 32767.5 - 1 is the generator's value in [-1, 1]"
 BOX_COLUMNS = ["image", "x0", "y0", "x1", "y1", "class"]
-PROVENANCE = ["synthetic", "system", "source_patient", "asked_class", "generator", "generator_sha256", "seed"]
+SOURCES = ["source_patient", "anatomy_patient"]
+PROVENANCE = ["synthetic", "system", *SOURCES, "asked_class", "generator", "generator_sha256", "seed"]
 
 
 def write_png_csv(folder: Path, selection: Selection) -> None:

@@ -86,6 +86,20 @@ def test_no_image_of_a_patient_is_on_both_sides(real, candidates):
         assert [len(side) for side in sides] == [6, 6]  # two patients: themselves, and twice an image from each
 
 
+def test_an_image_of_two_patients_is_on_a_side_where_both_are(real, candidates):
+    home = patient_parts(real)
+    for folder in candidates.glob("epoch*"):
+        content = json.loads((folder / "dataset.json").read_text())
+        for item in content["training"]:
+            item["synthetic"]["anatomy_patient"] = "p0"
+        (folder / "dataset.json").write_text(json.dumps(content))
+    for part in (0, 1):
+        for held_out in (False, True):
+            items = authenticity_items(real, candidates, part=part, held_out=held_out)
+            made = [item for item in items if item.get("synthetic")]
+            assert len(made) == (4 if (home["p0"] == part) is held_out else 0)  # p0 and another, of two candidates
+
+
 def test_one_patient_cannot_be_parted(real):
     with pytest.raises(DatasetError, match="one training patient cannot be parted"):
         patient_parts(real, patient_fraction=0.1)

@@ -129,6 +129,46 @@ def test_what_an_image_is_asked_for_depends_on_its_number_and_the_seed_alone(tmp
     assert len({image["noise_seed"] for image in many}) == 8
 
 
+def test_boxes_move_into_another_head_at_the_same_place_of_it() -> None:
+    anatomy = np.full((1, SIZE, SIZE), -1.0)
+    anatomy[0, 30:60, 20:50] = 0.2  # 30 pixels wide, the disc of `head_image` 49, from (4, 8)
+    still = BoxChanges(**STILL)
+    boxes, moved = still(np.array([[20, 30, 30, 36]]), head_image(), np.random.default_rng(0), anatomy)
+    # the middle (25, 33): 30 + 30 (25 - 4) / 49 = 42.9 and 20 + 30 (33 - 8) / 49 = 35.3, 18 and 2 pixels further
+    assert (boxes.tolist(), moved.tolist()) == ([[38, 32, 48, 38]], [True])
+
+
+def test_new_boxes_lie_in_another_patients_head_and_overlap_no_more_than_their_own() -> None:
+    anatomy = np.full((1, SIZE, SIZE), -1.0)
+    anatomy[0, 36:60, 30:54] = 0.2
+    boxes = np.array([[20, 20, 28, 30], [30, 24, 38, 34], [20, 36, 30, 44]])  # apart
+    changes, placed = BoxChanges(zoom=0.4), 0
+    for seed in range(60):
+        drawn, moved = changes(boxes, head_image(), np.random.default_rng(seed), anatomy)
+        if not moved.all():
+            continue
+        placed += 1
+        pixels = np.zeros((SIZE, SIZE), dtype=int)
+        for x0, y0, x1, y1 in drawn:
+            pixels[x0:x1, y0:y1] += 1
+        assert pixels.max() == 1
+        assert not pixels[(anatomy[0] < 0) & (anatomy[0, ::-1] < 0)].any()
+    assert placed > 20
+
+
+def test_a_share_of_the_images_has_new_boxes_and_says_whose_head_they_are_in(tmp_path: Path) -> None:
+    own, new = (PlannedBoxes(make_slices(tmp_path), 8, tmp_path / "made", new_masks=share) for share in (0, 0.5))
+    assert new.images[::2] == own.images[::2]
+    for image in new.images[1::2]:
+        assert image["anatomy_patient"] in {"p0", "p1", "p2"} - {image["source_patient"]}
+        said = new.provenance(image)
+        assert (said["anatomy"], said["anatomy_patient"]) == (image["anatomy"], image["anatomy_patient"])
+    all_new = PlannedBoxes(make_slices(tmp_path), 8, tmp_path, new_masks=1).images
+    assert "p2" in {image["anatomy_patient"] for image in all_new}  # who has no box
+    with pytest.raises(DatasetError, match="new_masks is 2, expected a share"):
+        PlannedBoxes(make_slices(tmp_path), 8, tmp_path, new_masks=2)
+
+
 def test_elements_are_padded_and_written_images_left_out(tmp_path: Path) -> None:
     slices = make_slices(tmp_path)
     planned = PlannedBoxes(slices, 2, tmp_path / "made")

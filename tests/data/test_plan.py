@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from scripts.data.contract import DatasetError
 from scripts.data.phantom import write_phantom
-from scripts.data.plan import count_synthetic, make_plan, plan, plan_table, read_plan
+from scripts.data.plan import classes_of_few, count_synthetic, make_plan, plan, plan_table, read_plan
 from scripts.nearest_name import OptionError
 
 COUNTS = {"A": 10, "B": 4, "C": 1}
@@ -109,6 +111,21 @@ def test_no_classes_and_a_limit_below_one_are_refused():
         make_plan(Slices([-1, -1]), [], "balanced")
     with pytest.raises(DatasetError, match="limit_per_class is 0, expected 1 or more"):
         make_plan(SLICES, ["A", "B", "C"], "balanced", limit_per_class=0)
+    with pytest.raises(DatasetError, match="minimum_patients is 0, expected 1 or more"):
+        make_plan(SLICES, ["A", "B", "C"], "balanced", minimum_patients=0)
+
+
+def test_a_class_of_few_patients_is_not_filled_up_but_gives_masks() -> None:
+    def counts(strategy: str, **options: Any) -> Counter:
+        images = make_plan(SLICES, ["A", "B", "C"], strategy, minimum_patients=2, **options)
+        assert "image2#4" in {image["source"] for image in images}  # of C
+        return Counter(image["class"] for image in images)
+
+    assert classes_of_few(SLICES, ["A", "B", "C"], "balanced", 2) == {"B": 1, "C": 1}  # A has two patients
+    assert classes_of_few(SLICES, ["A", "B", "C"], "balanced", 3) == {}  # none has three
+    assert counts("balanced") == {"A": 5}
+    assert counts("own_class") == {"A": 10, "B": 4, "C": 1}
+    assert counts("single", target_class="B")["B"] == 11
 
 
 def test_every_mask_of_a_data_set_without_classes_is_drawn_as_often_as_asked():
@@ -164,9 +181,35 @@ def test_the_command_plans_with_the_training_slices_and_says_so(phantom, tmp_pat
     }
     assert {image["source_patient"] for image in content["images"]} == {"phantom_0001", "phantom_0002", "phantom_0005"}
     assert f"plan.json: {len(content['images'])} synthetic images." in capsys.readouterr().out
+    assert not any("anatomy" in image for image in content["images"])
     assert read_plan(tmp_path / "plan.json", tmp_path, None) == content["images"]
     with pytest.raises(OptionError, match=r"no option --image_size here .*; did you mean --image_size_pixels"):
         plan(str(tmp_path), output=str(tmp_path / "plan.json"), image_size=32)
+
+
+def test_the_command_draws_a_share_of_new_masks_and_leaves_a_class_of_few_out(phantom, tmp_path, capsys):
+    data = json.loads((phantom / "dataset.json").read_text())
+    data["classes"] = ["B", "C"]
+    data["training"] = [entry for entry in data["training"] if entry["class"] in "BC"]
+    for split in ("training", "validation", "test"):
+        for entry in data[split]:
+            entry.update({key: str(phantom / entry[key]) for key in ("image", "label")})
+            entry["class"] = entry["class"] if entry["class"] in "BC" else "B"
+    (tmp_path / "dataset.json").write_text(json.dumps(data))
+    options = {"cache_dir": str(tmp_path / "cache"), "image_size_pixels": 32, "seed": 5}
+    contents = []
+    for _ in range(2):
+        plan(str(tmp_path), output=str(tmp_path / "plan.json"), new_masks=0.5, **options)
+        contents.append(json.loads((tmp_path / "plan.json").read_text()))
+    content, said = contents[0], capsys.readouterr().out
+    assert contents[1] == content
+    assert content["classes_of_few"] == {"C": 1}
+    assert "C: no image of its own, since 1 training patients are under --minimum_patients." in said
+    assert {image["class"] for image in content["images"]} == {"B"}
+    new = [image for image in content["images"] if "anatomy" in image]
+    assert len(new) == len(content["images"]) // 2 > 0
+    assert all(image["anatomy_patient"] != image["source_patient"] for image in new)
+    assert read_plan(tmp_path / "plan.json", tmp_path, None) == content["images"]
 
 
 def test_the_command_names_the_class_without_sample(phantom, tmp_path):
@@ -186,6 +229,17 @@ def write_plan(folder: Path, patient: str = "phantom_0001", name: str = "A", **c
 def test_masks_of_held_out_patients_are_refused(phantom, tmp_path, patient, split):
     with pytest.raises(DatasetError, match=rf"image#0: made from patient '{patient}' of the {split} split"):
         read_plan(write_plan(tmp_path, patient), phantom, None)
+
+
+def test_an_anatomy_of_a_held_out_patient_is_refused(phantom, tmp_path):
+    numbers = {"turn_degrees": 0, "scale": 1, "shift_x": 0, "shift_y": 0, "mirrored": False, "elastic_seed": 0}
+    new = {"class": "A", "source": "image#0", "source_patient": "phantom_0001", "anatomy": "other#0"}
+    new |= {"anatomy_patient": "phantom_0000", "transplant": numbers}
+    with pytest.raises(DatasetError, match="made from patient 'phantom_0000' of the test split"):
+        read_plan(write_plan(tmp_path, images=[new]), phantom, None)
+    del new["anatomy_patient"]
+    with pytest.raises(DatasetError, match=r"is no plan .*anatomy_patient"):
+        read_plan(write_plan(tmp_path, images=[new]), phantom, None)
 
 
 def test_a_plan_for_another_fold_class_or_nothing_is_refused(phantom, tmp_path):

@@ -268,6 +268,8 @@ def test_lesions_labels_and_origins_of_slices(items, tmp_path):
     dataset = slices([items[0], {**items[1], "synthetic": {"source_patient": "x"}}], tmp_path)
     assert dataset.has_lesion.tolist() == [False, True, True, True, True]
     assert dataset.is_synthetic.tolist() == [False] * 4 + [True]
+    dataset.data[1]["synthetic"]["anatomy_patient"] = "y"
+    assert {"x", "y"} < set(dataset.patients)
     assert [inside.tolist() for inside in dataset.labels_inside] == [[], [2], [2], [2], [1]]
 
 

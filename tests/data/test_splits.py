@@ -143,6 +143,10 @@ def test_synthetic_items_of_held_out_patients_are_refused_by_fold() -> None:
         with pytest.raises(DatasetError, match=f"made from patient '{tested}' of the test split"):
             check_synthetic_sources([item], dataset, fold)
     check_synthetic_sources([item], dataset, 2)
+    other = splits["training"][0]["patient"]
+    item["synthetic"] = {"source_patient": other, "anatomy_patient": tested}
+    with pytest.raises(DatasetError, match=f"made from patient '{tested}' of the test split"):
+        check_synthetic_sources([item], dataset)
 
 
 def test_a_synthetic_item_without_provenance_is_refused() -> None:

@@ -28,6 +28,11 @@ def test_a_source_with_variant_and_amount() -> None:
     assert parse("synthetic:redgan:spade") == Arm("synthetic:redgan:spade", False, Source("redgan", "spade"), ())
 
 
+def test_new_masks_go_with_variants_and_amounts() -> None:
+    assert parse("real+redgan:single:new_masks:0.5").source == Source("redgan", "single", 0.5, new_masks=True)
+    assert parse("real+redgan:new_masks").source != parse("real+redgan").source
+
+
 def test_a_variant_that_counts() -> None:
     assert parse("real+pggan_ensemble:members=5+classical").source == Source("pggan_ensemble", "members", 5)
 

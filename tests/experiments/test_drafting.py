@@ -78,9 +78,9 @@ def test_several_classes_bring_oversampling(outline: Outline) -> None:
         ]
         for classes in (("A", "B"), ())
     )
-    assert {"real+oversampling", "real+redgan"} <= set(with_classes)
+    assert {"real+oversampling", "real+redgan:new_masks"} <= set(with_classes)
     assert "real+oversampling" not in without
-    assert "real+redgan:third_player" in without  # the generator without class
+    assert "real+redgan:third_player:new_masks" in without  # the generator without class
 
 
 @pytest.mark.parametrize(

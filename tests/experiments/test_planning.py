@@ -13,6 +13,7 @@ import scripts.experiments.systems
 from scripts.experiments.jobs import Job, closure
 from scripts.experiments.planning import StudyPlan, plan_study
 from scripts.experiments.study import find_systems, open_study
+from scripts.nearest_name import OptionError
 
 Content = dict[str, Any]
 
@@ -101,6 +102,29 @@ def test_every_downstream_training_and_judge_has_the_studys_patience(content: Co
     downstream = [job for job in found.jobs if job.run in ("train", "cpggan_detector_train")]
     assert {options(job)["patience_epochs"] for job in downstream} == {"7"}
     assert not [job for job in plan(content).jobs if "patience_epochs" in options(job)]
+
+
+def test_new_masks_come_from_the_generator_that_makes_the_patients_own(content: Content) -> None:
+    content["tasks"]["segmentation"]["arms"] += ["real+redgan:new_masks", "real+lcgan", "real+lcgan:new_masks"]
+    content["tasks"]["detection"]["arms"] += ["real+cpggan:new_masks:1"]
+    content["systems"]["lcgan"] = {"generator": {}, "candidate_epochs": [1], "classifier": {}}
+    found = plan(content, seeds=[0])
+    for system, asked in (("redgan", "plan"), ("lcgan", "plan"), ("cpggan", "cpggan_inference")):
+        assert len(find(found, f"{system}_train")) == 1
+        jobs = [job for job in find(found, asked) if f"/{system}/" in str(job.output)]
+        assert sorted(options(job).get("new_masks", "") for job in jobs) == ["", "1.0"]
+        arms = [each for each in found.evaluations if each.arm.source and each.arm.source.system == system]
+        assert len({each.made.output for each in arms if each.made}) == 2
+    assert options(find_arm(found, "real+cpggan:new_masks:1"))["synthetic_ratio"] == "1.0"
+    titles = [title for shown in found.shown.values() for _, title, _ in shown.evidence]
+    assert {"LcGAN", "LcGAN, new masks", "CPGGAN", "CPGGAN, new boxes"} <= set(titles)
+
+
+def test_new_masks_of_a_system_without_masks_are_refused(content: Content) -> None:
+    content["tasks"]["segmentation"]["arms"] += ["real+pggan_ensemble:members=1:new_masks"]
+    content["systems"]["pggan_ensemble"] = {"generator": {}, "members": 1, "image_count": 1, "network": "unet"}
+    with pytest.raises(OptionError, match="new_masks are for cpggan, lcgan, redgan"):
+        plan(content)
 
 
 def test_an_arms_own_amount_comes_before_a_sections_ratio_and_that_before_the_studys(content: Content) -> None:

@@ -27,12 +27,14 @@ PROVENANCE = {
     "source_split",
     "draw",
 }
+OF_NEW_MASKS = {"anatomy", "anatomy_patient", "transplant"}
 
 
 @pytest.fixture(scope="module")
 def plan(bundle, segmenter) -> Path:
     file = bundle.folder / "plan.json"
     options = {"strategy": "single", "target_class": "C", "output": file, "seed": 3, "image_size_pixels": 32}
+    options["new_masks"] = 0.5
     printed = bundle.finish(
         bundle.python("-m", "scripts", "plan", str(bundle.phantom), cache_dir=bundle.folder / "cache", **options)
     )
@@ -80,17 +82,20 @@ def test_the_synthetic_set_and_its_provenance(bundle, generator, plan, synthetic
     checksum = hashlib.sha256((generator / "generator.pt").read_bytes()).hexdigest()
     for item, image in zip(made.splits["training"], planned, strict=True):
         provenance = item["synthetic"]
-        assert set(provenance) == PROVENANCE
+        assert set(provenance) == PROVENANCE | (OF_NEW_MASKS if "anatomy" in image else set())
         assert (provenance["system"], provenance["seed"], provenance["source_split"]) == ("redgan", 3, "training")
         assert provenance["generator_sha256"] == checksum
         assert item["class"] == provenance["asked_class"] == "C"
         assert provenance["source"] == image["source"]
         assert provenance["source_patient"] in training
+        if "anatomy" in image:
+            assert provenance["anatomy_patient"] in training - {provenance["source_patient"]}
+    assert sum("anatomy" in image for image in planned) > len(planned) // 3
 
 
 def test_synthetic_images_have_the_mask_of_their_source_and_lie_in_range(bundle, synthetic):
     real = {item["image"]: item for item in read_dataset(bundle.phantom).items}
-    for item in read_dataset(synthetic).items[:4]:
+    for item in [each for each in read_dataset(synthetic).items if "anatomy" not in each["synthetic"]][:4]:
         image, label = (np.asarray(nib.load(item[key]).dataobj) for key in ("image", "label"))
         assert image.shape == (32, 32, 1, 4)
         assert np.abs(image).max() <= 1 + 1e-4

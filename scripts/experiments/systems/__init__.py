@@ -1,4 +1,5 @@
-"""Systems that make synthetic items, one file each, found by listing: `TITLE`, `TASKS`, `KEYS` and functions.
+"""Systems that make synthetic items, one file each, found by listing: `TITLE`, `TASKS`, `KEYS`, `TAKES_NEW_MASKS`
+where sources may ask for new masks, and functions.
 
 - `check(study, source)` refuses a source that the study's options cannot make;
 - `describe(source)` is its title, and `family(source)` that of those that differ in the amount alone, "" without;

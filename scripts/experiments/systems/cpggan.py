@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from scripts.experiments.arms import Source
+from scripts.experiments.arms import NEW_MASKS, Source
 from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import train_judge, train_judging_detector
 from scripts.experiments.jobs import Job
@@ -17,6 +17,7 @@ from scripts.nearest_name import OptionError
 
 TITLE = "CPGGAN"
 TASKS = ("detection",)
+TAKES_NEW_MASKS = True
 KEYS = {
     "generator": ("cpggan_train",),
     "image_count": int,
@@ -49,25 +50,28 @@ def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
         "mismatch_weight": 0.5,
         **outline.narrow(latent_dim=128, feature_base=512, feature_max=128),
     }
-    return ["cpggan:1"], {"image_count": 600, "filter": "contrast", "generator": generator}
+    return ["cpggan:new_masks:1"], {"image_count": 600, "filter": "contrast", "generator": generator}
 
 
 def describe(source: Source) -> str:
-    return f"{TITLE}, {'all' if math.isinf(source.amount) else f'1:{source.amount:g}'}" if source.has_amount else TITLE
+    amount = "all" if math.isinf(source.amount) else f"1:{source.amount:g}"
+    return f"{_title(source)}, {amount}" if source.has_amount else _title(source)
 
 
 def family(source: Source) -> str:
-    return f"{TITLE}, synthetic per real slice" if source.has_amount else ""
+    return f"{_title(source)}, synthetic per real slice" if source.has_amount else ""
 
 
 def make(plan: Plan, cell: Cell, source: Source) -> Job:
     """The last job keeps the images that show a lesion."""
     cell = cell.generators
-    study, section, root = cell.study, cell.study.systems["cpggan"], cell.folder / "cpggan"
+    study, section, folder = cell.study, cell.study.systems["cpggan"], cell.folder / "cpggan"
     common = {**cell.seen, **study.boxes, **study.slices}
     options = {**common, **cell.seeded, **section["generator"]}
-    generator = plan.train(cell, "cpggan_train", root / "generator", "generator_file", options, priority=10)
+    generator = plan.train(cell, "cpggan_train", folder / "generator", "generator_file", options, priority=10)
+    root = folder / NEW_MASKS if source.new_masks else folder
     options = {**common, "image_count": section["image_count"], "generator_file": generator.output}
+    options["new_masks"] = 1.0 if source.new_masks else None
     synthetic = plan.bundle(
         cell,
         "cpggan_inference",
@@ -88,11 +92,17 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
 
 
 def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
-    shown, folder = Shown(), make(plan, cell, sources[0]).folder
-    run = folder.with_name("generator") / "run"
-    shown.evidence += [(kind, TITLE, folder / f"{kind}.json") for kind in ("presence", "placement", "nearest")]
+    shown, run = Shown(), cell.generators.folder / "cpggan" / "generator" / "run"
     caption = "What the GAN made of the same latents and boxes at the end of each resolution."
     shown.pictures.append((run / "pictures" / "growth.png", caption, "pictures"))
-    shown.pictures += [(folder / f"{name}.png", *said) for name, said in PICTURES.items()]
+    for source in {each.new_masks: each for each in sources}.values():
+        folder, title = make(plan, cell, source).folder, _title(source)
+        shown.evidence += [(kind, title, folder / f"{kind}.json") for kind in ("presence", "placement", "nearest")]
+        for name, (caption, section) in PICTURES.items():
+            shown.pictures.append((folder / f"{name}.png", f"{title}: {caption}", section))
     shown.curves.append((TITLE, run / "curves.csv"))
     return shown
+
+
+def _title(source: Source) -> str:
+    return f"{TITLE}, new boxes" if source.new_masks else TITLE

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.experiments.arms import Source
+from scripts.experiments.arms import NEW_MASKS, Source
 from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import train_judge
 from scripts.experiments.jobs import Job
@@ -17,6 +17,7 @@ from scripts.nearest_name import OptionError
 
 TITLE = "LcGAN"
 TASKS = ("segmentation", "detection")
+TAKES_NEW_MASKS = True
 KEYS = {
     "generator": ("lcgan_train",),
     "candidate_epochs": list[int],
@@ -36,7 +37,8 @@ def check(study: Study, source: Source) -> None:
 
 def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
     last = outline.epochs(30)
-    return ["lcgan"], {
+    return ["lcgan:new_masks"], {
+        "draws_per_mask": 3,
         "candidate_epochs": sorted({max(1, last // 2), max(1, 3 * last // 4), last}),
         "generator": {
             "samples_per_epoch": outline.samples,
@@ -48,7 +50,7 @@ def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
 
 
 def describe(source: Source) -> str:
-    return TITLE
+    return f"{TITLE}{', new masks' * source.new_masks}"
 
 
 def family(source: Source) -> str:
@@ -58,11 +60,13 @@ def family(source: Source) -> str:
 def make(plan: Plan, cell: Cell, source: Source) -> Job:
     """The last job selects among the candidates' images."""
     cell = cell.generators
-    section, root = cell.study.systems["lcgan"], cell.folder / "lcgan"
+    section, folder = cell.study.systems["lcgan"], cell.folder / "lcgan"
     options = {**cell.seen, **cell.seeded, **section["generator"], "candidate_epochs": section["candidate_epochs"]}
-    generator = plan.train(cell, "lcgan_train", root / "generator", "generator_file", options, priority=10)
+    generator = plan.train(cell, "lcgan_train", folder / "generator", "generator_file", options, priority=10)
+    root = folder / NEW_MASKS if source.new_masks else folder
     masks = {key: section["generator"][key] for key in MASKS if key in section["generator"]}
     options = {"strategy": "own_class", "draws_per_mask": section.get("draws_per_mask", 1), **masks}
+    options["new_masks"] = 1.0 if source.new_masks else None
     planned = plan.masks(cell, root / "plan.json", {"config": "configs/lcgan_train.json", **options})
     candidates = [_synthesise(plan, cell, epoch, generator, planned) for epoch in section["candidate_epochs"]]
     files = tuple(candidate.output for candidate in candidates)
@@ -77,20 +81,22 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
 
 
 def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
-    shown, folder = Shown(), make(plan, cell, sources[0]).folder
-    where = TITLE if cell.fraction == 1 else f"{TITLE}, {100 * cell.fraction:g}% of the patients"
-    shown.evidence += [(kind, where, folder / f"{kind}.json") for kind in ("selection", "quality")]
-    caption = f"{where}: images that were kept, and those that each filter rejected."
-    shown.pictures.append((folder / "selection.png", caption, "selection"))
-    shown.curves.append((where, folder.with_name("generator") / "run" / "curves.csv"))
-    shown.sets.append((where, folder))
+    shown, share = Shown(), "" if cell.fraction == 1 else f", {100 * cell.fraction:g}% of the patients"
+    for source in sources:
+        folder, where = make(plan, cell, source).folder, f"{describe(source)}{share}"
+        shown.evidence += [(kind, where, folder / f"{kind}.json") for kind in ("selection", "quality")]
+        caption = f"{where}: images that were kept, and those that each filter rejected."
+        shown.pictures.append((folder / "selection.png", caption, "selection"))
+        shown.sets.append((where, folder))
+    run = cell.generators.folder / "lcgan" / "generator" / "run"
+    shown.curves.append((f"{TITLE}{share}", run / "curves.csv"))
     return shown
 
 
 def _synthesise(plan: Plan, cell: Cell, epoch: int, generator: Job, planned: Job) -> Job:
     name = f"epoch_{epoch:04d}"
     folder, weights = (
-        cell.folder / "lcgan" / "candidates" / name,
+        planned.output.parent / "candidates" / name,
         generator.folder / "run" / "generators" / f"{name}.pt",
     )
     options = {**cell.seen, **cell.seeded, "generator_file": weights, "plan_file": planned.output}
@@ -99,7 +105,7 @@ def _synthesise(plan: Plan, cell: Cell, epoch: int, generator: Job, planned: Job
 
 
 def _train_classifier(plan: Plan, cell: Cell, part: int, candidates: tuple[Path, ...]) -> Job:
-    root = cell.folder / "lcgan"
+    root = candidates[0].parents[2]
     options = {**cell.seen, **cell.seeded, **cell.study.systems["lcgan"]["classifier"]}
     options |= {"candidates_dir": root / "candidates", "part": part}
     folder = root / f"classifier_{part}"

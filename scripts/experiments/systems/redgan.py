@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.experiments.arms import Source
+from scripts.experiments.arms import NEW_MASKS, Source
 from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.downstream import train_judge
 from scripts.experiments.jobs import Job
@@ -17,7 +17,8 @@ from scripts.nearest_name import OptionError, suggest
 
 TITLE = "Red-GAN"
 TASKS = ("segmentation", "detection")
-KEYS = {"generator": ("redgan_train",), "target_class?": str, "limit_per_class?": int}
+TAKES_NEW_MASKS = True
+KEYS = {"generator": ("redgan_train",), "target_class?": str, "limit_per_class?": int, "minimum_patients?": int}
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
         **outline.narrow(generator_width=16, embedding_dim=64, discriminator_width=32),
     }
     source = "redgan" if len(outline.classes) > 1 else "redgan:third_player"
-    return [source], {"limit_per_class": 150, "generator": generator}
+    return [f"{source}:new_masks"], {"limit_per_class": 150, "generator": generator}
 
 
 def describe(source: Source) -> str:
-    return f"{TITLE}, {VARIANTS[source.variant].title}"
+    return f"{TITLE}, {VARIANTS[source.variant].title}{', new masks' * source.new_masks}"
 
 
 def family(source: Source) -> str:
@@ -84,18 +85,21 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
     generator = plan.train(
         cell, "redgan_train", folder, "generator_file", options, reads=(segmenter.output,), priority=10
     )
+    name = f"{variant.strategy}{f'_{NEW_MASKS}' * source.new_masks}"
     planned = plan.masks(
         cell,
-        folder / f"plan_{variant.strategy}.json",
+        folder / f"plan_{name}.json",
         {
             "strategy": variant.strategy,
+            "new_masks": 1.0 if source.new_masks else None,
             "target_class": target if variant.strategy == "single" else None,
             "limit_per_class": section.get("limit_per_class"),
+            "minimum_patients": section.get("minimum_patients"),
             "outline_class": section["generator"].get("outline_class"),
         },
         reads=(segmenter.output,),  # by then the data set has proved sound
     )
-    made = folder / f"synthetic_{variant.strategy}"
+    made = folder / f"synthetic_{name}"
     options = {**cell.seen, "generator_file": generator.output, "plan_file": planned.output}
     reads = (generator.output, planned.output)
     return plan.bundle(cell, "redgan_inference", made, "dataset.json", options, reads=reads)
