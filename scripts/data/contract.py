@@ -293,6 +293,11 @@ def source_patient(item: Item) -> str:
     return str((item.get("synthetic") or {}).get("source_patient", patient_of(item)))
 
 
+def source_patients(item: Item) -> set[str]:
+    """All patients that a synthetic item owes lesion, anatomy or boxes to; of a real one its own."""
+    return {source_patient(item), *map(str, (item.get("synthetic") or {}).get("source_patients", ()))}
+
+
 def patient_of(item: Item) -> str:
     """The item's patient; where it names none, the image is a patient of its own, called after its first file."""
     return str(stem(image_files(item)[0]) if item.get("patient") in (None, "") else item["patient"])
