@@ -73,6 +73,9 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
     amounts = [arm.source.amount for arm in cell.study.arms("grading") if arm.source and _space(arm.source) == space]
     options = {**files, "feature_count": int(max(amounts)), **section.get("synthesis", {})}
     reads: tuple[Path, ...] = (generator.output,)
+    if "class_centre_quantile" in options:
+        features_of_slices = extract(plan, cell)
+        options["features_dir"], reads = features_of_slices.folder, (*reads, features_of_slices.output)
     if space == "images":
         features = cell.study.tasks["grading"]["features"]
         options |= {key: features[key] for key in ("level", "pooled_size") if key in features}

@@ -72,7 +72,7 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
         scorers: tuple[Path, ...] = (train_judge(plan, scored, "fcn8s").output,)
     else:
         scorers = train_scorers(plan, cell, "fcn8s")
-    options = {**cell.seen, "candidates_dir": root / "candidates", "model_file": scorers[0], "scorer_files": scorers}
+    options = {**cell.seen, "candidates_dir": root / "candidates", "scorer_files": scorers}
     options |= {"classifier_files": classifiers, **section.get("selection", {})}
     reads = (*files, *scorers, *classifiers)
     return plan.bundle(cell, "lcgan_evaluate", root / "selected", "dataset.json", options, reads=reads)
