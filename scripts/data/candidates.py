@@ -49,7 +49,7 @@ def authenticity_items(
 ) -> list[Item]:
     """Real images and all candidates' images of one part's patients, see `candidate_items` and `patient_parts`.
 
-    An image that owes something to patients of both parts is in neither.
+    An image with the lesions of one part and the anatomy of the other is on neither side.
 
     Args:
         part: 0 or 1, the part that is held out of the training.
@@ -61,8 +61,7 @@ def authenticity_items(
     home = patient_parts(items, dataset_dir)
     for made in candidate_items(candidates_dir, dataset_dir, **choice).values():
         items += made
-    wanted = {part} if held_out else set(range(PARTS)) - {part}
-    return [item for item in items if {home[patient] for patient in source_patients(item)} <= wanted]
+    return [item for item in items if {home[patient] == part for patient in source_patients(item)} == {held_out}]
 
 
 class RealOrSynthetic(SliceDataset):

@@ -293,9 +293,10 @@ def source_patient(item: Item) -> str:
     return str((item.get("synthetic") or {}).get("source_patient", patient_of(item)))
 
 
-def source_patients(item: Item) -> set[str]:
-    """All patients that a synthetic item owes lesion, anatomy or boxes to; of a real one its own."""
-    return {source_patient(item), *map(str, (item.get("synthetic") or {}).get("source_patients", ()))}
+def source_patients(item: Item) -> list[str]:
+    """All patients whom an image shows something of: of a new mask those of its lesions and of its anatomy."""
+    anatomy = (item.get("synthetic") or {}).get("anatomy_patient")
+    return [source_patient(item), *([] if anatomy is None else [str(anatomy)])]
 
 
 def patient_of(item: Item) -> str:

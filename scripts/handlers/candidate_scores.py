@@ -217,7 +217,7 @@ class CandidateScores(ComparedImages[Row]):
                 f"Fewer than {self.rules.kept_share:.0%} of the images passed all filters; the best by mean rank were "
                 "kept up to that share, although filters had rejected them."
             )
-        mixed = sum(all(source_patients(item) & known for known in self.known_to_scorers) for item in items)
+        mixed = sum(all(known.intersection(source_patients(item)) for known in self.known_to_scorers) for item in items)
         if self.scorer == "unseen" and mixed:
             notes.append(f"{mixed} of {len(items)} images have source patients whom every segmenter knows one of.")
         return Selection(

@@ -91,7 +91,7 @@ def test_what_shows_patients_of_both_parts_is_on_neither_side(real, candidates):
     home = patient_parts(training_items(real), real)
     other = next(patient for patient in home if home[patient] != home["p2"])
     file = candidates / "epoch_0010" / "dataset.json"
-    both = f'"source_patient": "p2", "source_patients": ["p2", "{other}"]'
+    both = f'"source_patient": "p2", "anatomy_patient": "{other}"'
     file.write_text(file.read_text().replace('"source_patient": "p2"', both))
     sides = [authenticity_items(real, candidates, part=0, held_out=held) for held in (False, True)]
     assert sum(map(len, sides)) == 4 + 8 - 1

@@ -63,8 +63,7 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
     if "filter" not in section:
         return synthetic
     folder = synthetic.folder.with_name(f"{synthetic.folder.name}_filter")
-    options = {"most_images": None, **section["filter"]}
-    return _judge_images(plan, cell.generators, synthetic, folder, "selected/dataset.json", options)
+    return _judge_images(plan, cell.generators, synthetic, folder, "selected/dataset.json", section["filter"])
 
 
 def _synthesise(plan: Plan, cell: Cell, source: Source) -> Job:
