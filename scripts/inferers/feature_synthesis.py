@@ -24,6 +24,7 @@ from scripts.inferers.image_encoder import ImageEncoder
 from scripts.inferers.noise import ClassFeatureInferer
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.weights import Weights
+from scripts.pictures.feature_maps import MOST_MAPS, draw_feature_maps
 from scripts.scores.evidence import ClassCount
 from scripts.scores.json_files import write_dataclass
 
@@ -57,6 +58,7 @@ class FeatureSynthesis:
         seed: of the noise.
         description: of the features.
         counts: class name -> what became of its features so far.
+        shown: "kept" or "dropped" and class index -> the first maps of its first feature that was kept, or too far.
 
     Raises:
         DatasetError: a class that the generator does not know, or numbers that cannot be asked for.
@@ -78,6 +80,7 @@ class FeatureSynthesis:
         self.description = self.source.description if self.encoder is None else self.encoder.description
         self.classes = self.source.description.classes
         quotas = share_count(self.feature_count, self.classes)
+        self.shown: dict[tuple[str, int], np.ndarray] = {}
         self.counts = {name: ClassCount(asked) for name, asked in quotas.items()}
 
     def batches(self) -> Iterator[tuple[torch.Tensor, list[Item]]]:
@@ -103,7 +106,7 @@ class FeatureSynthesis:
         )  # (B, C, H, W), (B, K)
         accepted = (probabilities.argmax(dim=1) == asked).cpu().numpy()  # (B,)
         made = self.source.restore(features)  # (B, C, H, W)
-        distances = np.zeros(len(draws)) if self.centres is None else self.centres.measure(self._encode(made), name)
+        distances = self._measure(made, name, accepted)
         near = distances <= 1  # (B,)
         kept = np.flatnonzero((accepted & near) | self.keep_all)[: count.asked - count.kept]
         full = count.kept + len(kept) == count.asked
@@ -114,19 +117,28 @@ class FeatureSynthesis:
         count.kept += len(kept)
         if len(kept):
             certain = probabilities[:, asked].tolist()
-            items = [self._describe(name, draws[n], bool(accepted[n]), certain[n]) for n in kept]
-            if self.centres is not None:
-                for n, item in zip(kept, items, strict=True):
-                    item["synthetic"]["class_centre"] = round(float(distances[n]), 4)  # in limits
+            items = [self._describe(name, draws[n], bool(accepted[n]), certain[n], distances[n]) for n in kept]
             made = made[torch.from_numpy(kept).to(made.device)]
             if self.encoder is not None:
                 self.encoder.show(made, items)
             yield self._encode(made), items
 
+    def _measure(self, made: torch.Tensor, name: str, accepted: np.ndarray) -> np.ndarray:
+        """Distances (B,) from the centre of the class in limits, 0 without centres; the first of each kind is shown."""
+        if self.centres is None:
+            return np.zeros(len(made))
+        encoded = self._encode(made)
+        distances = self.centres.measure(encoded, name)
+        for kind, members in (("kept", accepted & (distances <= 1)), ("dropped", accepted & (distances > 1))):
+            if members.any():
+                maps = encoded[int(members.argmax()), :MOST_MAPS].float().cpu().numpy()
+                self.shown.setdefault((kind, self.classes.index(name)), maps)
+        return distances
+
     def _encode(self, made: torch.Tensor) -> torch.Tensor:
         return made if self.encoder is None else self.encoder(made)
 
-    def _describe(self, name: str, draw: int, accepted: bool, probability: float) -> Item:
+    def _describe(self, name: str, draw: int, accepted: bool, probability: float, distance: float) -> Item:
         own = f"synthetic-{name}-{draw:06d}"
         synthetic = {
             "system": SYSTEM,
@@ -136,6 +148,8 @@ class FeatureSynthesis:
             "accepted": accepted,
             "class_probability": round(probability, 6),
         }
+        if self.centres is not None:
+            synthetic["class_centre"] = round(float(distance), 4)
         return {"source": own, "patient": own, "class": name, "split": "training", "synthetic": synthetic}
 
     def _check_rate(self, name: str, count: ClassCount) -> None:
@@ -178,7 +192,8 @@ def write_synthetic_features(
 ) -> FeatureSet:
     """Writes what a synthesis keeps as a feature set, and `<output_dir>_counts.json` beside it.
 
-    Of generated images that an encoder turned into features, `<output_dir>_images.png` shows some.
+    Of generated images that an encoder turned into features, `<output_dir>_images.png` shows some; where features were
+    dropped since they lie far from their class, `<output_dir>_dropped.png` shows one of each class beside a kept one.
 
     A set that is there already is left as it is. A killed run makes the features again and writes those that are
     missing: they are the same where the settings are.
@@ -218,6 +233,8 @@ def write_synthetic_features(
             f"({count.acceptance_rate:.1%}), {count.far} of these too far from the class's centre, {count.kept} kept"
         )
     write_dataclass(features.folder.with_name(f"{features.folder.name}_counts.json"), kept)
+    rows, picture = {"kept": "kept", "dropped": "too far"}, f"{features.folder.name}_dropped.png"
+    draw_feature_maps(synthesis.shown, rows, synthesis.classes, features.folder.with_name(picture))
     if synthesis.encoder is not None:
         synthesis.encoder.write_picture(features.folder.with_name(f"{features.folder.name}_images.png"))
     logger.info(f"{len(features)} synthetic features in {features.folder}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from scripts.data.class_centres import ClassCentres
@@ -153,6 +154,7 @@ def test_features_far_from_their_class_are_dropped_and_counted(pair: dict[str, W
     assert [item["synthetic"]["draw"] for item in made.items] == places.tolist()
     first = made.items[0]["synthetic"]["class_centre"]
     assert first == pytest.approx(abs(latents[places[0]]) / 2, abs=1e-3)
+    assert Image.open(tmp_path / "set_dropped.png").height > 2 * 250  # a row of what was kept, one of what was not
     count = made.manifest["counts"]["HGG"]
     assert (count["kept"], count["far"]) == (20, int(places[-1]) + 1 - 20)
     again = write(pair, tmp_path / "all", centres=centres, feature_count={"HGG": 20}, threshold=-9.0, keep_all=True)

@@ -100,6 +100,8 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
         shown.curves.append((f"{TITLE}, {what}", made.folder.with_name("gan") / "run" / "curves.csv"))
         for name, caption in PICTURES.items():
             shown.pictures.append((folder / f"{name}.png", caption.format(what=what), "pictures"))
+        dropped = made.folder.with_name("synthetic_dropped.png")
+        shown.pictures.append((dropped, f"Kept, and too far from the centre of the class: {what}.", "counts"))
         images = made.folder.with_name("synthetic_images.png")
         shown.pictures.append((images, "Images that the AC-GAN of images made, a row for each class.", "pictures"))
     return shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.report.blocks import Group, Row, Section, Table, columns, text_cells
+from scripts.report.blocks import Group, Row, Section, Table, columns, embed_pictures, text_cells
 from scripts.scores.formats import format_percent
 from scripts.scores.results import Results
 
@@ -26,4 +26,5 @@ def build(results: Results, folder: Path) -> Section | None:
         "that were dropped since they lie too far from the centre of their class's real features, and kept."
     )
     heads = columns("Asked", "Generated", "Accepted", "Too far", "Kept", "Acceptance")
-    return Section("counts", "Features generated", [Table("Class", heads, groups, caption)])
+    pictures = embed_pictures(folder, results.pictures, "counts")
+    return Section("counts", "Features generated", [Table("Class", heads, groups, caption), *pictures])
