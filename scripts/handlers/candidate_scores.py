@@ -169,7 +169,7 @@ class CandidateScores(ComparedImages[Row]):
                 )
         self._measure_novelty()
         scores = {name: self._mean_scores(self.rows[name]) for name in self.candidates}
-        chosen = choose_candidate(scores)
+        chosen = choose_candidate(scores, least_novel=self.rules.kept_share)
         rows = self.rows[chosen]
         sharpness = float(np.median([row["sharpness"] for row in self.rows["training"]]))
         judgement = judge_images(rows, self.rules, real_sharpness=sharpness)
@@ -210,7 +210,7 @@ class CandidateScores(ComparedImages[Row]):
         ranks = rank_candidates(scores)
         items = [self.items[row["file"]] for row in self.rows[chosen]]
         notes = []
-        if not self.classifiers:
+        if self.rules.realness and not self.classifiers:
             notes.append("No classifier of real and synthetic images: realness was not judged.")
         if judgement.topped_up:
             notes.append(

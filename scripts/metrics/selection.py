@@ -65,10 +65,19 @@ def rank_candidates(scores: Mapping[str, Mapping[str, float]]) -> dict[str, floa
     return dict(zip(names, np.mean(ranks, axis=0).tolist(), strict=True))
 
 
-def choose_candidate(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """The candidate with the best mean rank; of equals the one with the higher FCN score, the main criterion."""
+def choose_candidate(scores: Mapping[str, Mapping[str, float]], *, least_novel: float = 0.0) -> str:
+    """The candidate with the best mean rank; of equals the one with the higher FCN score, the main criterion.
+
+    One of whose images a smaller share than `least_novel` is novel is chosen only where all are such: copies of
+    training images win by every other score.
+    """
     ranks = rank_candidates(scores)
-    return min(ranks, key=lambda name: (ranks[name], -np.nan_to_num(scores[name]["fcn_score"], nan=-1.0), name))
+
+    def order(name: str) -> tuple[bool, float, float, str]:
+        own = scores[name]
+        return own["novelty"] < least_novel, ranks[name], -np.nan_to_num(own["fcn_score"], nan=-1.0), name
+
+    return min(ranks, key=order)
 
 
 def judge_images(rows: Sequence[Mapping[str, Any]], rules: Rules, *, real_sharpness: float) -> Judgement:
@@ -88,7 +97,8 @@ def judge_images(rows: Sequence[Mapping[str, Any]], rules: Rules, *, real_sharpn
         return Judgement(kept, failed, topped_up=False)
     known = [stats.rankdata(-values[name]) for name in RANKED if not np.isnan(values[name]).any()]
     ranks = np.mean(known or [np.arange(len(rows))], axis=0)
-    order = np.lexsort((np.arange(len(rows)), ranks, ~kept))  # those that pass first, then by rank
+    # those that pass first, then those that are no copies, then by rank
+    order = np.lexsort((np.arange(len(rows)), ranks, failed["novelty"], ~kept))
     topped = np.zeros(len(rows), dtype=bool)
     topped[order[:least]] = True
     return Judgement(topped, failed, topped_up=True)

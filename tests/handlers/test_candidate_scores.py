@@ -198,7 +198,7 @@ def test_what_had_to_be_bent_is_said(tmp_path):
     found = run(
         tmp_path,
         [*REAL, *poor],
-        rules=Rules(0.25, kept_share=0.5),
+        rules=Rules(0.25, realness=0.1, kept_share=0.5),
         scorer_weights=[write_known(tmp_path / "all.pt", ["p0", "p9"])],
     )
     assert found["scorer"].startswith("LEAKS: trained on more patients")

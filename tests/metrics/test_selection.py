@@ -33,6 +33,15 @@ def test_a_criterion_that_one_candidate_lacks_counts_for_none():
     assert choose_candidate({**table, "b": scores(0.95, 2, 0.9)}) == "b"
 
 
+def test_copies_are_chosen_only_where_there_is_nothing_else():
+    table = {"copies": scores(0.9, 3, novelty=0.1), "new": scores(0.2, 1, novelty=0.6)}
+    assert (choose_candidate(table), choose_candidate(table, least_novel=0.25)) == ("copies", "new")
+    assert choose_candidate(table, least_novel=0.7) == "copies"
+    rows = [scores(0.9, 3, novelty=0.0), scores(0.1, 1, novelty=0.5), scores(0.2, 2, novelty=0.0)]
+    judged = judge_images(rows, Rules(fcn_score=0.95, novelty=0.05, kept_share=0.6), real_sharpness=1.0)
+    assert judged.kept.tolist() == [True, True, False]  # two of three: what is new, then the best
+
+
 def test_nothing_measured_leaves_the_first():
     assert choose_candidate({"b": scores(*[math.nan] * 3), "a": scores(*[math.nan] * 3)}) == "a"
 
