@@ -94,7 +94,7 @@ def test_what_filters_and_scores_leaves_out_the_patients_it_judges(content: Cont
 
 
 def test_ensembles_and_boxes_are_filtered_on_request(content: Content) -> None:
-    ensemble = {"generator": {}, "members": 2, "image_count": 4, "network": "nnunet"}
+    ensemble = {"generator": {}, "members": 2, "image_count": 4}
     tasks = {
         "segmentation": {"network": "unet", "arms": ["real", "real+pggan_ensemble:greedy=1"]},
         "detection": {"training": {}, "arms": ["real", "real+cpggan:1"]},
