@@ -33,7 +33,7 @@ SHOWN = {
         "all but 5% of the real boxes",
         "43 of 50",
         "from 10% of the box on",
-        "an IoU of 0.25 or more",
+        "an IoU with it of 0.25 or more",
         "with a box that shows none",
         "glioma20 14 (70%) 6",
     ],
