@@ -11,10 +11,8 @@ import torch
 
 from scripts.data.contract import DatasetError, Item, source_patients
 from scripts.data.slices import SliceDataset
-from scripts.data.splits import assign_folds
+from scripts.data.splits import PARTS, patient_parts
 from scripts.data.training import training_items
-
-PARTS = 2  # halves of the patients for cross-fitting
 
 
 def candidate_items(candidates_dir: str | Path, dataset_dir: str | Path, **choice: Any) -> dict[str, list[Item]]:
@@ -46,25 +44,12 @@ def candidate_slices(
     return {name: SliceDataset(items, preprocessing, cache_dir) for name, items in candidates.items()}
 
 
-def patient_parts(dataset_dir: str | Path, **choice: Any) -> dict[str, int]:
-    """Training patients in two parts, 0 and 1: a classifier is trained on one and asked about the other.
-
-    A function of the data and the `choice` (see `candidate_items`) only, so that training and scoring agree. A single
-    patient is a DatasetError.
-    """
-    items = training_items(dataset_dir, **choice)
-    if len({item["patient"] for item in items}) < PARTS:
-        raise DatasetError(
-            f"{dataset_dir}: one training patient cannot be parted, so no classifier can be judged on patients that it "
-            "was not trained on. Use a larger patient_fraction, or select without the classifier (classifier_files [])."
-        )
-    return {item["patient"]: item["fold"] for item in assign_folds(items, folds=PARTS)}
-
-
 def authenticity_items(
     dataset_dir: str | Path, candidates_dir: str | Path, *, part: int, held_out: bool, **choice: Any
 ) -> list[Item]:
-    """Real images and all candidates' images of one part's patients, see `candidate_items`.
+    """Real images and all candidates' images of one part's patients, see `candidate_items` and `patient_parts`.
+
+    An image with the lesions of one part and the anatomy of the other is on neither side.
 
     An image with the lesions of one part and the anatomy of the other is on neither side.
 
@@ -74,8 +59,8 @@ def authenticity_items(
     """
     if part not in range(PARTS):
         raise DatasetError(f"part is {part}, expected 0 or 1.")
-    home = patient_parts(dataset_dir, **choice)
     items = training_items(dataset_dir, **choice)
+    home = patient_parts(items, dataset_dir)
     for made in candidate_items(candidates_dir, dataset_dir, **choice).values():
         items += made
     return [item for item in items if {home[patient] == part for patient in source_patients(item)} == {held_out}]

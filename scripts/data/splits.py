@@ -10,6 +10,8 @@ import numpy as np
 
 from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, is_annotated, source_patients
 
+PARTS = 2  # halves of the patients for cross-fitting
+
 
 def assign_folds(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> list[Item]:
     """Copies of the items with a `fold` in 0..folds-1 each; all items of one patient share it.
@@ -38,6 +40,19 @@ def assign_folds(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> lis
             of_class[fold] += 1
             total[fold] += 1
     return [{**item, "fold": fold_of[item["patient"]]} for item in items]
+
+
+def patient_parts(items: Sequence[Item], where: str | Path) -> dict[str, int]:
+    """Patients in two parts, 0 and 1, for cross-fitting: a network is trained on one and asked about the other.
+
+    A single patient is a DatasetError; `where` is the data set, for the message.
+    """
+    if len({item["patient"] for item in items}) < PARTS:
+        raise DatasetError(
+            f"{where}: one training patient cannot be parted, so no network can judge patients that it was not trained "
+            "on. Use a larger patient_fraction, or select without networks that judge."
+        )
+    return {item["patient"]: item["fold"] for item in assign_folds(items, folds=PARTS)}
 
 
 def assign_splits(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> dict[str, list[Item]]:

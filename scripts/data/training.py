@@ -7,7 +7,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from scripts.data.contract import Dataset, DatasetError, Item, image_files, read_dataset, source_patients, stem
-from scripts.data.splits import check_synthetic_sources, check_trained_on, select_fraction, select_items
+from scripts.data.splits import (
+    PARTS,
+    check_synthetic_sources,
+    check_trained_on,
+    patient_parts,
+    select_fraction,
+    select_items,
+)
 
 
 def training_items(
@@ -20,6 +27,7 @@ def training_items(
     patient_fraction: float = 1.0,
     fraction_seed: int = 0,
     boxed: bool = False,
+    left_out_part: int | None = None,
 ) -> list[Item]:
     """Training items of a data set and, if asked, of synthetic sets made from it.
 
@@ -32,6 +40,8 @@ def training_items(
         patient_fraction: share of the training patients to use, in (0, 1], see `select_fraction`.
         fraction_seed: of the choice of that share.
         boxed: for networks that work on boxes: takes items with boxes and no label map too.
+        left_out_part: 0 or 1, of `patient_parts`: leaves these patients out, for a network that is to judge images
+            made from theirs; it is trained on real images alone.
 
     Raises:
         DatasetError: whatever `read_dataset` and `select_items` refuse, a synthetic set whose labels or classes differ,
@@ -42,6 +52,14 @@ def training_items(
     items = select_items(dataset, "training", fold, boxed=boxed)
     items = select_fraction(items, patient_fraction, seed=fraction_seed)
     patients = {item["patient"] for item in items}
+    if left_out_part is not None:
+        if left_out_part not in range(PARTS) or synthetic_dir:
+            raise DatasetError(
+                f"left_out_part is {left_out_part} with synthetic_dir {synthetic_dir}, expected 0 or 1, without "
+                "synthetic images, which may show the patients that are left out. Leave one of the two options out."
+            )
+        home = patient_parts(items, dataset_dir)
+        items = [item for item in items if home[item["patient"]] != left_out_part]
     if only_class is not None:
         if only_class not in dataset.classes:
             raise DatasetError(f"only_class is {only_class!r}, expected one of {dataset.classes}.")

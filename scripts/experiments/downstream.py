@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.data.splits import PARTS
 from scripts.experiments.arms import PRETRAINING, Arm
 from scripts.experiments.cells import Cell, Plan
 from scripts.experiments.jobs import Job
@@ -32,6 +33,7 @@ class Network:
     classical: bool = False
 
 
+MINIMUM_PATIENTS = 4  # two in each part, for what is cross-fitted
 NETWORKS = {
     "unet": Network("train", "evaluate"),
     "fcn8s": Network("lcgan_segmenter_train", "lcgan_segmenter_evaluate"),
@@ -99,10 +101,10 @@ def _image_options(cell: Cell, task: str, arm: Arm, section: Mapping[str, Any]) 
     return options
 
 
-def train_judge(plan: Plan, cell: Cell, network: str) -> Job:
+def train_judge(plan: Plan, cell: Cell, network: str, left_out_part: int | None = None) -> Job:
     """A segmenter trained on the cell's real images with its network's own augmentation, to judge images.
 
-    The first seed's serves generators that all seeds share.
+    The first seed's serves generators that all seeds share. It may leave a part of the patients out.
     """
     if cell.seed is None:
         cell = Cell(cell.study, cell.fold, cell.fraction, cell.study.seeds[0])
@@ -111,16 +113,40 @@ def train_judge(plan: Plan, cell: Cell, network: str) -> Job:
         if NETWORKS[network].classical
         else Arm("real", True, None, ())
     )
-    return _train_network(plan, cell, arm, None, network)
+    return _train_network(plan, cell, arm, None, network, left_out_part=left_out_part)
 
 
-def _train_network(plan: Plan, cell: Cell, arm: Arm, made: Job | None, network: str, initial: Job | None = None) -> Job:
+def train_scorers(plan: Plan, cell: Cell, network: str) -> tuple[Path, ...]:
+    """Weights of segmenters that score synthetic images, cross-fitted: each leaves one part of the patients out.
+
+    Below `MINIMUM_PATIENTS` it is the one that knows all.
+    """
+    if len(cell.training_patients()) < MINIMUM_PATIENTS:
+        return (train_judge(plan, cell, network).output,)
+    return tuple(train_judge(plan, cell, network, part).output for part in range(PARTS))
+
+
+def _train_network(
+    plan: Plan,
+    cell: Cell,
+    arm: Arm,
+    made: Job | None,
+    network: str,
+    initial: Job | None = None,
+    *,
+    left_out_part: int | None = None,
+) -> Job:
     kind = NETWORKS[network]
     options = _image_options(cell, "segmentation", arm, cell.study.segmenters.get(network, {}))
     if kind.classical and "classical" not in arm.modifiers:
         options["augment"] = False
     start, reads = _start_of(made, initial)
     folder = cell.folder / f"{network}_{arm.slug}"
+    if left_out_part is not None:
+        options["left_out_part"] = left_out_part
+        if options.get("samples_per_epoch"):  # all parts together cost what one of all patients does
+            options["samples_per_epoch"] = max(1, options["samples_per_epoch"] // PARTS)
+        folder = folder.with_name(f"{folder.name}_without_{left_out_part}")
     return plan.train(cell, kind.train, folder, "model_file", {**options, **start}, reads=reads)
 
 

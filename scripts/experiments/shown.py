@@ -23,3 +23,9 @@ class Shown:
     curves: list[tuple[str, Path]] = field(default_factory=list)
     sets: list[tuple[str, Path]] = field(default_factory=list)
     needs: list[Path] = field(default_factory=list)
+
+    def add_selection(self, title: str, folder: Path) -> None:
+        """Adds what a selection of images, see `CandidateScores`, leaves in its folder."""
+        self.evidence.append(("selection", title, folder / "selection.json"))
+        caption = f"{title}: images that were kept, and those that each filter rejected."
+        self.pictures.append((folder / "selection.png", caption, "selection"))

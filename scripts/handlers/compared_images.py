@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
+from scripts.data.contract import Item
 from scripts.handlers.collector import Collector
+from scripts.scores.evidence import ClassFilters, Filters
 
 REAL = ("training", "held_out")  # parts of real images
 Row = TypeVar("Row")  # what is kept of an image
@@ -58,3 +60,16 @@ def encode_images(engine: Any, network: Any) -> np.ndarray:
 def true_boxes(element: dict[str, Any]) -> np.ndarray:
     """An element's boxes (n, 4), without those of class -1, which only fill up."""
     return np.asarray(element["boxes"].cpu())[np.asarray(element["box_classes"].cpu()) >= 0]
+
+
+def count_filters(kept: np.ndarray, failed: Mapping[str, np.ndarray], items: Sequence[Item]) -> Filters:
+    """How many of n images were `kept` (n,), and failed each criterion (n,), in all and by the class of their items."""
+    classes = np.array([item.get("class") or "" for item in items])
+
+    def count(members: np.ndarray) -> ClassFilters:
+        rejected = {name: int((fails & members).sum()) for name, fails in failed.items()}
+        return ClassFilters(int(members.sum()), int((kept & members).sum()), rejected)
+
+    whole = count(np.ones(len(classes), dtype=bool))
+    by_class = {str(name): count(classes == name) for name in np.unique(classes) if name}
+    return Filters(whole.images, whole.kept, whole.rejected, by_class)

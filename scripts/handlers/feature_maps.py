@@ -10,16 +10,13 @@ import numpy as np
 from ignite.engine import Engine
 
 from scripts.handlers.compared_images import ComparedImages
-from scripts.pictures.grids import tile_maps, write_grid
-
-CELL = 250  # pixels of a feature
+from scripts.pictures.feature_maps import MOST_MAPS, draw_feature_maps
 
 
 class FeatureMapPicture(ComparedImages[tuple[int, np.ndarray]]):
     """Attached to an evaluator that runs through `ComparedFeatures`: draws the first maps of a feature of each class.
 
-    A column for each class, a row of real training features and one of synthetic ones. A map keeps one scale in all of
-    them: black is the least and white the greatest value that the shown features have there.
+    A column for each class, a row of real training features and one of synthetic ones, see `draw_feature_maps`.
 
     Args:
         file: the PNG.
@@ -27,7 +24,7 @@ class FeatureMapPicture(ComparedImages[tuple[int, np.ndarray]]):
         most_maps: how many maps, drawn as a square; 25 in the paper.
     """
 
-    def __init__(self, file: str | Path, classes: Sequence[str], *, most_maps: int = 25) -> None:
+    def __init__(self, file: str | Path, classes: Sequence[str], *, most_maps: int = MOST_MAPS) -> None:
         super().__init__()
         self.file = Path(file)
         self.classes = list(classes)
@@ -41,18 +38,4 @@ class FeatureMapPicture(ComparedImages[tuple[int, np.ndarray]]):
 
     def finish(self, engine: Engine) -> None:
         shown = {(part, index): maps for part, rows in self.rows.items() for index, maps in rows}
-        rows = {"training": "real", "synthetic": "synthetic"}
-        known = [n for n in range(len(self.classes)) if all((part, n) in shown for part in rows)]
-        if not known:
-            return
-        stacked = np.stack([shown[part, n] for n in known for part in rows])  # (N, maps, H, W)
-        least, greatest = stacked.min(axis=(0, 2, 3)), stacked.max(axis=(0, 2, 3))
-        span = np.where(greatest > least, greatest - least, 1)[:, None, None]
-        grey = {
-            key: ((maps - least[:, None, None]) / span * 255).round().astype(np.uint8)
-            for key, maps in shown.items()
-            if key[1] in known and key[0] in rows
-        }
-        columns = [[tile_maps(grey[part, n], CELL) for part in rows] for n in known]
-        titles = [self.classes[n] for n in known]
-        write_grid(columns, self.file, row_titles=list(rows.values()), column_titles=titles, cell_size=CELL)
+        draw_feature_maps(shown, {"training": "real", "synthetic": "synthetic"}, self.classes, self.file)

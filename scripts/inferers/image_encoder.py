@@ -68,13 +68,15 @@ class ImageEncoder:
         )
 
     @torch.no_grad()
-    def __call__(self, images: torch.Tensor, items: Sequence[Item]) -> torch.Tensor:
-        """Images (B, C, S, S), cut to [-1, 1], and their items to features (B, C', S', S')."""
-        images = images.clamp(-1, 1)
-        for image, item in zip(images, items, strict=True):
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, C, S, S), cut to [-1, 1], to features (B, C', S', S')."""
+        return self.inferer(images.clamp(-1, 1), self.network)
+
+    def show(self, images: torch.Tensor, items: Sequence[Item]) -> None:
+        """Keeps the first images (B, C, S, S) of each class for the picture."""
+        for image, item in zip(images.clamp(-1, 1), items, strict=True):
             if len(self.shown[item["class"]]) < SHOWN:
                 self.shown[item["class"]].append(image.cpu().numpy())
-        return self.inferer(images, self.network)
 
     def write_picture(self, file: str | Path) -> None:
         """Writes the first images of each class as a PNG, a row for each class and channel."""

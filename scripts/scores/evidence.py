@@ -81,6 +81,22 @@ class Nearest:
 
 
 @dataclass(frozen=True)
+class ClassFilters:
+    """How many of a class's images were kept, and by criterion rejected; an image may fail several."""
+
+    images: int
+    kept: int
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Filters(ClassFilters):
+    """What filters made of all images, and by class where these have one."""
+
+    by_class: dict[str, ClassFilters] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class PresencePart:
     """`contrast` by quantile of the boxes."""
 
@@ -91,7 +107,7 @@ class PresencePart:
 
 @dataclass(frozen=True)
 class BoxScores:
-    """Of each box of an image; `detection` is NaN without a detector."""
+    """Of each box of an image; `detection` is NaN without a detector, the best IoU with a segmenter."""
 
     contrast: list[Number]
     detection: list[Number]
@@ -104,7 +120,7 @@ class Dropped(BoxScores):
 
 @dataclass(frozen=True)
 class Presence:
-    """`presence.json`: which boxes of which images show a lesion; "contrast" or "detector" is the criterion.
+    """`presence.json`: which boxes of which images show a lesion; the criterion is contrast, detector or segmenter.
 
     `direction` is the mean contrast of real boxes by channel, `threshold` what a box has to reach.
     """
@@ -119,6 +135,7 @@ class Presence:
     channels: list[str] = field(default_factory=list)
     direction: list[Number] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    filters: Filters | None = None
 
 
 @dataclass(frozen=True)
@@ -152,13 +169,8 @@ class CandidateEntry:
     name: str = ""
     mean_rank: Number = math.nan
     chosen: bool = False
-
-
-@dataclass(frozen=True)
-class Filters:
-    images: int
-    kept: int
-    rejected: dict[str, int]
+    novelty: Number = math.nan
+    presence: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -264,6 +276,7 @@ class ClassCount:
     generated: int = 0
     accepted: int = 0
     kept: int = 0
+    far: int = 0  # accepted, but too far from the centre of their class
 
     @property
     def acceptance_rate(self) -> float:

@@ -12,9 +12,10 @@ from scripts.data.candidates import (
     authenticity_items,
     candidate_items,
     candidate_slices,
-    patient_parts,
 )
 from scripts.data.contract import DatasetError
+from scripts.data.splits import patient_parts
+from scripts.data.training import training_items
 
 
 def load_arrays(item):
@@ -77,7 +78,7 @@ def test_a_candidate_cannot_stand_for_real_images(real, candidates):
 
 
 def test_no_image_of_a_patient_is_on_both_sides(real, candidates):
-    home = patient_parts(real)
+    home = patient_parts(training_items(real), real)
     assert sorted(home.values()) == [0, 0, 1, 1]
     for part in (0, 1):
         sides = [authenticity_items(real, candidates, part=part, held_out=held) for held in (False, True)]
@@ -86,23 +87,29 @@ def test_no_image_of_a_patient_is_on_both_sides(real, candidates):
         assert [len(side) for side in sides] == [6, 6]  # two patients: themselves, and twice an image from each
 
 
-def test_an_image_of_two_patients_is_on_a_side_where_both_are(real, candidates):
-    home = patient_parts(real)
-    for folder in candidates.glob("epoch*"):
-        content = json.loads((folder / "dataset.json").read_text())
-        for item in content["training"]:
-            item["synthetic"]["anatomy_patient"] = "p0"
-        (folder / "dataset.json").write_text(json.dumps(content))
+def test_what_shows_patients_of_both_parts_is_on_neither_side(real, candidates):
+    home = patient_parts(training_items(real), real)
+    other = next(patient for patient in home if home[patient] != home["p2"])
+    file = candidates / "epoch_0010" / "dataset.json"
+    both = f'"source_patient": "p2", "anatomy_patient": "{other}"'
+    file.write_text(file.read_text().replace('"source_patient": "p2"', both))
+    sides = [authenticity_items(real, candidates, part=0, held_out=held) for held in (False, True)]
+    assert sum(map(len, sides)) == 4 + 8 - 1
+
+
+def test_a_scorer_leaves_one_part_out_and_takes_no_synthetic_images(real, candidates):
+    home = patient_parts(training_items(real), real)
     for part in (0, 1):
-        for held_out in (False, True):
-            items = authenticity_items(real, candidates, part=part, held_out=held_out)
-            made = [item for item in items if item.get("synthetic")]
-            assert len(made) == (4 if (home["p0"] == part) is held_out else 0)  # p0 and another, of two candidates
+        kept = {item["patient"] for item in training_items(real, left_out_part=part)}
+        assert kept == {patient for patient in home if home[patient] != part}
+    for wrong in ({"left_out_part": 2}, {"left_out_part": 0, "synthetic_dir": candidates / "epoch_0010"}):
+        with pytest.raises(DatasetError, match="expected 0 or 1, without synthetic images"):
+            training_items(real, **wrong)
 
 
 def test_one_patient_cannot_be_parted(real):
     with pytest.raises(DatasetError, match="one training patient cannot be parted"):
-        patient_parts(real, patient_fraction=0.1)
+        authenticity_items(real, real, part=0, held_out=True, patient_fraction=0.1)
     with pytest.raises(DatasetError, match="part is 2, expected 0 or 1"):
         authenticity_items(real, real, part=2, held_out=True)
 

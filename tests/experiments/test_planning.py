@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -64,6 +65,51 @@ def test_a_job_waits_for_all_that_its_arm_is_made_of(content: Content) -> None:
     (trained,) = [e.trained for e in found.evaluations if e.arm.name == "real+redgan" and e.cell.seed == 1]
     runs = [job.run for job in closure(trained, found.jobs)]
     assert sorted(runs) == ["plan", "redgan_inference", "redgan_train", "train", "train"]
+
+
+def test_what_filters_and_scores_leaves_out_the_patients_it_judges(content: Content) -> None:
+    """LcGAN always, Red-GAN on request: the set that an arm draws from was scored by two segmenters of a half each."""
+    fcn = {"max_epochs": 1, "samples_per_epoch": 7}
+    systems = {
+        "redgan": {"generator": {"max_epochs": 1}, "filter": {"minimum_presence": 0.25}},
+        "lcgan": {"generator": {}, "candidate_epochs": [1], "classifier": {}},
+    }
+    tasks = {"segmentation": {"network": "unet", "arms": ["real", "real+redgan", "real+lcgan"]}}
+    given = {"tasks": tasks, "systems": systems, "segmenters": {"unet": {"max_epochs": 1}, "fcn8s": fcn}}
+    found = plan(content, **given)
+    for arm, run, judge in (
+        ("redgan", "redgan_evaluate", "train"),
+        ("lcgan", "lcgan_evaluate", "lcgan_segmenter_train"),
+    ):
+        trained = find_arm(found, f"real+{arm}")
+        (selected,) = [job for job in closure(trained, found.jobs) if job.run == run]
+        assert options(trained)["synthetic_dir"] == str(selected.output.parent)
+        scorers = [job for job in find(found, judge) if "left_out_part" in options(job)]
+        assert [options(job)["left_out_part"] for job in scorers] == ["0", "1"]
+        assert {job.output for job in scorers} <= set(selected.reads)
+        assert json.loads(options(selected)["scorer_files"]) == [str(job.output) for job in scorers]
+    assert {options(job)["samples_per_epoch"] for job in find(found, "lcgan_segmenter_train")} == {"3"}
+    leaking = {**systems, "lcgan": {**systems["lcgan"], "scorer_fraction": 1.0}}
+    (scorer,) = find(plan(content, **{**given, "systems": leaking}), "lcgan_segmenter_train")
+    assert "left_out_part" not in options(scorer)
+
+
+def test_ensembles_and_boxes_are_filtered_on_request(content: Content) -> None:
+    ensemble = {"generator": {}, "members": 2, "image_count": 4}
+    tasks = {
+        "segmentation": {"network": "unet", "arms": ["real", "real+pggan_ensemble:greedy=1"]},
+        "detection": {"training": {}, "arms": ["real", "real+cpggan:1"]},
+    }
+    filtered = {"pggan_ensemble": {**ensemble, "filter": {"minimum_novelty": 0.05}}}
+    filtered["cpggan"] = {**content["systems"]["cpggan"], "filter": "segmenter"}
+    found = plan(content, tasks=tasks, systems=filtered, seeds=[0])
+    (trained,) = [each.trained for each in found.evaluations if each.arm.name == "real+pggan_ensemble:greedy=1"]
+    (selected,) = [job for job in find(found, "pggan_ensemble_evaluate") if job.output.parent.name == "selected"]
+    assert options(trained)["synthetic_dir"] == str(selected.output.parent)
+    assert options(selected)["minimum_novelty"] == "0.05"
+    (evaluated,) = find(found, "cpggan_evaluate")
+    assert options(evaluated)["filter_by_segmenter"] == "True"
+    assert "segmenter_file" in options(evaluated)
 
 
 def test_every_network_and_detector_can_be_given_the_cheap_alternatives(content: Content) -> None:

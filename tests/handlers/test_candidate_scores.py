@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +15,25 @@ from torch import nn
 
 from scripts.data.contract import Dataset, DatasetError, read_dataset
 from scripts.handlers.candidate_scores import CandidateScores
-from scripts.metrics.selection import Rules
+from scripts.metrics.selection import CRITERIA, Rules
 from scripts.metrics.sharpness import laplacian_variance
 from tests.known_weights import write_known
 
 LABEL = np.zeros((1, 8, 8), np.int64)
 LABEL[:, 2:6, 2:6] = 1  # 16 pixels
 CHECKS = np.indices((8, 8)).sum(0)[None] % 2 * 2.0 - 1  # as sharp as can be
+
+
+class Finds(nn.Module):
+    """A segmenter that sees so many columns of the lesion in one image of the batch after the other."""
+
+    def __init__(self, found: Sequence[int]) -> None:
+        super().__init__()
+        self.found = found
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        seen = torch.stack([prediction(count)[0] for count in self.found])
+        return nn.functional.one_hot(seen, 2).permute(0, 3, 1, 2).float()  # (B, 2, 8, 8)
 
 
 class Constant(nn.Module):
@@ -41,10 +54,10 @@ def prediction(found: int) -> torch.Tensor:
     return label
 
 
-def show(part: str, file: str, patient: str, *, found: int = 4, contrast: float = 1.0) -> tuple[dict, dict]:
+def show(part: str, file: str, patient: str, *, found: int = 4, contrast: float = 1.0) -> tuple[dict, int]:
     image = torch.from_numpy(contrast * CHECKS).float()
     element = {"part": part, "file": file, "source_patient": patient, "image": image, "label": torch.from_numpy(LABEL)}
-    return element, {"pred": prediction(found), "label": torch.from_numpy(LABEL)}
+    return element, found
 
 
 def items(folder: Path, name: str, count: int = 2) -> list[dict[str, Any]]:
@@ -53,34 +66,43 @@ def items(folder: Path, name: str, count: int = 2) -> list[dict[str, Any]]:
             "image": str(folder / name / f"{n}.nii.gz"),
             "label": str(folder / name / f"{n}_label.nii.gz"),
             "patient": f"{name}-{n}",
+            "class": "AB"[n],
             "synthetic": {"source_patient": f"p{n}"},
         }
         for n in range(count)
     ]
 
 
-def run(folder: Path, shown: list[tuple[dict, dict]], **options: Any) -> dict[str, Any]:
-    description = Dataset(folder, "CT", ["CT"], ["background", "blood"])
+class Part(SimpleNamespace):
+    """A part of `ComparedSlices` of two images."""
+
+    def __getitem__(self, n: int) -> dict[str, Any]:
+        return {"image": torch.from_numpy(CHECKS), "label": torch.from_numpy(LABEL)}
+
+
+def run(folder: Path, shown: list[tuple[dict, int]], **options: Any) -> dict[str, Any]:
     candidates = {name: items(folder, name) for name in ("early", "late")}
-    given = {"classifiers": [], "classifier_weights": [], "parts": None, "rules": Rules(kept_share=0.0), **options}
-    given.setdefault("scorer", write_known(folder / "fcn.pt", ["p0"]))
-    element = {"image": torch.from_numpy(CHECKS), "label": torch.from_numpy(LABEL)}
     for made in (item[key] for items in candidates.values() for item in items for key in ("image", "label")):
         Path(made).parent.mkdir(exist_ok=True)
         Path(made).write_text(made)
-    training = SimpleNamespace(data=[{"patient": "p0"}, {"patient": "p1"}])
-    dataset = SimpleNamespace(parts={"training": training, **{name: [element] * 2 for name in candidates}})
+    real = {"training": [("a.png", "p0"), ("b.png", "p1")], "held_out": [("c.png", "h")]}
+    parts = {part: [{"image": file, "patient": who} for file, who in files] for part, files in real.items()}
+    batch, found = zip(*shown, strict=True)
+    given = {"scorers": [Finds(found)], "rules": Rules(0.25, 0.5, 0.1, kept_share=0.0), **options}
+    given.setdefault("scorer_weights", [write_known(folder / "fcn.pt", ["p0", "p1"])])
     handler = CandidateScores(
-        dataset=dataset, description=description, candidates=candidates, output_dir=folder / "out", **given
+        dataset=SimpleNamespace(parts={part: Part(data=data) for part, data in {**parts, **candidates}.items()}),
+        description=Dataset(folder, "CT", ["CT"], ["background", "blood"], ["A", "B"]),
+        output_dir=folder / "out",
+        **given,
     )
-    batch, output = zip(*shown, strict=True)
-    engine = SimpleNamespace(state=SimpleNamespace(batch=batch, output=output, device=torch.device("cpu")))
+    engine = SimpleNamespace(state=SimpleNamespace(batch=batch, device=torch.device("cpu")))
     for step in (handler.start, handler.add, handler.finish):
         step(engine)
     return json.loads((folder / "out" / "selection.json").read_text())
 
 
-def made(folder: Path, name: str, n: int, **looks: Any) -> tuple[dict, dict]:
+def made(folder: Path, name: str, n: int, **looks: Any) -> tuple[dict, int]:
     return show(name, str(folder / name / f"{n}.nii.gz"), f"p{n}", **looks)
 
 
@@ -104,8 +126,13 @@ def test_the_better_candidate_is_chosen_and_its_poor_image_left_out(tmp_path):
     assert found["filters"] == {
         "images": 2,
         "kept": 1,
-        "rejected": {"fcn_score": 0, "sharpness": 1, "realness": 0},
+        "rejected": {"fcn_score": 0, "sharpness": 1, "realness": 0, "novelty": 0, "presence": 0},
+        "by_class": {
+            name: {"images": 1, "kept": 1 - dull, "rejected": {**dict.fromkeys(CRITERIA, 0), "sharpness": dull}}
+            for name, dull in (("A", 0), ("B", 1))
+        },
     }
+    assert found["scorer"].startswith("LEAKS: trained on the training patients")
     (kept,) = read_dataset(tmp_path / "out").items
     assert kept["image"] == str(tmp_path / "out" / "images" / "0.nii.gz")
     assert Path(kept["image"]).read_text() == str(tmp_path / "late" / "0.nii.gz")  # a copy
@@ -124,26 +151,57 @@ def test_an_image_is_judged_by_the_classifier_that_did_not_see_its_patient(tmp_p
         write_known(tmp_path / f"c{part}.pt", [own, "taught"], settings={"own_patients": [own]})
         for part, own in enumerate(("p1", "p0"))
     ]
-    given = {"classifiers": classifiers, "parts": {"p0": 0, "p1": 1}}
-    found = run(tmp_path, shown, classifier_weights=known, **given)
+    found = run(tmp_path, shown, classifiers=classifiers, classifier_weights=known)
     assert found["filters"]["rejected"]["realness"] == 1  # p1's .04 is below .1
     (kept,) = read_dataset(tmp_path / "out").items
     assert kept["synthetic"]["scores"]["realness"] == pytest.approx(0.3, abs=1e-4)
     assert found["candidates"][0]["called_real"] == 0.5
     assert found["real"]["held_out"]["called_real"] == 1  # the mean of both, .17
     assert found["notes"] == []
-    with pytest.raises(ValueError, match="was trained on patient 'p0' of part 0, whom it is to judge"):
-        run(tmp_path, shown, classifier_weights=known[::-1], **given)
-    with pytest.raises(ValueError, match="classifier_files names 1 files, expected none or 2"):
-        run(tmp_path, shown, classifier_weights=known[:1], **given)
+    with pytest.raises(ValueError, match="all trained on patient 'p0', whom one of them is to judge"):
+        run(tmp_path, shown, classifiers=classifiers, classifier_weights=known[1:])
+
+
+def test_a_copy_is_scored_by_the_segmenter_that_did_not_see_it(tmp_path):
+    shown = [*REAL, *(made(tmp_path, name, n) for name in ("early", "late") for n in (0, 1))]
+    found = {"p0": (4, 1), "p1": (2, 4), "h": (0, 4)}  # columns by each segmenter: all of what it was trained on
+    scorers = [Finds([found[element["source_patient"]][k] for element, _ in shown]) for k in (0, 1)]
+    known = [write_known(tmp_path / f"fcn{k}.pt", [patient]) for k, patient in enumerate(("p0", "p1"))]
+    said = run(tmp_path, shown, scorers=scorers, scorer_weights=known)
+    dice = {columns: 2 * 4 * columns / (4 * columns + 16) for columns in range(5)}
+    for entry in (*said["candidates"], said["real"]["training"]):
+        assert entry["fcn_score"]["value"] == pytest.approx((dice[1] + dice[2]) / 2)
+    assert said["real"]["held_out"]["fcn_score"]["value"] == pytest.approx((dice[0] + dice[4]) / 2)
+    assert said["scorer"].startswith("cross-fitted")
+    assert read_dataset(tmp_path / "out").trained_on == ["p0", "p1"]
+
+
+def test_copies_are_dropped_where_held_out_images_lie_farther(tmp_path):
+    copy, new = made(tmp_path, "late", 0), made(tmp_path, "late", 1, contrast=0.5)
+    early = [made(tmp_path, "early", n, contrast=0.9, found=3) for n in (0, 1)]
+    held_out = show("held_out", "c.png", "h", contrast=0.7)
+    rules = Rules(sharpness=0.1, novelty=0.05, kept_share=0.0)
+    said = run(tmp_path, [*REAL[:2], held_out, *early, copy, new], rules=rules)
+    assert [entry["novelty"] for entry in said["candidates"]] == [0, 0.5]
+    assert said["candidates"][1]["chosen"]
+    assert said["filters"]["by_class"]["A"]["rejected"]["novelty"] == 1
+    assert [item["class"] for item in read_dataset(tmp_path / "out").items] == ["B"]
+
+
+def test_part_of_a_set_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match="1 of the 2 images of early are judged, expected all"):
+        run(tmp_path, [*REAL, made(tmp_path, "early", 0)])
 
 
 def test_what_had_to_be_bent_is_said(tmp_path):
     poor = [made(tmp_path, name, n, found=0) for name in ("early", "late") for n in (0, 1)]
     found = run(
-        tmp_path, [*REAL, *poor], rules=Rules(kept_share=0.5), scorer=write_known(tmp_path / "all.pt", ["p0", "p9"])
+        tmp_path,
+        [*REAL, *poor],
+        rules=Rules(0.25, realness=0.1, kept_share=0.5),
+        scorer_weights=[write_known(tmp_path / "all.pt", ["p0", "p9"])],
     )
-    assert found["scorer"].startswith("LEAKS")
+    assert found["scorer"].startswith("LEAKS: trained on more patients")
     assert len(read_dataset(tmp_path / "out").items) == 1
     assert read_dataset(tmp_path / "out").trained_on == ["p0", "p1", "p9"]
     assert "best by mean rank were kept" in " ".join(found["notes"])

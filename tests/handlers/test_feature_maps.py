@@ -7,7 +7,8 @@ import torch
 from ignite.engine import Engine
 from PIL import Image
 
-from scripts.handlers.feature_maps import CELL, FeatureMapPicture
+from scripts.handlers.feature_maps import FeatureMapPicture
+from scripts.pictures.feature_maps import CELL
 
 
 def run(elements: list[dict], file: Path, classes: list[str], **choices: int) -> None:

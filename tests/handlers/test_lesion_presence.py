@@ -137,6 +137,25 @@ def test_a_detector_finds_lesions_that_overlap_enough(tmp_path, minimum_iou, sco
     assert item["synthetic"]["presence"]["detection"] == [pytest.approx(score)]
 
 
+class SeesBright(nn.Module):
+    """A segmenter of one label: what is brighter than 0.5."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images - 0.5
+
+
+def test_a_segmenter_must_find_a_lesion_of_its_own_in_every_box(tmp_path):
+    dataset = compare(tmp_path, [5.0, 0.0], [5.0, 6.0])
+    options = {"segmenter": SeesBright(), "by_segmenter": True, "require_every_box": True}
+    said = run(tmp_path, dataset, **options)
+    assert (said["criterion"], said["threshold"], said["kept"]) == ("segmenter", 0.25, 1)
+    assert said["dropped"][0]["detection"] == [1, 0]
+    assert said["filters"]["rejected"] == {"segmenter": 1}
+    assert kept(tmp_path) == ["s1"]
+    with pytest.raises(ValueError, match="filter_by_segmenter is True without a segmenter"):
+        run(tmp_path, dataset, by_segmenter=True)
+
+
 def test_part_of_the_set_or_anothers_folder_is_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"1 of the 2 images of .* are compared, expected all"):
         run(tmp_path, compare(tmp_path, [5.0], [5.0], most_images=1))

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from scripts.data.class_centres import ClassCentres
 from scripts.data.contract import DatasetError
 from scripts.data.feature_format import FeatureDescription
 from scripts.data.feature_source import FeatureSource
@@ -132,6 +134,31 @@ def test_all_are_kept_on_request_and_still_counted(pair: dict[str, Weights], tmp
     assert (count["generated"], count["accepted"], count["kept"]) == (30, accepted, 30)
     assert accepted < 30
     assert sum(item["synthetic"]["accepted"] for item in features.items) == accepted
+
+
+def test_features_far_from_their_class_are_dropped_and_counted(pair: dict[str, Weights], tmp_path: Path) -> None:
+    """In deviations: real ones of LGG at -2 and 2, of HGG at 2 and 4; their centres 0 and 3, their limits 4 and 2."""
+    values = {"LGG": (-2, 2), "HGG": (2, 4)}
+    items = [{"source": f"{name}{v}", "patient": f"{name}{v}"} for name in CLASSES for v in values[name]]
+    rows = [{**item, "class": item["source"][:3], "split": "training", "synthetic": None} for item in items]
+    stored = torch.tensor([v * STD + MEAN for name in CLASSES for v in values[name]])[:, None, None, None]
+    with FeatureWriter(tmp_path / "real", describe(), 4) as writer:
+        writer.append(stored.expand(-1, *SHAPE), rows)
+        real = writer.finish({})
+    centres = ClassCentres(real.folder, 0.5, describe())
+    spread = float(real.std[0]) / STD  # the set's own deviation, in the generator's
+    assert centres.limits == pytest.approx({"LGG": 4 / spread, "HGG": 2 / spread})
+    made = write(pair, tmp_path / "set", centres=centres, feature_count={"HGG": 20}, threshold=-9.0)
+    latents = draws(1, 400)
+    places = np.flatnonzero(np.abs(latents) <= 2)[:20]
+    assert [item["synthetic"]["draw"] for item in made.items] == places.tolist()
+    first = made.items[0]["synthetic"]["class_centre"]
+    assert first == pytest.approx(abs(latents[places[0]]) / 2, abs=1e-3)
+    assert Image.open(tmp_path / "set_dropped.png").height > 2 * 250  # a row of what was kept, one of what was not
+    count = made.manifest["counts"]["HGG"]
+    assert (count["kept"], count["far"]) == (20, int(places[-1]) + 1 - 20)
+    again = write(pair, tmp_path / "all", centres=centres, feature_count={"HGG": 20}, threshold=-9.0, keep_all=True)
+    assert len(again) == 20
 
 
 def test_a_class_that_is_never_accepted_is_named(pair: dict[str, Weights], tmp_path: Path) -> None:

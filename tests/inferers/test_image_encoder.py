@@ -54,10 +54,10 @@ def items(*classes: str) -> list[dict[str, str]]:
 
 def test_features_are_what_the_unet_makes_of_images_cut_to_their_range(tmp_path: Path, unet) -> None:
     images = 3 * torch.randn(2, 2, 32, 32)
-    features = make_encoder(tmp_path, unet)(images, items("LGG", "HGG"))
+    features = make_encoder(tmp_path, unet)(images)
     expected = unet[0].extract(images.clamp(-1, 1), "bottleneck")
     torch.testing.assert_close(features, expected)
-    pooled = make_encoder(tmp_path, unet, pooled_size=1)(images, items("LGG", "HGG"))
+    pooled = make_encoder(tmp_path, unet, pooled_size=1)(images)
     torch.testing.assert_close(pooled, expected.mean(dim=(2, 3), keepdim=True))
 
 
@@ -74,7 +74,7 @@ def test_a_picture_has_a_row_for_each_class_and_channel(tmp_path: Path, unet) ->
     encoder = make_encoder(tmp_path, unet)
     encoder.write_picture(tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
-    encoder(torch.ones(3, 2, 32, 32), items("LGG", "HGG", "HGG"))
+    encoder.show(torch.ones(3, 2, 32, 32), items("LGG", "HGG", "HGG"))
     encoder.write_picture(tmp_path / "images.png")
     picture = np.asarray(Image.open(tmp_path / "images.png").convert("L"))
     assert picture.shape[0] == 4 * 98
@@ -98,4 +98,4 @@ def test_the_encoder_is_there_where_weights_are_named(tmp_path: Path, unet) -> N
     assert load_encoder(None, source, inferer, device=torch.device("cpu")) is None
     encoder = load_encoder(unet[1], source, inferer, device=torch.device("cpu"))
     images = torch.rand(1, 2, 32, 32)
-    torch.testing.assert_close(encoder(images, items("LGG")), unet[0].extract(images, "bottleneck"))
+    torch.testing.assert_close(encoder(images), unet[0].extract(images, "bottleneck"))

@@ -47,6 +47,7 @@ SMALLER: dict[str, dict[str, Any]] = {
             "redgan": {
                 "target_class": "D",
                 "limit_per_class": 3,
+                "filter": {"minimum_novelty": 0.01, "minimum_presence": 0.01},
                 "generator": {
                     **{key: value for key, value in SHORT.items() if key != "validation_interval_epochs"},
                     "generator_width": 2,
@@ -95,6 +96,7 @@ SMALLER: dict[str, dict[str, Any]] = {
                 "members": 2,
                 "snapshots": 2,
                 "image_count": 8,
+                "filter": {"minimum_novelty": 0.01},
                 "generator": {**GROWN, "total_images": 72},
             }
         },
@@ -145,7 +147,7 @@ SMALLER: dict[str, dict[str, Any]] = {
             "feature_acgan": {
                 "features_generator": FEATURES,
                 "images_generator": {**FEATURES, "halvings": 4},
-                "synthesis": {"keep_all": True},
+                "synthesis": {"keep_all": True, "class_centre_quantile": 0.95},
             }
         },
     },

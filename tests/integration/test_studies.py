@@ -22,9 +22,9 @@ from .studies import EXPERIMENTS, SMALLER, run_jobs, shrink
 
 ROOT = EXPERIMENTS.parents[1]
 SECTIONS = {
-    "redgan_lgg": ("quality", "classes", "cases", "pictures"),
+    "redgan_lgg": ("quality", "selection", "classes", "cases", "pictures"),
     "lcgan_covid_ct": ("amounts", "labels", "selection", "published"),
-    "pggan_ensemble_lgg": ("amounts", "annotations", "choice", "quality", "published"),
+    "pggan_ensemble_lgg": ("amounts", "selection", "annotations", "choice", "quality", "published"),
     "cpggan_lgg": ("froc", "presence", "nearest", "cases", "published"),
     "feature_acgan_lgg": ("amounts", "counts", "nearest", "published"),
 }

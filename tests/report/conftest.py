@@ -14,6 +14,7 @@ from scripts.scores.evidence import (
     CandidateEntry,
     Choice,
     ClassCount,
+    ClassFilters,
     Distance,
     Filters,
     MemberCheck,
@@ -144,8 +145,10 @@ def make_differences(task: Task) -> list[Difference]:
 
 
 def make_evidence() -> Evidence:
+    boxes = Filters(50, 37, {"segmenter": 13}, {"glioma": ClassFilters(20, 14, {"segmenter": 6})})
+    dropped = {"sharpness": 9, "novelty": 4, "presence": 0}
     share, interval = Share(0.8, 0.7, 0.9, 8), Share(0.61, 0.55, 0.66)
-    candidate = CandidateEntry(40, interval, 0.0123, 0.0456, 0.37, 0.25, "epoch 50", 1.5, True)
+    candidate = CandidateEntry(40, interval, 0.0123, 0.0456, 0.37, 0.25, "epoch 50", 1.5, True, 0.43, share)
     entry = AnnotationEntry(20, 0.9, {"core": 1.25}, 1.5, share, share)
     curve = [(0.125, 0.2), (1.0, 0.5)]
     points = [(0.125, Estimate(0.2, 0.1, 0.3, 8)), (1.0, Estimate(0.5, 0.4, 0.6, 8))]
@@ -154,7 +157,10 @@ def make_evidence() -> Evidence:
     return Evidence(
         quality={"GAN <s>": quality},
         nearest={"GAN": {"held_out": Nearest(9, 0.345, 0.12, 0.5)}},
-        presence={"GAN": Presence("contrast", 1.25, 50, 43, {"synthetic": PresencePart(50, share)}, 0.05)},
+        presence={
+            "GAN": Presence("contrast", 1.25, 50, 43, {"synthetic": PresencePart(50, share)}, 0.05),
+            "Every box": Presence("segmenter", 0.25, 50, 37, {}, every_box=True, filters=boxes),
+        },
         placement={"GAN": Placement({"synthetic": PlacementPart(50, share, share)}, 0.1)},
         selection={
             "GAN": Selection(
@@ -162,15 +168,15 @@ def make_evidence() -> Evidence:
                 "mean rank",
                 "LEAKS test patients",
                 ["A note."],
-                {"minimum_sharpness": 0.5},
+                {"minimum_sharpness": 0.5, "minimum_novelty": 0.05, "minimum_presence": 0.0},
                 [candidate],
                 {"held_out": candidate},
-                Filters(40, 31, {"sharpness": 9}),
+                Filters(40, 31, dropped, {"B": ClassFilters(12, 3, {"sharpness": 7, "novelty": 2, "presence": 5})}),
             )
         },
         annotations={"GAN": Annotations(["core"], {"training": entry, "synthetic": entry}, [entry])},
         choice={"GAN": Choice([2, 0], [0.4, 0.6], [0.7, 0.8], [0.3, 0.4], 5, 100, "held-out", 60)},
-        counts={"GAN": {"A": ClassCount(100, 250, 120, 100)}},
+        counts={"GAN": {"A": ClassCount(100, 250, 120, 100, 20)}},
         members={"GAN": MemberCheck(0.5, [MemberDiversity(7, "seven.pt", 0.01, True)])},
         froc=[FrocCurve("detection", 1.0, "real+gan:1", 0.5, curve, points, (1.0, 0.5))],
     )

@@ -25,7 +25,7 @@ KEYS = {
     "synthesis?": ("cpggan_inference",),
     "evaluation?": ("cpggan_evaluate",),
 }
-FILTERS = ("contrast", "detector")
+FILTERS = ("contrast", "detector", "segmenter")
 PICTURES = {
     "placement": ("Synthetic images with the boxes asked for and the lesion that the segmenter sees.", "placement"),
     "dropped": ("Synthetic images that were dropped, and some that were kept.", "presence"),
@@ -80,9 +80,10 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
         {**options, **section.get("synthesis", {})},
         reads=(generator.output,),
     )
-    options = {**common, "synthetic_dir": synthetic.folder, **section.get("evaluation", {})}
+    options = {**common, "synthetic_dir": synthetic.folder, "filter_by_segmenter": section["filter"] == "segmenter"}
+    options |= section.get("evaluation", {})
     judges = {}
-    if "unet" in study.segmenters:
+    if "unet" in study.segmenters or section["filter"] == "segmenter":
         judges["segmenter_file"] = train_judge(plan, cell, "unet").output
     if section["filter"] == "detector":
         judges["model_file"] = train_judging_detector(plan, cell).output

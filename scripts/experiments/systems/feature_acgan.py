@@ -73,6 +73,9 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
     amounts = [arm.source.amount for arm in cell.study.arms("grading") if arm.source and _space(arm.source) == space]
     options = {**files, "feature_count": int(max(amounts)), **section.get("synthesis", {})}
     reads: tuple[Path, ...] = (generator.output,)
+    if "class_centre_quantile" in options:
+        features_of_slices = extract(plan, cell)
+        options["features_dir"], reads = features_of_slices.folder, (*reads, features_of_slices.output)
     if space == "images":
         features = cell.study.tasks["grading"]["features"]
         options |= {key: features[key] for key in ("level", "pooled_size") if key in features}
@@ -97,6 +100,8 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
         shown.curves.append((f"{TITLE}, {what}", made.folder.with_name("gan") / "run" / "curves.csv"))
         for name, caption in PICTURES.items():
             shown.pictures.append((folder / f"{name}.png", caption.format(what=what), "pictures"))
+        dropped = made.folder.with_name("synthetic_dropped.png")
+        shown.pictures.append((dropped, f"Kept, and too far from the centre of the class: {what}.", "counts"))
         images = made.folder.with_name("synthetic_images.png")
         shown.pictures.append((images, "Images that the AC-GAN of images made, a row for each class.", "pictures"))
     return shown

@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.experiments.arms import NEW_MASKS, Source
 from scripts.experiments.cells import Cell, Plan
-from scripts.experiments.downstream import train_judge
+from scripts.experiments.downstream import MINIMUM_PATIENTS, train_judge, train_scorers
 from scripts.experiments.jobs import Job
 from scripts.experiments.outline import Outline
 from scripts.experiments.shown import Shown
@@ -26,7 +26,6 @@ KEYS = {
     "draws_per_mask?": int,
     "scorer_fraction?": float,  # the paper's leaking variant scores by a segmenter of all data: 1.0
 }
-MINIMUM_PATIENTS = 4  # two in each half of the real/synthetic classifier's cross-fitting; below it is left out
 MASKS = ("outline_class", "outline_threshold", "minimum_lesion_pixels")
 
 
@@ -72,11 +71,14 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
     files = tuple(candidate.output for candidate in candidates)
     enough = len(cell.training_patients()) >= MINIMUM_PATIENTS
     classifiers = [_train_classifier(plan, cell, part, files).output for part in (0, 1) if enough]
-    scored = Cell(cell.study, cell.fold, section.get("scorer_fraction", cell.fraction), cell.seed)
-    scorer = train_judge(plan, scored, "fcn8s")
-    options = {**cell.seen, "candidates_dir": root / "candidates", "model_file": scorer.output}
+    if "scorer_fraction" in section:
+        scored = Cell(cell.study, cell.fold, section["scorer_fraction"], cell.seed)
+        scorers: tuple[Path, ...] = (train_judge(plan, scored, "fcn8s").output,)
+    else:
+        scorers = train_scorers(plan, cell, "fcn8s")
+    options = {**cell.seen, "candidates_dir": root / "candidates", "scorer_files": scorers}
     options |= {"classifier_files": classifiers, **section.get("selection", {})}
-    reads = (*files, scorer.output, *classifiers)
+    reads = (*files, *scorers, *classifiers)
     return plan.bundle(cell, "lcgan_evaluate", root / "selected", "dataset.json", options, reads=reads)
 
 
@@ -84,9 +86,8 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     shown, share = Shown(), "" if cell.fraction == 1 else f", {100 * cell.fraction:g}% of the patients"
     for source in sources:
         folder, where = make(plan, cell, source).folder, f"{describe(source)}{share}"
-        shown.evidence += [(kind, where, folder / f"{kind}.json") for kind in ("selection", "quality")]
-        caption = f"{where}: images that were kept, and those that each filter rejected."
-        shown.pictures.append((folder / "selection.png", caption, "selection"))
+        shown.evidence.append(("quality", where, folder / "quality.json"))
+        shown.add_selection(where, folder)
         shown.sets.append((where, folder))
     run = cell.generators.folder / "lcgan" / "generator" / "run"
     shown.curves.append((f"{TITLE}{share}", run / "curves.csv"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ KEYS = {
     "snapshots?": int,
     "image_count": int,
     "evaluation?": ("pggan_ensemble_evaluate",),
+    "filter?": ("pggan_ensemble_evaluate",),  # limits of what is kept; the paper keeps all
 }
 CHOICES = {"members": "member{}", "snapshots": "snapshot{} of one member", "greedy": "member{} chosen for coverage"}
 
@@ -58,7 +59,15 @@ def family(source: Source) -> str:
 
 
 def make(plan: Plan, cell: Cell, source: Source) -> Job:
-    cell, number = cell.generators, int(source.amount)
+    synthetic, section = _synthesise(plan, cell.generators, source), cell.study.systems["pggan_ensemble"]
+    if "filter" not in section:
+        return synthetic
+    folder = synthetic.folder.with_name(f"{synthetic.folder.name}_filter")
+    return _judge_images(plan, cell.generators, synthetic, folder, "selected/dataset.json", section["filter"])
+
+
+def _synthesise(plan: Plan, cell: Cell, source: Source) -> Job:
+    number = int(source.amount)
     section, root = cell.study.systems["pggan_ensemble"], cell.folder / "pggan_ensemble"
     options = {**cell.seen, **cell.study.slices, "image_count": section["image_count"]}
     needed = 1 if source.variant == "snapshots" else number if source.variant == "members" else section["members"]
@@ -83,13 +92,16 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     shown.evidence += [
         (kind, TITLE, evaluation.folder / f"{kind}.json") for kind in ("quality", "annotations", "choice")
     ]
-    everybody = make(plan, cell, _everybody(cell)).folder
+    everybody = _synthesise(plan, cell, _everybody(cell)).folder
     shown.evidence.append(("members", TITLE, everybody.with_name(f"{everybody.name}_members.json")))
     runs = [_train_member(plan, cell, member).folder / "run" for member in range(count)]
     shown.curves += [(f"{TITLE}, member {member}", run / "curves.csv") for member, run in enumerate(runs)]
     caption = "What member 0 made of the same two latents at the end of each resolution."
     shown.pictures.append((runs[0] / "pictures" / "growth.png", caption, "pictures"))
     shown.sets.append((f"{TITLE}, all members", everybody))
+    if "filter" in cell.study.systems["pggan_ensemble"]:
+        for source in sources:
+            shown.add_selection(describe(source), make(plan, cell, source).output.parent)
     return shown
 
 
@@ -106,12 +118,16 @@ def _train_member(plan: Plan, cell: Cell, member: int) -> Job:
 
 
 def _evaluate(plan: Plan, cell: Cell) -> Job:
-    section = cell.study.systems["pggan_ensemble"]
-    images, segmenter = make(plan, cell, _everybody(cell)), train_judge(plan, cell, "nnunet")
-    options = {**cell.seen, **cell.study.slices, "synthetic_dir": images.folder, "model_file": segmenter.output}
-    options |= section.get("evaluation", {})
-    folder, reads = cell.folder / "pggan_ensemble" / "evaluation", (images.output, segmenter.output)
-    return plan.bundle(cell, "pggan_ensemble_evaluate", folder, "choice.json", options, reads=reads)
+    images, folder = _synthesise(plan, cell, _everybody(cell)), cell.folder / "pggan_ensemble" / "evaluation"
+    options = cell.study.systems["pggan_ensemble"].get("evaluation", {})
+    return _judge_images(plan, cell, images, folder, "choice.json", options)
+
+
+def _judge_images(plan: Plan, cell: Cell, made: Job, folder: Path, output: str, given: Mapping[str, Any]) -> Job:
+    segmenter = train_judge(plan, cell, "nnunet")
+    options = {**cell.seen, **cell.study.slices, "synthetic_dir": made.folder, "model_file": segmenter.output, **given}
+    reads = (made.output, segmenter.output)
+    return plan.bundle(cell, "pggan_ensemble_evaluate", folder, output, options, reads=reads)
 
 
 def _snapshots(study: Study, folder: Path, number: int) -> list[Path]:

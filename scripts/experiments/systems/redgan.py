@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.experiments.arms import NEW_MASKS, Source
 from scripts.experiments.cells import Cell, Plan
-from scripts.experiments.downstream import train_judge
+from scripts.experiments.downstream import train_judge, train_scorers
 from scripts.experiments.jobs import Job
 from scripts.experiments.outline import Outline
 from scripts.experiments.shown import Shown
@@ -18,7 +18,13 @@ from scripts.nearest_name import OptionError, suggest
 TITLE = "Red-GAN"
 TASKS = ("segmentation", "detection")
 TAKES_NEW_MASKS = True
-KEYS = {"generator": ("redgan_train",), "target_class?": str, "limit_per_class?": int, "minimum_patients?": int}
+KEYS = {
+    "generator": ("redgan_train",),
+    "target_class?": str,
+    "limit_per_class?": int,
+    "minimum_patients?": int,
+    "filter?": ("redgan_evaluate",),  # limits of what is kept; the paper keeps all
+}
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,14 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
     made = folder / f"synthetic_{name}"
     options = {**cell.seen, "generator_file": generator.output, "plan_file": planned.output}
     reads = (generator.output, planned.output)
-    return plan.bundle(cell, "redgan_inference", made, "dataset.json", options, reads=reads)
+    synthetic = plan.bundle(cell, "redgan_inference", made, "dataset.json", options, reads=reads)
+    if "filter" not in section:
+        return synthetic
+    scorers = train_scorers(plan, cell, "unet")
+    options = {**cell.seen, "synthetic_dir": made, "segmenter_file": scorers[0], "scorer_files": scorers}
+    options |= section["filter"]
+    folder, files = made.with_name(f"filter_{name}"), (synthetic.output, *scorers)
+    return plan.bundle(cell, "redgan_evaluate", folder, "selected/dataset.json", options, reads=files)
 
 
 def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
@@ -110,12 +123,15 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     segmenter = train_judge(plan, cell, "unet")
     for source in sources:
         made, generator = make(plan, cell, source), VARIANTS[source.variant].generator
-        options = {**cell.seen, "segmenter_file": segmenter.output, "synthetic_dir": made.folder}
+        images = made.output.parent
+        options = {**cell.seen, "segmenter_file": segmenter.output, "synthetic_dir": images}
         folder = made.folder.with_name("evaluation")
         reads = (segmenter.output, made.output)
         quality = plan.bundle(cell, "redgan_evaluate", folder, "quality.json", options, reads=reads)
         shown.evidence.append(("quality", f"{TITLE}, {generator}", quality.output))
         shown.curves.append((f"{TITLE}, {generator}", made.folder.with_name("run") / "curves.csv"))
-        shown.sets.append((describe(source), made.folder))
+        shown.sets.append((describe(source), images))
+        if "filter" in cell.study.systems["redgan"]:
+            shown.add_selection(describe(source), images)
         shown.needs.append(quality.output)
     return shown

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scripts.report.blocks import Block, Group, Paragraph, Row, Section, Table, columns, embed_pictures, interval_cell
 from scripts.report.blocks import text_cells as texts
+from scripts.report.filter_table import filter_table
 from scripts.scores.evidence import Placement, Presence
 from scripts.scores.formats import format_number, format_percent, plain_title
 from scripts.scores.results import Results
@@ -13,6 +14,7 @@ from scripts.scores.results import Results
 ORDER = 100
 CRITERIA = {
     "contrast": "its contrast with its surroundings is {threshold} or more, as in all but {missed} of the real boxes",
+    "segmenter": "a segmenter of real images finds a lesion whose box has an IoU with it of {threshold} or more",
     "detector": "a detector trained on real images finds one there with a score of {threshold} or more",
 }
 MIRRORED = (
@@ -25,6 +27,9 @@ def build(results: Results, folder: Path) -> Section | None:
     blocks: list[Block] = []
     for title, presence in results.evidence.presence.items():
         blocks += [_presence_table(title, presence), Paragraph(_kept(presence), "small")]
+        if presence.filters and presence.filters.by_class:
+            criterion = {presence.criterion: f"Without lesion by {presence.criterion}"}
+            blocks.append(filter_table(title, presence.filters, criterion))
     blocks += embed_pictures(folder, results.pictures, "presence")
     blocks += [_placement_table(title, placement) for title, placement in results.evidence.placement.items()]
     blocks += embed_pictures(folder, results.pictures, "placement")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from scripts.report.blocks import (
@@ -16,17 +17,20 @@ from scripts.report.blocks import (
     embed_pictures,
     interval_cell,
 )
+from scripts.report.filter_table import filter_table
 from scripts.scores.evidence import CandidateEntry, Selection
 from scripts.scores.formats import DASH, format_number, format_percent, plain_title
 from scripts.scores.results import Results
 
 ORDER = 110
 FILTERS = {
-    "fcn_score": "FCN score",
-    "sharpness": "sharpness in units of the real median",
-    "realness": "probability of being real",
+    "fcn_score": "Dice",
+    "presence": "Dice of the worst label",
+    "sharpness": "Sharpness in real medians",
+    "realness": "Probability of real",
+    "novelty": "Novelty",
 }
-COLUMNS = ("Images", "FCN score [95%]", "Laplacian", "Fourier", "Called real", "Nearest", "Rank")
+COLUMNS = ("Images", "Dice [95%]", "Worst label [95%]", "Laplacian", "Fourier", "Called real", "Nearest", "Novelty")
 
 
 def build(results: Results, folder: Path) -> Section | None:
@@ -41,34 +45,32 @@ def _blocks(title: str, selection: Selection) -> list[Block]:
     rows = [_row(entry.name, entry, "chosen" if entry.chosen else "") for entry in selection.candidates]
     rows += [_row(f"Real, {plain_title(name).lower()}", entry, "real") for name, entry in selection.real.items()]
     caption = (
-        f"{title}: candidates beside real images, chosen by {selection.criterion}. Dice of the FCN with the mask, "
-        "variance of the Laplacian and mean Fourier magnitude (higher is sharper), share that the classifier calls "
-        "real, mean distance to the nearest training image, and mean rank (lower is better)."
+        f"{title}: candidates beside real images, chosen by {selection.criterion}. Dice of the segmenter with the "
+        "mask, of all labels and of the asked one that it finds worst, variance of the Laplacian and mean Fourier "
+        "magnitude (higher is sharper), share that the classifier calls real, mean distance to the nearest training "
+        "image, and novelty, the share of held-out real images that lie nearer to one (held-out ones .5, copies 0)."
     )
-    passed = f"Images kept: {selection.filters.kept:,} of {selection.filters.images:,}."
-    rejected = [
-        f"{FILTERS[key]} under {selection.rules[f'minimum_{key}']:g}: {number:,}"
-        for key, number in selection.filters.rejected.items()
-        if key in FILTERS and f"minimum_{key}" in selection.rules
-    ]
+    limits = {key: selection.rules.get(f"minimum_{key}", 0) for key in FILTERS if key in selection.filters.rejected}
+    criteria = {key: f"{FILTERS[key]} under {limit:g}" for key, limit in limits.items() if limit}
     leaks = selection.scorer.startswith("LEAKS")
     return [
-        Table("Candidate", columns(*COLUMNS), [Group(rows)], caption),
-        Paragraph(f"Scorers: {selection.scorer}.", "warning" if leaks else "small"),
-        Paragraph(f"{passed} Rejected: {'; '.join(rejected) or 'none'}. An image may fail several rules.", "small"),
+        Table("Candidate", columns(*COLUMNS, "Rank"), [Group(rows)], caption),
+        Paragraph(f"Segmenters that score: {selection.scorer}.", "warning" if leaks else "small"),
+        filter_table(title, selection.filters, criteria),
         *(Paragraph(note, "small") for note in selection.notes),
     ]
 
 
 def _row(title: str, entry: CandidateEntry, style: str) -> Row:
-    known = entry.fcn_score.value == entry.fcn_score.value
+    shares = (entry.fcn_score, entry.presence)
     cells = [
         Cell(f"{entry.images:,}"),
-        interval_cell(entry.fcn_score, 2) if known else Cell(DASH),
+        *(Cell(DASH) if share is None or math.isnan(share.value) else interval_cell(share, 2) for share in shares),
         Cell(format_number(entry.laplacian_variance, 4)),
         Cell(format_number(entry.fourier_mean, 4)),
         Cell(format_percent(entry.called_real, 0)),
         Cell(format_number(entry.nearest_training)),
+        Cell(format_number(entry.novelty, 2)),
         Cell(format_number(entry.mean_rank, 1)),
     ]
     return Row(f"{title}{' (chosen)' * (style == 'chosen')}", cells, style=style)
