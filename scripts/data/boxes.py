@@ -93,6 +93,9 @@ class BoxedSlices(SliceDataset):
         super().__init__(
             data, preprocessing, cache_dir, rule=rule, transform=transform, augmented_slices=augmented_slices, seed=seed
         )
+        self.options |= {"class_count": class_count, "most_boxes": most_boxes, "merge_classes": merge_classes}
+        self.options |= {"minimum_pixels": minimum_pixels, "minimum_boxes": minimum_boxes}
+        self.options |= {"only_box_class": only_box_class, "class_names": class_names}
         wanted = None if only_box_class is None else list(class_names).index(only_box_class)
         found, kept = [], []
         for position, (volume, _) in enumerate(self.index):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -97,6 +97,7 @@ class SliceDataset(Dataset):
                 "them: which slices random transforms change."
             )
         self.data = list(data) if complete is None else complete(list(data))
+        self.options: dict[str, Any] = {"preprocessing": preprocessing, "cache_dir": cache_dir, "rule": rule}
         self.preprocessing = preprocessing
         self.cache_dir = cache_dir
         self.rule = rule
@@ -129,6 +130,10 @@ class SliceDataset(Dataset):
     def set_epoch(self, epoch: int) -> None:
         """Lets the random transforms draw anew."""
         self.epoch = epoch
+
+    def of_items(self, items: Sequence[Item]) -> Self:
+        """Slices of other items, prepared and chosen alike, with nothing random."""
+        return type(self)(items, **self.options)
 
     def paste_lesions(self, probability: float) -> None:
         """From now on as `copy_paste_probability` says."""
@@ -197,6 +202,11 @@ class SliceDataset(Dataset):
         """Whom a network knows that learns from these: `patients`, and those who taught synthetic ones' generators."""
         taught = {patient for item in self.data for patient in item.get("generator_trained_on", ())}
         return sorted(taught.union(self.patients))
+
+    @property
+    def memorised_sets(self) -> list[str]:
+        """Names of the synthetic sets among these that failed their memorisation audit, sorted."""
+        return sorted({item["memorised"] for item in self.data if "memorised" in item})
 
     @property
     def fingerprint(self) -> str:

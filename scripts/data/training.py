@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from scripts.data.contract import Dataset, DatasetError, Item, image_files, read_dataset, stem
+from scripts.data.memorised import is_memorised
 from scripts.data.splits import check_synthetic_sources, check_trained_on, select_fraction, select_items
 
 
@@ -20,6 +22,7 @@ def training_items(
     patient_fraction: float = 1.0,
     fraction_seed: int = 0,
     boxed: bool = False,
+    allow_memorised: Any = None,
 ) -> list[Item]:
     """Training items of a data set and, if asked, of synthetic sets made from it.
 
@@ -32,11 +35,13 @@ def training_items(
         patient_fraction: share of the training patients to use, in (0, 1], see `select_fraction`.
         fraction_seed: of the choice of that share.
         boxed: for networks that work on boxes: takes items with boxes and no label map too.
+        allow_memorised: synthetic sets that are taken although they failed their audit, see `is_memorised`; their items
+            say so as `memorised`, the set's name.
 
     Raises:
         DatasetError: whatever `read_dataset` and `select_items` refuse, a synthetic set whose labels or classes differ,
-            one with boxes in place of label maps unless `boxed`, or one made from patients that are validated or
-            tested on or lie outside the fraction.
+            one with boxes in place of label maps unless `boxed`, one made from patients that are validated or tested on
+            or lie outside the fraction, or one that repeats training images.
     """
     dataset = read_dataset(dataset_dir)
     items = select_items(dataset, "training", fold, boxed=boxed)
@@ -59,7 +64,10 @@ def training_items(
             _check_fraction(
                 synthetic, patients, f"{patient_fraction:g} of the patients chosen with seed {fraction_seed}"
             )
-        made += synthetic.items
+        memorised = is_memorised(synthetic.root, synthetic.memorisation, allow_memorised)
+        made += (
+            [{**item, "memorised": synthetic.root.name} for item in synthetic.items] if memorised else synthetic.items
+        )
     return [*(items if use_real else []), *made]
 
 

@@ -67,3 +67,9 @@ class LcGANStep(AdversarialStep):
 
         losses = to_floats(generator_bce=adversarial, l1=distance, discriminator_bce=judgement)
         return {"loss": losses["generator_bce"] + self.l1_weight * losses["l1"], **losses}
+
+    def score(self, batch: dict[str, Any], device: torch.device) -> torch.Tensor:
+        """The discriminator's verdict on real images, (B,): mean logit over patches."""
+        mask = one_hot_mask(batch["label"].to(device), self.mask_channels)  # (B, M, S, S)
+        logits = unwrap(self.discriminator)(torch.cat([mask, batch["image"].to(device)], dim=1))
+        return logits.float().mean(dim=(1, 2, 3))

@@ -19,6 +19,7 @@ from scripts.losses.wgan_gp import drift, gradient_penalty, wasserstein_discrimi
 from scripts.networks.latents import sample_latents
 from scripts.networks.pggan import fade_images, shrink_images
 from scripts.networks.precision import autocast
+from scripts.networks.wrapping import unwrap
 
 
 @dataclass(eq=False)
@@ -119,6 +120,13 @@ class ProgressiveStep(AdversarialStep, ABC):
             generator_wasserstein=adversarial,
         )
         return {**losses, "resolution": growth.resolution, "alpha": growth.alpha}
+
+    def score(self, batch: dict[str, Any], device: torch.device) -> torch.Tensor:
+        """The discriminator's verdict on real images at full size, (B,)."""
+        real, condition = self.read(batch, device)
+        options = {} if condition is None else {"condition": condition}
+        scores = unwrap(self.discriminator)(real, resolution=self.schedule.image_size, alpha=1.0, **options)
+        return scores.float()[:, 0]
 
     def _penalise_pairs(
         self, real: torch.Tensor, fake: torch.Tensor, size: dict[str, Any], wrong: dict[str, Any], mixing: torch.Tensor

@@ -23,3 +23,12 @@ class Shown:
     curves: list[tuple[str, Path]] = field(default_factory=list)
     sets: list[tuple[str, Path]] = field(default_factory=list)
     needs: list[Path] = field(default_factory=list)
+
+    def add_audit(self, title: str, folder: Path) -> None:
+        """What the memorisation audit left in an evaluation's folder."""
+        self.evidence.append(("memorisation", title, folder / "memorisation.json"))
+        caption = (
+            f"{title}: the synthetic images that lie nearest to training images in comparison with held-out ones, with "
+            "the training and the held-out image nearest to each; the numbers are the ratios of the distances."
+        )
+        self.pictures.append((folder / "memorisation.png", caption, "memorisation"))

@@ -77,6 +77,7 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
         reads=(generator.output,),
     )
     options = {**common, "synthetic_dir": synthetic.folder, **section.get("evaluation", {})}
+    options["membership_files"] = [root / "generator" / "run" / "membership.json"]
     judges = {}
     if "unet" in study.segmenters:
         judges["segmenter_file"] = train_judge(plan, cell, "unet").output
@@ -90,7 +91,8 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
 def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     shown, folder = Shown(), make(plan, cell, sources[0]).folder
     run = folder.with_name("generator") / "run"
-    shown.evidence += [(kind, TITLE, folder / f"{kind}.json") for kind in ("presence", "placement", "nearest")]
+    shown.evidence += [(kind, TITLE, folder / f"{kind}.json") for kind in ("presence", "placement")]
+    shown.add_audit(TITLE, folder)
     caption = "What the GAN made of the same latents and boxes at the end of each resolution."
     shown.pictures.append((run / "pictures" / "growth.png", caption, "pictures"))
     shown.pictures += [(folder / f"{name}.png", *said) for name, said in PICTURES.items()]

@@ -72,6 +72,7 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
     scorer = train_judge(plan, scored, "fcn8s")
     options = {**cell.seen, "candidates_dir": root / "candidates", "model_file": scorer.output}
     options |= {"classifier_files": classifiers, **section.get("selection", {})}
+    options["membership_files"] = [generator.folder / "run" / "membership.json"]
     reads = (*files, scorer.output, *classifiers)
     return plan.bundle(cell, "lcgan_evaluate", root / "selected", "dataset.json", options, reads=reads)
 
@@ -80,6 +81,7 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     shown, folder = Shown(), make(plan, cell, sources[0]).folder
     where = TITLE if cell.fraction == 1 else f"{TITLE}, {100 * cell.fraction:g}% of the patients"
     shown.evidence += [(kind, where, folder / f"{kind}.json") for kind in ("selection", "quality")]
+    shown.add_audit(where, folder)
     caption = f"{where}: images that were kept, and those that each filter rejected."
     shown.pictures.append((folder / "selection.png", caption, "selection"))
     shown.curves.append((where, folder.with_name("generator") / "run" / "curves.csv"))

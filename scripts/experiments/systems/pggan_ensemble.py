@@ -83,6 +83,7 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     shown.evidence += [
         (kind, TITLE, evaluation.folder / f"{kind}.json") for kind in ("quality", "annotations", "choice")
     ]
+    shown.add_audit(TITLE, evaluation.folder)
     everybody = make(plan, cell, _everybody(cell)).folder
     shown.evidence.append(("members", TITLE, everybody.with_name(f"{everybody.name}_members.json")))
     runs = [_train_member(plan, cell, member).folder / "run" for member in range(count)]
@@ -109,6 +110,8 @@ def _evaluate(plan: Plan, cell: Cell) -> Job:
     section = cell.study.systems["pggan_ensemble"]
     images, segmenter = make(plan, cell, _everybody(cell)), train_judge(plan, cell, "nnunet")
     options = {**cell.seen, **cell.study.slices, "synthetic_dir": images.folder, "model_file": segmenter.output}
+    runs = [cell.folder / "pggan_ensemble" / f"member_{member}" / "run" for member in range(section["members"])]
+    options["membership_files"] = [run / "membership.json" for run in runs]
     options |= section.get("evaluation", {})
     folder, reads = cell.folder / "pggan_ensemble" / "evaluation", (images.output, segmenter.output)
     return plan.bundle(cell, "pggan_ensemble_evaluate", folder, "choice.json", options, reads=reads)

@@ -107,12 +107,15 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     segmenter = train_judge(plan, cell, "unet")
     for source in sources:
         made, generator = make(plan, cell, source), VARIANTS[source.variant].generator
+        run, title = made.folder.with_name("run"), describe(source)
         options = {**cell.seen, "segmenter_file": segmenter.output, "synthetic_dir": made.folder}
-        folder = made.folder.with_name("evaluation")
+        options["membership_files"] = [run / "membership.json"]
+        folder = made.folder.with_name(made.folder.name.replace("synthetic", "evaluation"))
         reads = (segmenter.output, made.output)
         quality = plan.bundle(cell, "redgan_evaluate", folder, "quality.json", options, reads=reads)
-        shown.evidence.append(("quality", f"{TITLE}, {generator}", quality.output))
-        shown.curves.append((f"{TITLE}, {generator}", made.folder.with_name("run") / "curves.csv"))
-        shown.sets.append((describe(source), made.folder))
+        shown.evidence.append(("quality", title, quality.output))
+        shown.add_audit(title, folder)
+        shown.curves.append((f"{TITLE}, {generator}", run / "curves.csv"))
+        shown.sets.append((title, made.folder))
         shown.needs.append(quality.output)
     return shown
