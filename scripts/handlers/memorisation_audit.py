@@ -180,7 +180,9 @@ class MemorisationAudit(ComparedImages[Row]):
             images = [np.asarray(_original(self.dataset[row["position"]])) for row in shown]
             columns.append([picture for image in images for picture in image_pictures(image, self.modality)])
             titles.append(f"{test.ratios[n]:.2f}")
-        row_titles = [title for part in ("synthetic", *REAL) for title in picture_titles(self.modality, part)]
+        row_titles = [
+            title for part in ("made", "training", "held out") for title in picture_titles(self.modality, part)
+        ]
         write_grid(columns, self.folder / "memorisation.png", row_titles=row_titles, column_titles=titles)
 
 

@@ -32,7 +32,7 @@ CAPTION = (
     "Arms by their score. The best cheap alternative is the one with the best score; all were tested, so that p covers "
     "the choice. p is corrected after Holm over all tests of this page ({tests}), and a difference holds where it "
     "stands against its own family of tests and against all of them. Copies: whether more synthetic items than chance "
-    "allows lie near training items (the section on copies); an arm whose set failed is no use to anybody else."
+    "allows lie near training items (the section on copies); a set that failed must stay in the house."
 )
 
 

@@ -18,7 +18,7 @@ from scripts.report.blocks import (
     text_cells,
 )
 from scripts.scores.evidence import Memorisation
-from scripts.scores.formats import format_number, format_percent, plain_title, state_p
+from scripts.scores.formats import format_number, format_p, format_percent, plain_title
 from scripts.scores.results import Results
 
 ORDER = 90
@@ -65,7 +65,7 @@ def _rows(audit: Memorisation) -> list[Row]:
         title = (
             f"{plain_title(name)} ({audit.extractor})" if name == "features" and audit.extractor else plain_title(name)
         )
-        rows.append(Row(title, text_cells(*ratios, *shares, state_p(found.p))))
+        rows.append(Row(title, text_cells(*ratios, *shares, format_p(found.p))))
     return rows
 
 

@@ -36,7 +36,7 @@ SHOWN = {
         "UNet.encode",
         "KID \u00d7 1000",
     ],
-    "memorisation": ["GAN: failed, 91% are copies.", "0.23", "0.57", "91.2%", "8.7%", "p = .001", "0.61 [0.55, 0.66]"],
+    "memorisation": ["GAN: failed, 91% are copies.", "0.23", "0.57", "91.2%", "8.7%", "8.7% .001", "0.61 [0.55, 0.66]"],
     "presence": ["0.80 [0.70, 0.90]", "all but 5% of the real boxes", "43 of 50", "from 10% of the box on"],
     "selection": ["epoch 50 (chosen)", "0.61 [0.55, 0.66]", "LEAKS", "31 of 40", "under 0.5: 9", "A note."],
     "annotations": ["1.25", "80.00 [70.00, 90.00]", "Real, training"],
