@@ -60,7 +60,7 @@ class MembershipInference:
         scores: list[np.ndarray] = []
         patients: list[list[str]] = []
         for slices in (self.training.of_items(self.training.data), self.held_out):
-            loader = DataLoader(slices, BATCH_SIZE)
+            loader = DataLoader(slices, BATCH_SIZE, generator=torch.Generator())  # else it draws from the training's
             scores.append(np.concatenate([self.step.score(batch, engine.state.device).cpu() for batch in loader]))
             patients.append([slices.summary(n)["patient"] for n in range(len(slices))])
         discriminator.train(was_training)
