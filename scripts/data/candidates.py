@@ -33,7 +33,8 @@ def candidate_items(candidates_dir: str | Path, dataset_dir: str | Path, **choic
             "--output_dir being one folder per candidate."
         )
     return {
-        folder.name: training_items(dataset_dir, synthetic_dir=folder, use_real=False, **choice) for folder in folders
+        folder.name: training_items(dataset_dir, synthetic_dir=folder, use_real=False, allow_memorised=folder, **choice)
+        for folder in folders
     }
 
 

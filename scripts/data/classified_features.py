@@ -106,6 +106,7 @@ def training_features(
     use_real: bool = True,
     balancing: str = "none",
     seed: int = 0,
+    allow_memorised: Any = None,
 ) -> ClassifiedFeatures:
     """The training split of a real feature set, with synthetic features, and with SMOTE's if wanted.
 
@@ -121,6 +122,7 @@ def training_features(
         use_real: False leaves the real features out; they still say how all are standardised.
         balancing: one of `BALANCING`; see `loss_weights` and `sampling_weights` for two of them.
         seed: of the choice and of SMOTE.
+        allow_memorised: synthetic sets that are taken although they failed their audit, see `is_memorised`.
 
     Raises:
         DatasetError: an unknown option, more synthetic features of a class asked for than there are, SMOTE or nothing
@@ -142,7 +144,7 @@ def training_features(
         lacking = "no synthetic_dir is given" if synthetic_dir is None else "SMOTE interpolates between real features"
         raise DatasetError(f"use_real is False and {lacking}: there is nothing to train on. Pass --use_real True.")
     folders = [features_dir] if synthetic_dir is None else [features_dir, synthetic_dir]
-    features = FeatureDataset([FeatureSet(folder) for folder in folders])
+    features = FeatureDataset([FeatureSet(folder) for folder in folders], allow_memorised=allow_memorised)
     positions = _choose_positions(features, synthetic_count, synthetic_split, seed)
     if not use_real:
         items = features.items

@@ -60,6 +60,7 @@ class Dataset:
     ignore_geometry: bool = False  # trusts the arrays where the headers of image and label disagree
     threshold_masks: bool = False  # takes values of a mask that stand for no label to the nearest one that does
     patients_guessed: PatientGuess | None = None  # from what, where nobody named the patients
+    memorisation: dict[str, Any] = field(default_factory=dict)  # of a synthetic set: its audit, where it had one
 
     @property
     def channel_count(self) -> int:
@@ -146,6 +147,7 @@ def read_dataset(dataset_dir: str | Path, *, unfinished: bool = False) -> Datase
         trained_on=trained_on,
         **reading,
         patients_guessed=guess,
+        memorisation=raw.get("memorisation") or {},
     )
 
 
@@ -191,6 +193,7 @@ def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Pa
         "patients_guessed": asdict(guess) if guess else None,
         "classes": dataset.classes,
         "trained_on": dataset.trained_on,
+        "memorisation": dataset.memorisation,
     }
     content: dict[str, Any] = {
         "name": dataset.name,

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from scripts.data.contract import SPLITS, DatasetError, Item, read_object
 from scripts.data.feature_format import FeatureDescription
+from scripts.data.memorised import KEY, is_memorised
 
 ARRAY, MANIFEST = "features.npy", "manifest.json"
 REMEDY = "Extract again with configs/feature_acgan_features.json, and generate anew what was made of the old features."
@@ -109,14 +110,20 @@ class FeatureDataset(Dataset):
     Args:
         feature_sets: a set, or several; the first is the real one, whose mean and std standardise all.
         splits: "training", "validation", "test", or several of them. Synthetic rows are training rows.
+        allow_memorised: synthetic sets that are taken although they failed their audit, see `is_memorised`.
 
     Raises:
         DatasetError: sets of different networks, levels, shapes or classes; synthetic features whose generator knows
-            held-out patients; a class that no training row has; a row without class or with another; no row at all.
+            held-out patients, or that repeat training ones; a class that no training row has; a row without class or
+            with another; no row at all.
     """
 
     def __init__(
-        self, feature_sets: FeatureSet | Sequence[FeatureSet], splits: str | Sequence[str] = "training"
+        self,
+        feature_sets: FeatureSet | Sequence[FeatureSet],
+        splits: str | Sequence[str] = "training",
+        *,
+        allow_memorised: Any = None,
     ) -> None:
         self.feature_sets = [feature_sets] if isinstance(feature_sets, FeatureSet) else list(feature_sets)
         self.real = self.feature_sets[0]
@@ -125,6 +132,8 @@ class FeatureDataset(Dataset):
         if not wanted or not set(wanted) <= set(SPLITS):
             raise DatasetError(f"splits is {splits!r}, expected one or several of {', '.join(SPLITS)}.")
         self._check_sets()
+        for other in self.feature_sets[1:]:
+            is_memorised(other.folder, other.manifest.get(KEY) or {}, allow_memorised)
         self.rows = [
             (k, row)
             for k, features in enumerate(self.feature_sets)
@@ -226,7 +235,7 @@ class ComparedFeatures(Dataset):
         if most_features is not None and most_features < 1:
             raise DatasetError(f"most_features is {most_features}, expected 1 or more, or None for all.")
         sets = [FeatureSet(features_dir), FeatureSet(synthetic_dir)]
-        self.features = FeatureDataset(sets, ["training", held_out])
+        self.features = FeatureDataset(sets, ["training", held_out], allow_memorised=synthetic_dir)
         self.classes = self.features.class_names
         names = {"training": "training", held_out: "held_out"}
         parts = np.array(["synthetic" if item["synthetic"] else names[item["split"]] for item in self.features.items])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.data.contract import Dataset, DatasetError, Item, read_dataset
+from scripts.data.memorised import is_memorised
 from scripts.data.slices import SliceDataset
 from scripts.data.training import check_synthetic
 from scripts.networks.knowledge import read_known_patients
@@ -34,7 +35,8 @@ class AddSyntheticSet:
         description: of the images that the network is for. A set of other channels, labels or classes is refused.
 
     Raises:
-        DatasetError: on call: no data set there, one that does not fit or hides its origin, or nothing to train on.
+        DatasetError: on call: no data set there, one that does not fit, hides its origin or repeats training
+            images, or nothing to train on.
     """
 
     def __init__(self, synthetic_dir: str | Path, description: Dataset) -> None:
@@ -48,6 +50,7 @@ class AddSyntheticSet:
         if self.folder.is_dir():
             synthetic = read_dataset(self.folder)
             check_synthetic(synthetic, self.description)
+            is_memorised(self.folder, synthetic.memorisation, None)
             made = synthetic.items
             logger.info(f"{len(items)} labelled images, and {len(made)} synthetic ones of {self.folder}")
         if not items and not made:

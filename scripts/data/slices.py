@@ -207,6 +207,11 @@ class SliceDataset(Dataset):
         return sorted(taught.union(self.patients))
 
     @property
+    def memorised_sets(self) -> list[str]:
+        """Names of the synthetic sets among these that failed their memorisation audit, sorted."""
+        return sorted({item["memorised"] for item in self.data if "memorised" in item})
+
+    @property
     def fingerprint(self) -> str:
         """Changes with the slices, their order, their pixels or the preprocessing: a resumed training checks it."""
         digest = hashlib.sha256()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from scripts.data.contract import Dataset, DatasetError, Item, image_files, read_dataset, source_patients, stem
+from scripts.data.memorised import is_memorised
 from scripts.data.splits import (
     PARTS,
     check_synthetic_sources,
@@ -28,6 +30,7 @@ def training_items(
     fraction_seed: int = 0,
     boxed: bool = False,
     left_out_part: int | None = None,
+    allow_memorised: Any = None,
 ) -> list[Item]:
     """Training items of a data set and, if asked, of synthetic sets made from it.
 
@@ -42,11 +45,13 @@ def training_items(
         boxed: for networks that work on boxes: takes items with boxes and no label map too.
         left_out_part: 0 or 1, of `patient_parts`: leaves these patients out, for a network that is to judge images
             made from theirs; it is trained on real images alone.
+        allow_memorised: synthetic sets that are taken although they failed their audit, see `is_memorised`; their items
+            say so as `memorised`, the set's name.
 
     Raises:
         DatasetError: whatever `read_dataset` and `select_items` refuse, a synthetic set whose labels or classes differ,
-            one with boxes in place of label maps unless `boxed`, or one made from patients that are validated or
-            tested on or lie outside the fraction.
+            one with boxes in place of label maps unless `boxed`, one made from patients that are validated or tested on
+            or lie outside the fraction, or one that repeats training images.
     """
     dataset = read_dataset(dataset_dir)
     items = select_items(dataset, "training", fold, boxed=boxed)
@@ -77,7 +82,10 @@ def training_items(
             _check_fraction(
                 synthetic, patients, f"{patient_fraction:g} of the patients chosen with seed {fraction_seed}"
             )
-        made += synthetic.items
+        memorised = is_memorised(synthetic.root, synthetic.memorisation, allow_memorised)
+        made += (
+            [{**item, "memorised": synthetic.root.name} for item in synthetic.items] if memorised else synthetic.items
+        )
     return [*(items if use_real else []), *made]
 
 

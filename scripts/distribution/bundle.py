@@ -15,12 +15,14 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from scripts.data.contract import read_dataset, read_object
 from scripts.data.label_server import SEGMENTER
 from scripts.distribution.adaptation import NO_BUNDLE, adapt_bundle, write_scores
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.checkpoints import CheckpointError
+from scripts.networks.knowledge import read_description
 from scripts.networks.weights import open_weights
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,7 @@ def write_bundle(
     dataset_dir: str | None = None,
     fold: int | None = None,
     weights_url: str | None = None,
+    allow_memorised: Any = None,
 ) -> None:
     """Writes `lesion_gan_augmentation/` and `lesion_gan_augmentation_v<version>.zip`, the same for the same input.
 
@@ -48,13 +51,16 @@ def write_bundle(
         dataset_dir: whose test split the weights are evaluated on; without one the bundle says that they were not.
         fold: of that data set.
         weights_url: where the weights will be published; they are left out then, and `large_files.yml` names them.
+        allow_memorised: synthetic sets, by name, that failed their memorisation audit and may be behind the weights.
 
     Raises:
-        CheckpointError: no weights, nothing beside them that describes them, or a description that does not fit them.
+        CheckpointError: no weights, nothing beside them that describes them, a description that does not fit them, or
+            a synthetic set behind them that repeats training images.
         ValueError: an evaluation on patients that the weights were trained on, or one that failed; an earlier bundle in
             whose folder something else lies.
     """
     weights = Path(model)
+    refuse_memorised(weights, allow_memorised)
     metrics, dataset_name = {}, ""
     if dataset_dir is not None:
         dataset = read_dataset(dataset_dir)
@@ -90,6 +96,19 @@ def write_bundle(
         shutil.rmtree(output / NAME, ignore_errors=True)
         os.replace(folder, output / NAME)
     print(f"Wrote {output / NAME} and {output / archive.name}.")
+
+
+def refuse_memorised(weights: Path, allowed: Any) -> None:
+    """Raises CheckpointError where weights learned from a set that failed its audit and is not allowed by name."""
+    described = read_description(weights)
+    sets = [] if described is None else described[1].memorised_sets
+    names = allowed if isinstance(allowed, list | tuple) else [allowed]
+    refused = sorted(set(sets) - {Path(str(name)).name for name in names})
+    if refused:
+        raise CheckpointError(
+            f"{weights} learned from the synthetic set {refused[0]!r}, which repeats training images. Train without "
+            f"it, or pass --allow_memorised {refused[0]}."
+        )
 
 
 def copy_files(folder: Path) -> None:

@@ -81,3 +81,9 @@ class LcGANStep(AdversarialStep):
         """As `RedGANStep.remake`."""
         mask = one_hot_mask(batch["label"].to(device), self.mask_channels)
         return batch["image"].to(device), generator(mask, generator.draw_noise(seeds))
+
+    def score(self, batch: dict[str, Any], device: torch.device) -> torch.Tensor:
+        """The discriminator's verdict on real images, (B,): mean logit over patches."""
+        mask = one_hot_mask(batch["label"].to(device), self.mask_channels)  # (B, M, S, S)
+        logits = unwrap(self.discriminator)(torch.cat([mask, batch["image"].to(device)], dim=1))
+        return logits.float().mean(dim=(1, 2, 3))

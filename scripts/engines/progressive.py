@@ -23,6 +23,7 @@ from scripts.losses.wgan_gp import drift, gradient_penalty, wasserstein_discrimi
 from scripts.networks.latents import sample_latents
 from scripts.networks.pggan import fade_images, shrink_images
 from scripts.networks.precision import autocast
+from scripts.networks.wrapping import unwrap
 
 
 @dataclass(eq=False)
@@ -160,6 +161,13 @@ class ProgressiveStep(AdversarialStep, ABC):
         options = {} if condition is None else {"condition": condition}
         made = generator(latent, resolution=self.schedule.image_size, alpha=1.0, **options)
         return real, made.clamp(-1, 1)
+
+    def score(self, batch: dict[str, Any], device: torch.device) -> torch.Tensor:
+        """The discriminator's verdict on real images at full size, (B,)."""
+        real, condition = self.read(batch, device)
+        options = {} if condition is None else {"condition": condition}
+        scores = unwrap(self.discriminator)(real, resolution=self.schedule.image_size, alpha=1.0, **options)
+        return scores.float()[:, 0]
 
     def _judge(self, view: torch.Tensor, *, channels: int, resolution: int, alpha: float) -> torch.Tensor:
         """The discriminator's scores (B, 1) of images and their conditions, (B, channels + K, R, R)."""

@@ -102,6 +102,13 @@ class RedGANStep(AdversarialStep):
         class_index = batch["class_index"].to(device) if self.use_class else None
         return batch["image"].to(device), generator(mask, class_index).clamp(-1, 1)
 
+    def score(self, batch: dict[str, Any], device: torch.device) -> torch.Tensor:
+        """The discriminator's verdict on real images, (B,): mean logit over places, then over scales."""
+        mask = one_hot_mask(batch["label"].to(device), self.mask_channels)  # (B, M, S, S)
+        class_index = batch["class_index"].to(device) if self.use_class else None  # (B,)
+        scales = unwrap(self.discriminator)(self._view(mask, batch["image"].to(device)), class_index)
+        return torch.stack([maps[-1].float().mean(dim=(1, 2, 3)) for maps in scales]).mean(dim=0)
+
     def _view(self, mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Mask, image and, with a third player, its maps of the image: what the discriminator judges."""
         if self.segmenter is None:

@@ -34,7 +34,7 @@ from scripts.scores.evidence import (
     Choice,
     ClassCount,
     MemberCheck,
-    Nearest,
+    Memorisation,
     Placement,
     Presence,
     Quality,
@@ -46,7 +46,7 @@ from scripts.scores.results import ALL, Arm, Curve, DataSummary, Evidence, Resul
 READERS: dict[str, ModuleType] = {"segmentation": segmentation, "detection": detection, "grading": grading}
 KINDS: dict[str, Any] = {
     "quality": dict[str, Quality],
-    "nearest": dict[str, Nearest],
+    "memorisation": Memorisation,
     "presence": Presence,
     "placement": Placement,
     "selection": Selection,

@@ -83,8 +83,12 @@ def train_arm(plan: Plan, cell: Cell, task: str, arm: Arm, made: Job | None) -> 
 
 
 def _start_of(made: Job | None, initial: Job | None) -> tuple[dict[str, Any], tuple[Path, ...]]:
-    """Options that name synthetic items and weights to start from, and the files that these jobs write."""
-    options: dict[str, Any] = {} if made is None else {"synthetic_dir": made.output.parent}
+    """Options that name synthetic items and weights to start from, and the files that these jobs write.
+
+    A set that fails its memorisation audit is trained on all the same, and the page says so.
+    """
+    folder = None if made is None else made.output.parent
+    options: dict[str, Any] = {} if folder is None else {"synthetic_dir": folder, "allow_memorised": folder}
     if initial is not None:
         options["initial_file"] = initial.output
     return options, tuple(job.output for job in (made, initial) if job is not None)

@@ -29,3 +29,12 @@ class Shown:
         self.evidence.append(("selection", title, folder / "selection.json"))
         caption = f"{title}: images that were kept, and those that each filter rejected."
         self.pictures.append((folder / "selection.png", caption, "selection"))
+
+    def add_audit(self, title: str, folder: Path) -> None:
+        """What the memorisation audit left in an evaluation's folder."""
+        self.evidence.append(("memorisation", title, folder / "memorisation.json"))
+        caption = (
+            f"{title}: the synthetic images that lie nearest to training images in comparison with held-out ones, with "
+            "the training and the held-out image nearest to each; the numbers are the ratios of the distances."
+        )
+        self.pictures.append((folder / "memorisation.png", caption, "memorisation"))

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from scripts.data.boxes import find_boxes
 from scripts.data.contract import Dataset, DatasetError, Item, find_box_faults, image_files, read_dataset, stem
 from scripts.data.features import MANIFEST
+from scripts.data.memorised import is_memorised
 from scripts.handlers.synthetic_writer import LPS_IDENTITY
 from scripts.transforms.geometry import CanonicalOrientationd
 from scripts.transforms.intensity import ToSignedRanged
@@ -115,20 +116,24 @@ class Selection:
             "channels": self.description.modality,
             "labels": self.description.labels,
             "trained_on": self.trained_on,
+            "memorisation": [{"set": each.root.name, **each.memorisation} for each in self.sets],
             "images": {entry.name: entry.provenance for entry in self.entries},
         }
 
 
-def select_synthetic(folders: Sequence[str]) -> Selection:
+def select_synthetic(folders: Sequence[str], *, allow_memorised: Any = None) -> Selection:
     """Opens synthetic sets; images get the names `synthetic_<file>`, of several sets `synthetic_<n>_<file>`.
 
     Raises:
         DatasetError: no set, one of features, an item without provenance, sets with other channels, labels or
-            classes than the first, or label maps in one and boxes in another.
+            classes than the first, label maps in one and boxes in another, or a set that repeats training images and is
+            not among `allow_memorised`, see `is_memorised`.
     """
     if not folders:
         raise DatasetError("No synthetic set is named. Give its folder, or several: `export SET [SET ...]`.")
     sets = [_open_set(Path(str(folder)).expanduser()) for folder in folders]
+    for dataset in sets:
+        is_memorised(dataset.root, dataset.memorisation, allow_memorised)
     for dataset in sets[1:]:
         check_same_names(dataset, sets[0])
     entries = []

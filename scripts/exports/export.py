@@ -24,6 +24,7 @@ def export(
     fold: int | None = None,
     channels: Any = None,
     dataset_id: int | None = None,
+    allow_memorised: Any = None,
 ) -> None:
     """Writes one or several synthetic sets in the format of another tool; every image stays marked as synthetic.
 
@@ -36,10 +37,12 @@ def export(
         fold: decathlon with --real: of the cross-validation, as in the generator's training.
         channels: coco, yolo: one channel, or three for red, green and blue, such as 0,1,2; by default all.
         dataset_id: nnunet: number of the data set, 1 to 999; by default 501.
+        allow_memorised: a set, or several (a,b), to export although it failed its memorisation audit; its folder or the
+            folder's name.
 
     Raises:
         DatasetError: an unknown format or option, an existing output, sets that the format cannot take, or a leak
-            between synthetic and held-out images; nothing is left half-written.
+            between synthetic and held-out images, or a set that repeats training images; nothing is left half-written.
     """
     given = {"real": real, "fold": fold, "channels": channels, "dataset_id": dataset_id}
     _check_options(to, {name: value for name, value in given.items() if value is not None})
@@ -48,7 +51,7 @@ def export(
         raise DatasetError(f"{folder} exists, expected a new folder. Name another --output, or remove that one.")
     from scripts.exports.entries import select_synthetic  # loads MONAI: not at --help
 
-    selection = select_synthetic(sets)
+    selection = select_synthetic(sets, allow_memorised=allow_memorised)
     if to in WITH_MASKS and not selection.has_masks:
         raise DatasetError(
             f"{selection.sets[0].root} has boxes in place of label maps, which {to} cannot take. "

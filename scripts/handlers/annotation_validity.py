@@ -1,4 +1,4 @@
-"""Whether synthetic images' annotations are like real ones, and whether the images repeat training images."""
+"""Whether synthetic images' annotations are like real ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from scipy import ndimage
 
 from scripts.handlers.compared_images import ComparedImages
 from scripts.metrics.false_rims import rim_share
-from scripts.metrics.nearest import make_thumbnail, nearest_distances
 from scripts.metrics.statistics import mean_by_patient
-from scripts.scores.evidence import AnnotationEntry, Annotations, NearestTraining, Share
+from scripts.scores.evidence import AnnotationEntry, Annotations, Share
 from scripts.scores.json_files import write_dataclass
 
 BACKGROUND = -0.95  # channels below it are dark
@@ -27,9 +26,8 @@ class AnnotationValidity(ComparedImages[Row]):
     """Attached to an evaluator that runs through `ComparedSlices`; looks at their label maps and images alone.
 
     Elements hold, beside `label` (1, X, Y), the image (C, X, Y) in [-1, 1] as `original`. Written as `Annotations`,
-    with the parts "training", "held_out" and "synthetic". Distances are mean absolute differences of thumbnails, in
-    0..2, from the nearest training image or its mirror image (left for right); lesions of any labels whose corners
-    touch are one; synthetic images are each a patient of their own.
+    with the parts "training", "held_out" and "synthetic". Lesions of any labels whose corners touch are one; synthetic
+    images are each a patient of their own.
 
     Args:
         labels: names of the foreground labels.
@@ -50,18 +48,10 @@ class AnnotationValidity(ComparedImages[Row]):
                     **describe_annotation(image, label[0], len(self.labels)),
                     "unit": element["source_patient"],
                     "member": int(element["member"]),
-                    "thumbnail": make_thumbnail(image),
                 },
             )
 
     def finish(self, engine: Engine) -> None:
-        training = np.stack([row["thumbnail"] for row in self.rows["training"]])
-        references = np.concatenate([training, training[:, :, ::-1]])  # x is the axis from right to left
-        for part, rows in self.rows.items():
-            if part != "training":
-                distances = nearest_distances(np.stack([row["thumbnail"] for row in rows]), references)
-                for row, distance in zip(rows, distances, strict=True):
-                    row["nearest"] = float(distance)
         parts = {part: self._summarise(rows) for part, rows in self.rows.items()}
         by_member: dict[int, list[Row]] = {}
         for row in (row for rows in self.rows.values() for row in rows if row["member"] >= 0):
@@ -73,7 +63,6 @@ class AnnotationValidity(ComparedImages[Row]):
         with_lesion = [row for row in rows if row["components"]]
         shares = np.array([row["shares"] for row in with_lesion]).reshape(-1, len(self.labels))
         units = [row["unit"] for row in with_lesion]  # patients; every synthetic image is one of its own
-        nearest = [row["nearest"] for row in rows if "nearest" in row]
         return AnnotationEntry(
             images=len(rows),
             lesion_images=len(with_lesion) / len(rows),
@@ -81,7 +70,6 @@ class AnnotationValidity(ComparedImages[Row]):
             components=_mean([row["components"] for row in with_lesion]),
             rim_share=Share(*mean_by_patient(units, [row["rim_share"] for row in with_lesion])),
             outside_head_share=Share(*mean_by_patient(units, [row["outside_head_share"] for row in with_lesion])),
-            nearest_training=NearestTraining(float(np.median(nearest)), min(nearest)) if nearest else None,
             member=member,
         )
 

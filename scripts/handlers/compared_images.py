@@ -47,14 +47,18 @@ class ComparedImages(Collector, Generic[Row]):
         """Part and row of each image of the batch; a row is in `rows` before the next one is asked for."""
 
 
-def stack_images(engine: Any) -> torch.Tensor:
+def stack_images(engine: Any, key: str = "image") -> torch.Tensor:
     """The batch's images (B, C, S, S) on the engine's device."""
-    return torch.stack([element["image"] for element in engine.state.batch]).to(engine.state.device)
+    return torch.stack([element[key] for element in engine.state.batch]).to(engine.state.device)
 
 
-def encode_images(engine: Any, network: Any) -> np.ndarray:
-    """What the `encode` of a network, frozen, gives for the batch's images: (B, F)."""
-    return network.encode(stack_images(engine)).float().cpu().numpy()
+def encode_images(engine: Any, network: Any, *, flips: tuple[int, ...] = ()) -> np.ndarray:
+    """What the `encode` of a network, frozen, gives for the batch's images, mirrored along some axes: (B, F).
+
+    A `FeatureExtractor` says which of the elements' images it sees.
+    """
+    images = stack_images(engine, getattr(network, "image_key", "image"))
+    return network.encode(images.flip(flips) if flips else images).float().cpu().numpy()
 
 
 def true_boxes(element: dict[str, Any]) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import nn
 
 from scripts.handlers.compared_images import ComparedImages, encode_images
 from scripts.metrics.embedding import embed_tsne
-from scripts.metrics.nearest import THUMBNAIL_SIZE, make_thumbnail
+from scripts.metrics.nearest import make_thumbnail
 from scripts.metrics.statistics import standardise
 from scripts.networks.wrapping import freeze
 from scripts.pictures.embeddings import STYLES, draw_embedding
@@ -52,7 +52,7 @@ class EmbeddingPicture(ComparedImages[Row]):
         most_images: int | None = None,
         seed: int = 0,
         space: str = "pixels",
-        thumbnail_size: int = THUMBNAIL_SIZE,
+        thumbnail_size: int = 32,
     ) -> None:
         if most_images is not None and most_images < 1:
             raise ValueError(f"most_images is {most_images}, expected 1 or more, or None for all.")

@@ -1,4 +1,4 @@
-"""How good synthetic images are, measured beside real ones by the frozen segmenter."""
+"""How good synthetic images are, measured beside real ones in the features of a frozen network."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from ignite.engine import Engine
 
 from scripts.handlers.compared_images import REAL, ComparedImages, encode_images
 from scripts.metrics.class_specificity import class_specificity
+from scripts.metrics.coverage import compare_neighbourhoods
 from scripts.metrics.feature_distance import frechet_with_floor, kernel_distance
 from scripts.metrics.overlap import PatientOverlap
 from scripts.metrics.statistics import distance_with_floor, mean_by_patient, standardise
-from scripts.networks.wrapping import freeze
-from scripts.scores.evidence import Distance, Quality, Share, Specificity
+from scripts.networks.feature_extractor import FeatureExtractor
+from scripts.scores.evidence import Distance, Neighbourhoods, Quality, Share, Specificity
 from scripts.scores.json_files import write_dataclass
 
 Row = dict[str, Any]
+NEIGHBOURS = 5  # as Naeem et al. 2020 have it; fewer where there are fewer images
 
 
 class ImageQuality(ComparedImages[Row]):
@@ -27,17 +29,19 @@ class ImageQuality(ComparedImages[Row]):
 
     Synthetic ones are the part "synthetic", or several parts with other names (candidates of a choice).
 
-    Features are the segmenter's bottleneck, averaged over the image, in standard deviations of the real training
-    images. Written as `quality.json` under the system's name, or "system part" where there are several:
+    Features are in standard deviations of the real training images. Written as `quality.json` under the system's name,
+    or "system part" where there are several:
 
-    - `frechet`, `kernel`: distance of synthetic from real training images, beside the floor: held-out real images from
-      the training images at the same n, both with an interval over patients.
+    - `frechet`, `kid` (times 1000): distance of synthetic from real training images, beside the floor: held-out real
+      images from the training images at the same n, both with an interval over patients.
+    - `neighbourhoods`: precision, recall, density and coverage of synthetic images in training ones, and those of
+      held-out real ones, all at that n.
     - `specificity`: a linear classifier of the global class on simple intensity statistics, trained on real images:
       how often synthetic images look like the class asked for, beside how often held-out real ones are recognised.
     - `mask_dice`: Dice of the segmenter's prediction on synthetic images with the mask they were made from.
 
     Args:
-        segmenter: whose `encode` gives features (B, F).
+        extractor: of the features; a segmenter's are its bottleneck, averaged over the image.
         foreground_count: labels besides the background.
         classes: names of the global classes; empty skips `specificity`.
         file: the `quality.json`.
@@ -51,7 +55,7 @@ class ImageQuality(ComparedImages[Row]):
 
     def __init__(
         self,
-        segmenter: Any,
+        extractor: FeatureExtractor,
         *,
         foreground_count: int,
         classes: Sequence[str],
@@ -61,7 +65,7 @@ class ImageQuality(ComparedImages[Row]):
         most_images: int | None = None,
     ) -> None:
         super().__init__()
-        self.segmenter: Any = freeze(segmenter)  # MONAI's evaluator leaves networks in training mode
+        self.extractor = extractor
         self.foreground_count = foreground_count
         self.classes = list(classes) if use_class else []
         self.most_images = most_images
@@ -69,7 +73,7 @@ class ImageQuality(ComparedImages[Row]):
         self.system = system
 
     def measure(self, engine: Any) -> Iterator[tuple[str, Row]]:
-        features = encode_images(engine, self.segmenter)  # (B, F)
+        features = encode_images(engine, self.extractor)  # (B, F)
         for element, output, feature in zip(engine.state.batch, engine.state.output, features, strict=True):
             overlap = PatientOverlap(self.foreground_count)
             overlap.add(torch.as_tensor(output["pred"])[0], torch.as_tensor(output["label"])[0])
@@ -92,7 +96,8 @@ class ImageQuality(ComparedImages[Row]):
     def _compare(self, synthetic: Sequence[Row]) -> Quality:
         parts = [_columns(rows) for rows in (*(self.rows[part] for part in REAL), synthetic)]
         training, held_out, made = parts
-        frechet = kernel = specificity = None
+        frechet = kid = specificity = own = ceiling = None
+        nearest = 0
         if min(len(part["features"]) for part in parts) > 1:  # one image has no covariance
             steps = [-(-len(part["features"]) // (self.most_images or len(part["features"]))) for part in parts]
             samples = [np.stack(part["features"][::step]) for part, step in zip(parts, steps, strict=True)]
@@ -100,7 +105,12 @@ class ImageQuality(ComparedImages[Row]):
             owners = [part["patient"][::step] for part, step in zip(parts, steps, strict=True)]
             patients = (owners[0], owners[1], owners[2])
             frechet = Distance(*frechet_with_floor(*samples, patients=patients))
-            kernel = Distance(*distance_with_floor(kernel_distance, *samples, patients=patients))
+            kid = Distance(*distance_with_floor(_scaled_kernel_distance, *samples, patients=patients))
+            nearest = min(NEIGHBOURS, frechet.n - 1)
+            spread = [sample[np.linspace(0, len(sample) - 1, frechet.n).astype(int)] for sample in samples]
+            ceiling, own = (
+                Neighbourhoods(*compare_neighbourhoods(spread[0], other, k=nearest)) for other in spread[1:]
+            )
         if len(set(training["class"])) > 1 and self.classes:
             looks = [np.stack(part["looks"]) for part in parts]
             names = [[self.classes[c] for c in part["class"]] for part in parts]
@@ -110,9 +120,17 @@ class ImageQuality(ComparedImages[Row]):
             mask_dice=Share(*mean_by_patient(made["patient"], made["overlap"])),
             mask_dice_held_out_real=Share(*mean_by_patient(held_out["patient"], held_out["overlap"])),
             frechet=frechet,
-            kernel=kernel,
+            kid=kid,
             specificity=specificity,
+            neighbourhoods=own,
+            neighbourhoods_held_out_real=ceiling,
+            nearest=nearest,
+            extractor=self.extractor.name,
         )
+
+
+def _scaled_kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
+    return 1000 * kernel_distance(a, b)
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 # not. Folders are not compared, since the fingerprint of the data says what was in them.
 MAY_CHANGE = {
     *("max_epochs", "device", "worker_count", "validation_interval_epochs", "val_interval"),
-    *("checkpoint_interval_epochs", "picture_interval_epochs", "trust_weights", "slice_batch"),
+    *("checkpoint_interval_epochs", "picture_interval_epochs", "trust_weights", "slice_batch", "allow_memorised"),
     *("bundle_root", "model_file", "generator_file", "discriminator_file"),
     *RUNNER_KEYS,
     *TRACKING_KEYS,

@@ -20,6 +20,8 @@ from scripts.scores.json_files import write_dataclass
 
 logger = logging.getLogger(__name__)
 
+SIDE = 32  # of the thumbnails whose differences are the diversity
+
 
 def choose_files(
     files: Sequence[str | Path], choice_file: str | Path | None = None, count: int | None = None
@@ -92,12 +94,12 @@ def check_members(
         minimum_diversity: below it a member counts as collapsed.
     """
     positions = np.linspace(0, len(slices) - 1, min(count, len(slices))).astype(int).tolist()
-    real = mean_pairwise_distance(np.stack([make_thumbnail(slices[p]["image"].numpy()) for p in positions]))
+    real = mean_pairwise_distance(np.stack([make_thumbnail(slices[p]["image"].numpy(), SIDE) for p in positions]))
     found = []
     for number, (member, file) in enumerate(zip(members, files, strict=True)):
         member.eval()
         images = inferer(torch.arange(count, device=device), [member])[:, :image_channels].float().cpu().numpy()
-        diversity = mean_pairwise_distance(np.stack([make_thumbnail(image) for image in images])) / real
+        diversity = mean_pairwise_distance(np.stack([make_thumbnail(image, SIDE) for image in images])) / real
         collapsed = not diversity >= minimum_diversity  # NaN counts as collapsed
         found.append(MemberDiversity(number, "/".join(Path(file).parts[-2:]), round(diversity, 4), collapsed))
         if collapsed:

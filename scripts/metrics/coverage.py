@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +37,37 @@ def coverage(real: ArrayLike, synthetic: ArrayLike, *, k: int = 5) -> float:
         ValueError: other shapes, no sample, NaN, or a k that is not in 1..n-1.
     """
     return float(covered(real, synthetic, k=k).any(axis=1).mean())
+
+
+class Neighbourhoods(NamedTuple):
+    """What `compare_neighbourhoods` tells; all but the density are shares in 0..1."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def compare_neighbourhoods(real: ArrayLike, synthetic: ArrayLike, *, k: int = 5) -> Neighbourhoods:
+    """Precision, recall, density and coverage of synthetic samples (m, d) beside real ones (n, d).
+
+    A sample's ball reaches to its k-th nearest other of its own kind. Precision: share of synthetic samples in any real
+    ball; recall: share of real samples in any synthetic ball (Kynkaanniemi et al. 2019). Density: real balls that a
+    synthetic sample lies in, mean, over k, so 1 is expected and more is possible; coverage: see `coverage` (Naeem et
+    al. 2020, eq. 1 to 4). The balls are closed, see `coverage`; otherwise these are the figures of their `prdc`.
+
+    All depend on n and m: compare only values at the same ones.
+
+    Raises:
+        ValueError: as `coverage`, or a k that is not in 1..m-1.
+    """
+    balls, others = covered(real, synthetic, k=k), covered(synthetic, real, k=k)  # (n, m), (m, n)
+    return Neighbourhoods(
+        precision=float(balls.any(axis=0).mean()),
+        recall=float(others.any(axis=0).mean()),
+        density=float(balls.sum(axis=0).mean() / k),
+        coverage=float(balls.any(axis=1).mean()),
+    )
 
 
 def covered(real: ArrayLike, synthetic: ArrayLike, *, k: int) -> Mask:

@@ -1,4 +1,4 @@
-"""Frechet and kernel distance between two sets of features (FID and KID where these are Inception's)."""
+"""Frechet and kernel distance between two sets of features, as FID and KID have them of Inception's."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def kernel_distance(features_a: ArrayLike, features_b: ArrayLike) -> float:
     MMD^2 = mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean k(a_i, b_j). Its expectation is 0 for equal
     distributions at any n, so unlike the Frechet distance it may be negative and can be compared across n. All rows
     are used (no subsets). MONAI's `MMDMetric` differs: its kernel is linear, hence blind to variance, and it needs
-    equal n. Features are (n_a, d) and (n_b, d) of 2 rows or more each.
+    equal n. Features are (n_a, d) and (n_b, d) of 2 rows or more each. Papers give it times 1000, as our pages do.
     """
     a, b = checked_features(features_a, features_b)
     return _mean_off_diagonal(_kernel(a, a)) + _mean_off_diagonal(_kernel(b, b)) - 2 * float(_kernel(a, b).mean())

@@ -27,6 +27,9 @@ class Teacher(Protocol):
     @property
     def trained_on(self) -> list[str]: ...
 
+    @property
+    def memorised_sets(self) -> list[str]: ...
+
 
 @dataclass(frozen=True)
 class Knowledge:
@@ -43,6 +46,7 @@ class Knowledge:
     )  # that they are for: `IMAGES` of dataset.json; none of features
     settings: dict[str, Any] = field(default_factory=dict)  # that their users must share, such as `image_size_pixels`
     features: dict[str, Any] = field(default_factory=dict)  # what a `FeatureSet` says of itself
+    memorised_sets: list[str] = field(default_factory=list)  # synthetic ones that failed their audit and were allowed
 
 
 def describe_weights(
@@ -53,6 +57,7 @@ def describe_weights(
     images: Dataset | None = None,
     settings: Mapping[str, Any] | None = None,
     features: Mapping[str, Any] | None = None,
+    memorised_sets: Collection[str] = (),
 ) -> Knowledge:
     """What a training writes beside its weights, see `Knowledge`; for configs.
 
@@ -61,10 +66,15 @@ def describe_weights(
         taught_by: weights that the network started from or that were frozen while it learned.
         images: description of the data set.
         settings, features: as they are.
+        memorised_sets: those of its own data.
     """
-    patients = {*trained_on}.union(*(weights.trained_on for weights in taught_by if weights is not None))
+    teachers = [weights for weights in taught_by if weights is not None]
+    patients = {*trained_on}.union(*(weights.trained_on for weights in teachers))
+    sets = {*memorised_sets}.union(*(weights.memorised_sets for weights in teachers))
     names = {} if images is None else {name: getattr(images, name) for name in IMAGES}
-    return Knowledge(sorted(patients), sorted(validated_on), names, dict(settings or {}), dict(features or {}))
+    return Knowledge(
+        sorted(patients), sorted(validated_on), names, dict(settings or {}), dict(features or {}), sorted(sets)
+    )
 
 
 def write_weights(
@@ -97,6 +107,7 @@ def read_description(file: str | Path) -> tuple[Recipe, Knowledge] | None:
         network = content["network"]
         recipe = Recipe(str(network["name"]), dict(network["arguments"]))
         names = Knowledge.__dataclass_fields__
+        content.setdefault("memorised_sets", [])  # weights of version 0.2 know of no audit
         knowledge = Knowledge(**{name: content[name] for name in names})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
@@ -104,8 +115,8 @@ def read_description(file: str | Path) -> tuple[Recipe, Knowledge] | None:
             "network again; weights of version 0.1.0 are not read any more."
         ) from None
     for name, value in asdict(knowledge).items():
-        patients = name.endswith("_on")
-        if type(value) is not (list if patients else dict) or (patients and not all(isinstance(p, str) for p in value)):
+        named = name.endswith(("_on", "_sets"))
+        if type(value) is not (list if named else dict) or (named and not all(isinstance(each, str) for each in value)):
             raise CheckpointError(f"{beside}: {name} is {value!r}, expected what training wrote. Train it again.")
     if recipe.name:
         find_maker(recipe.name)

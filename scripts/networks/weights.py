@@ -44,6 +44,11 @@ class Weights:
         """Patients that the weights know; none where nothing is known."""
         return [] if self.knowledge is None else self.knowledge.trained_on
 
+    @property
+    def memorised_sets(self) -> list[str]:
+        """Synthetic sets behind the weights that failed their memorisation audit."""
+        return [] if self.knowledge is None else self.knowledge.memorised_sets
+
     def find_seen(self, patients: Collection[str]) -> dict[str, str]:
         """Those of the patients whom the weights know -> "training", or "validation", whose scores chose the epoch.
 

@@ -50,34 +50,74 @@ class Specificity:
 
 
 @dataclass(frozen=True)
+class Neighbourhoods:
+    """`scripts.metrics.coverage.compare_neighbourhoods` of synthetic, or of held-out real, with training images."""
+
+    precision: Number
+    recall: Number
+    density: Number
+    coverage: Number
+
+
+@dataclass(frozen=True)
 class Quality:
-    """`quality.json`, an entry for each system or candidate."""
+    """`quality.json`, an entry for each system or candidate.
+
+    Attributes:
+        kid: times 1000, see `scripts.metrics.feature_distance.kernel_distance`.
+        neighbourhoods: of synthetic images, and as a ceiling of held-out real ones at the same n, with balls to the
+            `nearest`-th neighbour.
+        extractor: of the features that all but the Dice and the class are measured in.
+    """
 
     mask_dice: Share
     mask_dice_held_out_real: Share
     frechet: Distance | None = None
-    kernel: Distance | None = None
+    kid: Distance | None = None
     specificity: Specificity | None = None
+    neighbourhoods: Neighbourhoods | None = None
+    neighbourhoods_held_out_real: Neighbourhoods | None = None
+    nearest: int = 0
+    extractor: str = ""
 
 
 @dataclass(frozen=True)
-class NamedDistance:
-    name: str
-    distance: Number
+class Copies:
+    """What `scripts.metrics.memorisation.find_copies` found by one measure; `median` and `real_median` are ratios."""
+
+    median: Number
+    real_median: Number
+    threshold: Number
+    copies: Number
+    expected: Number
+    p: Number
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """`nearest.json`, an entry for each part: distances to the nearest training image or feature.
+class Memorisation:
+    """The memorisation audit of a synthetic set, in its `dataset.json` and as `memorisation.json`.
 
-    `apart` is the mean distance of the part's own images from each other, `nearest` those that lie nearest.
+    Attributes:
+        verdict: "passed", "failed" or "cannot be audited".
+        reason: in a sentence.
+        level: of the verdict: chance of "failed" for a set that is like images of new patients.
+        images: that were compared.
+        held_out_patients: real ones that it is calibrated on.
+        by: "pixels", "features" -> what was found.
+        extractor: of the features.
+        nearest: names of the images with the least ratios, by pixels or, of features, by these.
+        membership_auc: of the discriminators behind the set, where their trainings left it as `membership.json`.
     """
 
+    verdict: str
+    reason: str
+    level: float
     images: int
-    median: Number
-    least: Number
-    apart: Number = math.nan
-    nearest: list[NamedDistance] = field(default_factory=list)
+    held_out_patients: int
+    by: dict[str, Copies] = field(default_factory=dict)
+    extractor: str = ""
+    nearest: list[str] = field(default_factory=list)
+    membership_auc: list[Share] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -188,12 +228,6 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class NearestTraining:
-    median: Number
-    least: Number
-
-
-@dataclass(frozen=True)
 class AnnotationEntry:
     """The annotations of a part or a member.
 
@@ -203,7 +237,6 @@ class AnnotationEntry:
         components: separate lesions per image with lesion, mean.
         rim_share: see `scripts.metrics.false_rims`; mean over patients, as is the next.
         outside_head_share: share of the lesion's pixels where all channels are dark.
-        nearest_training: distances from the nearest training image; none of training images.
     """
 
     images: int
@@ -212,7 +245,6 @@ class AnnotationEntry:
     components: Number
     rim_share: Share
     outside_head_share: Share
-    nearest_training: NearestTraining | None = None
     member: int = -1
 
 

@@ -15,7 +15,7 @@ from scripts.scores.evidence import (
     Choice,
     ClassCount,
     MemberCheck,
-    Nearest,
+    Memorisation,
     Number,
     Placement,
     Presence,
@@ -223,7 +223,7 @@ class Picture:
 
     file: str
     caption: str
-    section: str = "pictures"  # or "cases", "selection", "presence", "placement"
+    section: str = "pictures"  # or "cases", "selection", "presence", "placement", "memorisation"
     legend: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -253,7 +253,7 @@ class Evidence:
     """What is known of the synthetic sets, by what they are called, such as "LcGAN, 2.5% of the patients"."""
 
     quality: dict[str, Quality] = field(default_factory=dict)
-    nearest: dict[str, dict[str, Nearest]] = field(default_factory=dict)
+    memorisation: dict[str, Memorisation] = field(default_factory=dict)
     presence: dict[str, Presence] = field(default_factory=dict)
     placement: dict[str, Placement] = field(default_factory=dict)
     selection: dict[str, Selection] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import convert_to_dst_type
 
 from scripts.data.contract import Dataset, DatasetError, Item, read_dataset
+from scripts.data.memorised import is_memorised
 from scripts.data.splits import check_synthetic_sources, check_trained_on
 from scripts.transforms.loading import LoadItemd
 
@@ -34,11 +35,12 @@ class RandInjectSyntheticd(RandomizableTransform, MapTransform):
         class_key: key that takes the class: its name where the real item has text, else its place in `classes`.
         held_out: patients of validation and test. Images made from them, or by a generator that knows them, are
             refused, and so is a set that doesn't say.
+        allow_memorised: this set's folder or its name, where it is to be used although it failed its audit.
 
     Raises:
         DatasetError: no such set, one without label maps, an unknown class, items without class where it counts, a
-            held-out patient behind the set; in a call, a real image that is no loaded 2D image of as many channels,
-            or a synthetic file that can't be read.
+            held-out patient behind the set, or one that repeats training images; in a call, a real image that is no
+            loaded 2D image of as many channels, or a synthetic file that can't be read.
         ValueError: more keys than two, a probability outside [0, 1], or text for `held_out`.
     """
 
@@ -53,6 +55,7 @@ class RandInjectSyntheticd(RandomizableTransform, MapTransform):
         balance_classes: bool = False,
         class_key: Hashable | None = None,
         held_out: Collection[str] = (),
+        allow_memorised: Any = None,
     ) -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob)
@@ -60,6 +63,7 @@ class RandInjectSyntheticd(RandomizableTransform, MapTransform):
             raise ValueError(f"keys are {self.keys}, expected the image's, and the label map's if there is one.")
         synthetic = read_dataset(synthetic_dir)
         _check_held_out(synthetic, held_out)
+        is_memorised(synthetic.root, synthetic.memorisation, allow_memorised)
         self.intensity_range = intensity_range
         self.class_key = class_key
         self.names = ("image", "label")[: len(self.keys)]

@@ -131,6 +131,14 @@ def test_a_generator_that_knows_held_out_patients_is_refused(write_set, make_row
         FeatureDataset(sets)
 
 
+def test_features_that_repeat_training_ones_are_refused_unless_they_are_named(write_set, make_rows):
+    sets = [write_set("real"), write_set("synthetic", make_synthetic(make_rows))]
+    sets[1].manifest["memorisation"] = {"verdict": "failed", "reason": "copies."}
+    with pytest.raises(DatasetError, match="synthetic repeats training images: copies"):
+        FeatureDataset(sets)
+    assert len(FeatureDataset(sets, allow_memorised="synthetic")) == 12
+
+
 def test_the_real_set_comes_first(write_set, make_rows):
     sets = [write_set("synthetic", make_synthetic(make_rows)), write_set("real")]
     with pytest.raises(DatasetError, match=r"holds synthetic features. Name the set of real ones first"):

@@ -24,6 +24,7 @@ from scripts.distribution.bundle import (
     NAME,
     ROOT,
     mean_dice,
+    refuse_memorised,
     shipped_modules,
     unlink,
     write_bundle,
@@ -167,6 +168,19 @@ def test_other_weights_are_refused_before_anything_is_written(weights: Path, tmp
     ):
         write_bundle(str(tmp_path / "mine.pt"), output_dir=str(tmp_path / "dist"))
     assert list((tmp_path / "dist").iterdir()) == []
+
+
+def test_weights_that_learned_from_copies_are_refused_unless_the_set_is_named(weights: Path, tmp_path: Path) -> None:
+    described = weights.with_suffix(".json")
+    copy = tmp_path / "model.pt"
+    shutil.copyfile(weights, copy)
+    content = {**json.loads(described.read_text()), "memorised_sets": ["synthetic"]}
+    copy.with_suffix(".json").write_text(json.dumps(content))
+    for allowed in (None, "another"):
+        with pytest.raises(CheckpointError, match="learned from the synthetic set 'synthetic', which repeats"):
+            write_bundle(str(copy), output_dir=str(tmp_path / "dist"), allow_memorised=allowed)
+    assert not (tmp_path / "dist").exists()
+    refuse_memorised(copy, "runs/synthetic")
 
 
 def test_what_somebody_put_into_its_folder_is_not_removed(weights: Path, tmp_path: Path) -> None:

@@ -70,7 +70,6 @@ def test_means_are_over_images_with_lesion_and_shares_over_patients(tmp_path):
     assert training["label_percent"] == {"core": 100 * 4 / 64, "rim": 0}
     assert training["components"] == 1
     assert (training["outside_head_share"]["value"], training["outside_head_share"]["n"]) == (0.5, 2)
-    assert training["nearest_training"] is None
 
 
 def test_false_rims_are_counted_and_every_synthetic_image_is_a_unit(tmp_path):
@@ -84,27 +83,3 @@ def test_false_rims_are_counted_and_every_synthetic_image_is_a_unit(tmp_path):
     assert said["parts"]["training"]["rim_share"]["value"] == 0
     assert [(entry["member"], entry["images"]) for entry in said["members"]] == [(0, 1), (1, 1)]
     assert [entry["rim_share"]["value"] for entry in said["members"]] == [pytest.approx(16 / 25), 0]
-
-
-def test_copies_and_mirror_images_of_training_images_give_themselves_away(tmp_path):
-    rng = np.random.default_rng(0)
-    trained, other = rng.uniform(-1, 1, size=(2, 2, 8, 8)).astype(np.float32)
-    label = mask((1, 0, 0, 2))
-    said = run(
-        tmp_path,
-        element("training", "p0", label, trained),
-        element("held_out", "p1", label, other),
-        element("synthetic", "s0", label, trained, member=0),
-        element("synthetic", "s1", label, np.ascontiguousarray(trained[:, ::-1]), member=0),
-        element("synthetic", "s2", label, trained + 0.25, member=1),
-    )["parts"]
-    distances = np.abs(other - trained).mean(), np.abs(other - trained[:, ::-1]).mean()
-    assert said["held_out"]["nearest_training"]["median"] == pytest.approx(min(distances), rel=1e-5)
-    assert said["synthetic"]["nearest_training"] == {"median": 0, "least": 0}
-
-
-def test_members_have_distances_of_their_own(tmp_path):
-    label = mask((1, 0, 0, 2))
-    made = [element("synthetic", f"s{n}", label, HEAD + shift, member=1) for n, shift in enumerate((0.5, 0.25, 0.125))]
-    said = run(tmp_path, element("training", "p0", label), *made)
-    assert said["members"][0]["nearest_training"] == {"median": 0.25, "least": 0.125}

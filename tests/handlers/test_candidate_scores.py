@@ -120,9 +120,8 @@ def test_the_better_candidate_is_chosen_and_its_poor_image_left_out(tmp_path):
     assert found["real"]["held_out"]["fcn_score"]["value"] == pytest.approx(2 * 8 / 24)
     assert second["laplacian_variance"] == pytest.approx(laplacian_variance(CHECKS) * (1 + 0.25) / 2)
     assert second["called_real"] is None
-    assert first["nearest_training"] == pytest.approx(0.8, abs=1e-4)  # contrast .2 beside 1
-    assert second["nearest_training"] == pytest.approx(0.25, abs=1e-4)  # a copy, and .5 beside 1
-    assert found["real"]["training"]["nearest_training"] == 0  # another patient with the same image
+    for entry in (first, second, found["real"]["training"]):  # copies, whatever their contrast
+        assert entry["nearest_training"] == pytest.approx(0, abs=2e-3)
     assert found["filters"] == {
         "images": 2,
         "kept": 1,

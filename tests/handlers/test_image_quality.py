@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from scripts.handlers.image_quality import ImageQuality, intensity_statistics
+from scripts.networks.feature_extractor import open_extractor
 from scripts.networks.resnet_unet import ResNetUNet
 
 MEANS = {"A": -0.5, "B": 0.5}  # what tells the classes apart
@@ -35,7 +36,9 @@ def run(tmp_path, synthetic_looks: str) -> dict:
         batch=batch, output=[{"pred": half, "label": label}] * len(batch), device=torch.device("cpu")
     )
     file = tmp_path / "quality.json"
-    handler = ImageQuality(segmenter.train(), foreground_count=1, classes=["A", "B"], file=file, system="redgan")
+    size = {"device": torch.device("cpu"), "image_channels": 1, "image_size": 32}
+    extractor = open_extractor(None, segmenter.train(), **size)
+    handler = ImageQuality(extractor, foreground_count=1, classes=["A", "B"], file=file, system="redgan")
     assert not segmenter.training  # features must not depend on the batch
     engine = SimpleNamespace(state=state)
     for step in (handler.start, handler.add, handler.finish):
@@ -48,12 +51,15 @@ def test_images_that_look_as_asked_are_as_good_as_real_ones(tmp_path):
     assert quality["specificity"]["balanced_accuracy"] == quality["specificity"]["ceiling"] == 1
     assert quality["mask_dice"]["value"] == pytest.approx(2 / 3)
     assert quality["frechet"]["low"] <= quality["frechet"]["floor"]
+    assert quality["neighbourhoods"].keys() == {"precision", "recall", "density", "coverage"}
+    assert (quality["nearest"], quality["extractor"]) == (5, "ResNetUNet.encode")
 
 
 def test_images_that_all_look_alike_are_right_half_the_time_and_lie_farther_away(tmp_path):
     quality = run(tmp_path, "AA")
     assert quality["specificity"]["balanced_accuracy"] == pytest.approx(0.5)
     assert quality["frechet"]["value"] > quality["frechet"]["floor"]
+    assert quality["kid"]["value"] > quality["kid"]["floor"]
 
 
 def test_intensity_statistics_are_deciles_above_the_background_and_the_gradient():

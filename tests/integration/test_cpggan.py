@@ -101,9 +101,9 @@ def test_all_parts_are_laid_out_and_compared(judged):
     assert {row["class"] for row in rows} == {""}  # metastases have none
     assert (judged / "tsne_pixels.png").is_file()
     assert not (judged / "tsne_features.csv").exists()
-    nearest = read(judged / "nearest.json")
-    assert set(nearest) == {"held_out", "synthetic"}
-    assert all(entry["least"] > 0 for entry in nearest.values())
+    audit = read(judged / "memorisation.json")
+    assert audit == read(judged / "kept" / "dataset.json")["memorisation"]
+    assert audit["images"] <= 9
 
 
 def test_a_generator_of_an_unknown_box_class_is_refused(bundle, tmp_path):

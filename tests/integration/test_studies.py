@@ -22,11 +22,11 @@ from .studies import EXPERIMENTS, SMALLER, run_jobs, shrink
 
 ROOT = EXPERIMENTS.parents[1]
 SECTIONS = {
-    "redgan_lgg": ("quality", "selection", "classes", "cases", "pictures"),
-    "lcgan_covid_ct": ("amounts", "labels", "selection", "published"),
-    "pggan_ensemble_lgg": ("amounts", "selection", "annotations", "choice", "quality", "published"),
-    "cpggan_lgg": ("froc", "presence", "nearest", "cases", "published"),
-    "feature_acgan_lgg": ("amounts", "counts", "nearest", "published"),
+    "redgan_lgg": ("memorisation", "quality", "selection", "classes", "cases", "pictures"),
+    "lcgan_covid_ct": ("memorisation", "amounts", "labels", "selection", "published"),
+    "pggan_ensemble_lgg": ("memorisation", "amounts", "selection", "annotations", "choice", "quality", "published"),
+    "cpggan_lgg": ("froc", "presence", "memorisation", "cases", "published"),
+    "feature_acgan_lgg": ("amounts", "counts", "memorisation", "published"),
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from scripts.metrics.coverage import coverage, order_members
+from scripts.metrics.coverage import compare_neighbourhoods, coverage, order_members
 
 LINE = np.array([[0.0], [1.0], [3.0], [7.0]])  # radii at k = 1: 1, 1, 2, 4; at k = 2: 3, 2, 3, 6
 
@@ -33,6 +33,17 @@ def test_copies_of_the_real_samples_cover_them_even_where_all_are_duplicates():
     assert coverage(LINE, LINE, k=1) == 1
     assert coverage(np.ones((7, 3)), np.ones((1, 3))) == 1
     assert coverage(np.ones((7, 3)), np.full((1, 3), 1.001)) == 0
+
+
+def test_precision_recall_and_density_count_balls():
+    """Real radii at k = 1: 1, 1, 2, 4; synthetic ones: 1.5, 1.5 and 17."""
+    found = compare_neighbourhoods(LINE, [[1.5], [3.0], [20.0]], k=1)
+    # 1.5 lies in the balls of 1 and 3, 3 in those of 3 and 7 (on its edge), 20 in none.
+    assert (found.precision, found.density, found.coverage) == (2 / 3, 4 / 3, 3 / 4)
+    # 0 lies in the ball of 1.5 (on its edge), 1 and 3 in it, too, and 7 in that of 20.
+    assert found.recall == 1
+    with pytest.raises(ValueError, match="k is 3 for 3"):
+        compare_neighbourhoods(LINE, [[1.5], [3.0], [20.0]], k=3)
 
 
 def islands(*places: int) -> list[list[float]]:

@@ -15,11 +15,13 @@ from scripts.scores.evidence import (
     Choice,
     ClassCount,
     ClassFilters,
+    Copies,
     Distance,
     Filters,
     MemberCheck,
     MemberDiversity,
-    Nearest,
+    Memorisation,
+    Neighbourhoods,
     Placement,
     PlacementPart,
     Presence,
@@ -153,10 +155,13 @@ def make_evidence() -> Evidence:
     curve = [(0.125, 0.2), (1.0, 0.5)]
     points = [(0.125, Estimate(0.2, 0.1, 0.3, 8)), (1.0, Estimate(0.5, 0.4, 0.6, 8))]
     distance = Distance(8.25, 7.5, 9.5, 3.25, 3.0, 3.5, 40)
-    quality = Quality(share, Share(0.873, 0.8, 0.9, 8), distance, distance, Specificity(0.66, 0.5, 0.91, {"A": 0.7}))
+    asked, near = Specificity(0.66, 0.5, 0.91, {"A": 0.7}), Neighbourhoods(0.62, 0.34, 1.07, 0.48)
+    quality = Quality(share, Share(0.873, 0.8, 0.9, 8), distance, distance, asked, near, near, 5, "UNet.encode")
+    found = {"pixels": Copies(0.234, 0.789, 0.567, 0.912, 0.087, 0.001)}
+    audit = Memorisation("failed", "91% are copies.", 0.05, 50, 12, found, "", ["a#0"], [interval])
     return Evidence(
         quality={"GAN <s>": quality},
-        nearest={"GAN": {"held_out": Nearest(9, 0.345, 0.12, 0.5)}},
+        memorisation={"GAN": audit},
         presence={
             "GAN": Presence("contrast", 1.25, 50, 43, {"synthetic": PresencePart(50, share)}, 0.05),
             "Every box": Presence("segmenter", 0.25, 50, 37, {}, every_box=True, filters=boxes),

@@ -94,7 +94,7 @@ def test_a_missing_picture_is_an_error_that_writes_nothing(results: Results, fol
 
 
 @pytest.mark.parametrize(
-    "name", ["quality", "nearest", "presence", "selection", "annotations", "choice", "counts", "froc", "cases"]
+    "name", ["quality", "memorisation", "presence", "selection", "annotations", "choice", "counts", "froc", "cases"]
 )
 def test_there_is_no_section_without_evidence(results: Results, folder: Path, name: str) -> None:
     bare = dataclasses.replace(results, evidence=Evidence(), pictures=[])

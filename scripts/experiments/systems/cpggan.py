@@ -82,6 +82,7 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
     )
     options = {**common, "synthetic_dir": synthetic.folder, "filter_by_segmenter": section["filter"] == "segmenter"}
     options |= section.get("evaluation", {})
+    options["membership_files"] = [root / "generator" / "run" / "membership.json"]
     judges = {}
     if "unet" in study.segmenters or section["filter"] == "segmenter":
         judges["segmenter_file"] = train_judge(plan, cell, "unet").output
@@ -98,7 +99,8 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     shown.pictures.append((run / "pictures" / "growth.png", caption, "pictures"))
     for source in {each.new_masks: each for each in sources}.values():
         folder, title = make(plan, cell, source).folder, _title(source)
-        shown.evidence += [(kind, title, folder / f"{kind}.json") for kind in ("presence", "placement", "nearest")]
+        shown.evidence += [(kind, title, folder / f"{kind}.json") for kind in ("presence", "placement")]
+        shown.add_audit(title, folder)
         for name, (caption, section) in PICTURES.items():
             shown.pictures.append((folder / f"{name}.png", f"{title}: {caption}", section))
     shown.curves.append((TITLE, run / "curves.csv"))

@@ -93,9 +93,9 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
         options = {"features_dir": real.folder, "synthetic_dir": made.folder}
         options |= cell.study.systems["feature_acgan"].get("comparison", {})
         folder, reads = made.folder.with_name("evaluation"), (real.output, made.output)
-        compared = plan.bundle(cell, "feature_acgan_evaluate", folder, "nearest.json", options, reads=reads)
+        compared = plan.bundle(cell, "feature_acgan_evaluate", folder, "memorisation.json", options, reads=reads)
         shown.needs.append(compared.output)
-        shown.evidence.append(("nearest", f"{TITLE}, {what}", compared.output))
+        shown.evidence.append(("memorisation", f"{TITLE}, {what}", compared.output))
         shown.evidence.append(("counts", f"{TITLE}, {what}", made.folder.with_name("synthetic_counts.json")))
         shown.curves.append((f"{TITLE}, {what}", made.folder.with_name("gan") / "run" / "curves.csv"))
         for name, caption in PICTURES.items():

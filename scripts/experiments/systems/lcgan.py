@@ -78,6 +78,7 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
         scorers = train_scorers(plan, cell, "fcn8s")
     options = {**cell.seen, "candidates_dir": root / "candidates", "scorer_files": scorers}
     options |= {"classifier_files": classifiers, **section.get("selection", {})}
+    options["membership_files"] = [generator.folder / "run" / "membership.json"]
     reads = (*files, *scorers, *classifiers)
     return plan.bundle(cell, "lcgan_evaluate", root / "selected", "dataset.json", options, reads=reads)
 
@@ -87,6 +88,7 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     for source in sources:
         folder, where = make(plan, cell, source).folder, f"{describe(source)}{share}"
         shown.evidence.append(("quality", where, folder / "quality.json"))
+        shown.add_audit(where, folder)
         shown.add_selection(where, folder)
         shown.sets.append((where, folder))
     run = cell.generators.folder / "lcgan" / "generator" / "run"

@@ -92,6 +92,7 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     shown.evidence += [
         (kind, TITLE, evaluation.folder / f"{kind}.json") for kind in ("quality", "annotations", "choice")
     ]
+    shown.add_audit(TITLE, evaluation.folder)
     everybody = _synthesise(plan, cell, _everybody(cell)).folder
     shown.evidence.append(("members", TITLE, everybody.with_name(f"{everybody.name}_members.json")))
     runs = [_train_member(plan, cell, member).folder / "run" for member in range(count)]
@@ -126,6 +127,11 @@ def _evaluate(plan: Plan, cell: Cell) -> Job:
 def _judge_images(plan: Plan, cell: Cell, made: Job, folder: Path, output: str, given: Mapping[str, Any]) -> Job:
     segmenter = train_judge(plan, cell, "nnunet")
     options = {**cell.seen, **cell.study.slices, "synthetic_dir": made.folder, "model_file": segmenter.output, **given}
+    runs = [
+        _train_member(plan, cell, member).folder / "run"
+        for member in range(cell.study.systems["pggan_ensemble"]["members"])
+    ]
+    options["membership_files"] = [run / "membership.json" for run in runs]
     reads = (made.output, segmenter.output)
     return plan.bundle(cell, "pggan_ensemble_evaluate", folder, output, options, reads=reads)
 

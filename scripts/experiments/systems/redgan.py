@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,15 +124,17 @@ def judge(plan: Plan, cell: Cell, sources: Sequence[Source]) -> Shown:
     segmenter = train_judge(plan, cell, "unet")
     for source in sources:
         made, generator = make(plan, cell, source), VARIANTS[source.variant].generator
-        images = made.output.parent
+        images, run, title = made.output.parent, made.folder.with_name("run"), describe(source)
         options = {**cell.seen, "segmenter_file": segmenter.output, "synthetic_dir": images}
-        folder = made.folder.with_name("evaluation")
+        options["membership_files"] = [run / "membership.json"]
+        folder = made.folder.with_name(re.sub("^(synthetic|filter)", "evaluation", made.folder.name))
         reads = (segmenter.output, made.output)
         quality = plan.bundle(cell, "redgan_evaluate", folder, "quality.json", options, reads=reads)
-        shown.evidence.append(("quality", f"{TITLE}, {generator}", quality.output))
-        shown.curves.append((f"{TITLE}, {generator}", made.folder.with_name("run") / "curves.csv"))
-        shown.sets.append((describe(source), images))
+        shown.evidence.append(("quality", title, quality.output))
+        shown.add_audit(title, folder)
+        shown.curves.append((f"{TITLE}, {generator}", run / "curves.csv"))
+        shown.sets.append((title, images))
         if "filter" in cell.study.systems["redgan"]:
-            shown.add_selection(describe(source), images)
+            shown.add_selection(title, images)
         shown.needs.append(quality.output)
     return shown

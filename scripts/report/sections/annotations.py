@@ -46,14 +46,8 @@ def _measures(found: Annotations) -> list[Measure]:
         ("Separate lesions", lambda entry: Cell(format_number(entry.components, 2))),
         ("False rims, % of the lesion", lambda entry: _percent(entry.rim_share)),
         ("Outside the head, % of the lesion", lambda entry: _percent(entry.outside_head_share)),
-        ("Nearest training image, median (least)", _nearest),
     ]
 
 
 def _percent(share: Share) -> Cell:
     return interval_cell(share, 2, scale=100) if share.value == share.value else Cell(DASH)
-
-
-def _nearest(entry: AnnotationEntry) -> Cell:
-    nearest = entry.nearest_training
-    return Cell(f"{format_number(nearest.median)} ({format_number(nearest.least)})" if nearest else DASH)

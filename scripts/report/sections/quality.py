@@ -13,7 +13,8 @@ ORDER = 80
 NOTE = (
     "Real is the same measure of real images: for distances between two sets of real images at the same n, the floor "
     "that no generator should be expected to beat, with intervals from random halves; for the recognised class a "
-    "classifier's score on held-out real images; for the Dice with the mask that of held-out real images."
+    "classifier's score on held-out real images; for the others the figure of held-out real images. KID is the "
+    "unbiased MMD\u00b2 of a cubic kernel. The next four count neighbours among training images."
 )
 
 
@@ -21,7 +22,8 @@ def build(results: Results, folder: Path) -> Section | None:
     groups = [Group(_rows(quality), title) for title, quality in results.evidence.quality.items()]
     if not groups:
         return None
-    caption = "Synthetic images beside held-out real ones, as the segmenter sees them."
+    extractors = ", ".join({quality.extractor: None for quality in results.evidence.quality.values()})
+    caption = f"Synthetic images beside held-out real ones, in the features of {extractors}."
     recalls = [
         f"{title}: asked class recognised, {', '.join(f'{name} {format_number(v, 2)}' for name, v in found.items())}."
         for title, quality in results.evidence.quality.items()
@@ -33,12 +35,13 @@ def build(results: Results, folder: Path) -> Section | None:
 
 def _rows(quality: Quality) -> list[Row]:
     rows = []
-    for title, distance, scale in (
-        ("Fr\u00e9chet distance", quality.frechet, 1),
-        ("Kernel distance \u00d7 1000", quality.kernel, 1000),
-    ):
+    for title, distance in (("Fr\u00e9chet distance", quality.frechet), ("KID \u00d7 1000", quality.kid)):
         if distance:
-            rows.append(Row(f"{title}, lower is better (n = {distance.n})", _distance_cells(distance, scale)))
+            rows.append(Row(f"{title}, lower is better (n = {distance.n})", _distance_cells(distance)))
+    own, ceiling = quality.neighbourhoods, quality.neighbourhoods_held_out_real
+    for name in ("precision", "recall", "density", "coverage") if own and ceiling else ():
+        cells = [Cell(format_number(getattr(each, name), 2)) for each in (own, ceiling)]
+        rows.append(Row(f"{name.capitalize()}, higher is better (k = {quality.nearest})", cells))
     if quality.specificity:
         asked = quality.specificity
         chance = f" (chance {format_number(asked.chance, 2)})" if asked.chance == asked.chance else ""
@@ -54,6 +57,6 @@ def _rows(quality: Quality) -> list[Row]:
     return rows
 
 
-def _distance_cells(distance: Distance, scale: int) -> list[Cell]:
+def _distance_cells(distance: Distance) -> list[Cell]:
     floor = Estimate(distance.floor, distance.floor_low, distance.floor_high, distance.n)
-    return [interval_cell(each, 2, scale=scale) for each in (distance, floor)]
+    return [interval_cell(each, 2) for each in (distance, floor)]

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.report.blocks import Row, Table
 from scripts.report.sections import leaderboard
-from scripts.scores.evidence import Nearest
+from scripts.scores.evidence import Memorisation
 from scripts.scores.results import Difference, Estimate, Evidence, Results
 
 
@@ -28,8 +28,7 @@ def ranked(results: Results) -> Results:
         dataclasses.replace(differ("real+gan:1", "real", -0.02, 0.01), finding="lowered"),
     ]
     arms = [dataclasses.replace(arm, evidence="GAN" if arm.kind == "gan" else "") for arm in results.arms]
-    parts = {"held_out": Nearest(9, 0.4, 0.1), "synthetic": Nearest(9, 0.1, 0.0)}
-    evidence = Evidence(nearest={"GAN": parts})
+    evidence = Evidence(memorisation={"GAN": Memorisation("failed", "Copies.", 0.05, 84, 12)})
     return dataclasses.replace(results, fractions=[1.0], differences=tested, arms=arms, evidence=evidence)
 
 
@@ -63,9 +62,9 @@ def test_only_what_is_significant_over_all_tests_of_the_page_holds(ranked: Resul
     assert [cell.value for row in others for cell in row.cells[1:3]] == ["\u2013"] * 4
 
 
-def test_a_set_four_times_as_near_as_held_out_images_is_repeated(ranked: Results) -> None:
+def test_a_set_that_failed_its_memorisation_audit_is_flagged(ranked: Results) -> None:
     cell = rows(ranked)[0].cells[3]
-    assert (cell.value, cell.beside) == ("repeated", "0.25\u00d7")
+    assert (cell.value, cell.style) == ("yes", "lowered")
     assert [cell.value for cell in rows(ranked)[0].cells[4:6]] == ["84", "2 h 30 min"]
 
 
