@@ -141,7 +141,8 @@ def open_weights(
         ValueError: another purpose.
         CheckpointError: no such file (for a prediction whose options say everything, which may have a network of its
             own, only on loading), another network, other arguments or settings than those given (the message names
-            both), images of other names, or weights without description that are not trusted.
+            both), a setting that is neither described nor given, images of other names, or weights without description
+            that are not trusted.
         DatasetError: the weights know a patient whom they must not know.
     """
     if purpose not in PURPOSES:
@@ -171,22 +172,21 @@ def open_weights(
     _refuse_others(file, recipe.arguments, given)
     _refuse_others(file, knowledge.settings, asked)
     weights = Weights(file, recipe, knowledge, {**knowledge.settings, **asked})
+    if dataset is not None:
+        _check_names(file, knowledge.images, dataset, same_names, purpose)
+    if dataset is not None and purpose == "augmentation":
+        refuse_known_patients(knowledge.trained_on, file, held_out_patients(dataset, fold), shown_place(dataset, fold))
+    elif dataset is not None and purpose == "evaluation":
+        barred = {item["patient"]: split for item in select_items(dataset, split, fold, boxed=True)}
+        if split != "training":
+            refuse_known_patients(knowledge.trained_on, file, barred, shown_place(dataset, fold))
+        weights = replace(weights, seen=weights.find_seen(barred))
     unknown = [name for name in settings or {} if name not in weights.settings]
     if unknown:
         raise CheckpointError(
             f"{file} does not say its {unknown[0]}, which an earlier version did not note. Pass --{unknown[0]} as it "
             "was trained with, or train it again."
         )
-    if dataset is None:
-        return weights
-    _check_names(file, knowledge.images, dataset, same_names, purpose)
-    if purpose == "augmentation":
-        refuse_known_patients(knowledge.trained_on, file, held_out_patients(dataset, fold), shown_place(dataset, fold))
-    elif purpose == "evaluation":
-        barred = {item["patient"]: split for item in select_items(dataset, split, fold, boxed=True)}
-        if split != "training":
-            refuse_known_patients(knowledge.trained_on, file, barred, shown_place(dataset, fold))
-        weights = replace(weights, seen=weights.find_seen(barred))
     return weights
 
 
