@@ -168,7 +168,7 @@ def test_new_masks_come_from_the_generator_that_makes_the_patients_own(content: 
 
 def test_new_masks_of_a_system_without_masks_are_refused(content: Content) -> None:
     content["tasks"]["segmentation"]["arms"] += ["real+pggan_ensemble:members=1:new_masks"]
-    content["systems"]["pggan_ensemble"] = {"generator": {}, "members": 1, "image_count": 1, "network": "unet"}
+    content["systems"]["pggan_ensemble"] = {"generator": {}, "members": 1, "image_count": 1}
     with pytest.raises(OptionError, match="new_masks are for cpggan, lcgan, redgan"):
         plan(content)
 
