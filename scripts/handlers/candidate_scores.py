@@ -59,8 +59,8 @@ class CandidateScores(ComparedImages[Row]):
     Of several segmenters or classifiers those judge an image that know the fewest of its source patients, see
     `mean_of_unseen`. Then chooses the candidate with the best mean rank, filters its images, and writes
     `selection.json`, `dataset.json` (copies of the kept images, each with its scores), and `selection.png` (kept
-    images, and those that each filter rejected). `nearest_training` says how far, in mean absolute difference of
-    thumbnails, images are from the nearest training image or its mirror image (for real ones: of another patient).
+    images, and those that each filter rejected). `nearest_training` says how far, in
+    `nearest_distances`, images are from the nearest training image (for training images: of another patient).
 
     Elements hold `image`, as the segmenters see it, and where that is not in [-1, 1] the image in it as `original`.
 
@@ -185,12 +185,11 @@ class CandidateScores(ComparedImages[Row]):
     def _measure_novelty(self) -> None:
         """Adds to each row how far the nearest training image is, and how many held-out images lie nearer to one."""
         training = self.rows["training"][:: math.ceil(len(self.rows["training"]) / MOST_REFERENCES)]
-        images = np.stack([row["thumbnail"] for row in training])
-        references = np.concatenate([images, images[:, :, ::-1]])  # x is the axis from right to left
+        references = np.stack([row["thumbnail"] for row in training])
         distances = {}
         for part, rows in self.rows.items():
             own = [row["patient"] if part == "training" else "" for row in rows]
-            owners = (own, 2 * [row["patient"] for row in training])
+            owners = (own, [row["patient"] for row in training])
             distances[part] = nearest_distances(np.stack([row["thumbnail"] for row in rows]), references, owners=owners)
         for part, rows in self.rows.items():
             novelty = measure_novelty(distances[part], distances["held_out"])

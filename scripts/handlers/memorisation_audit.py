@@ -43,7 +43,8 @@ class MemorisationAudit(ComparedImages[Row]):
 
     Args:
         dataset: what the evaluator runs through, in order.
-        sets: folders of synthetic sets whose images are among those that are compared; the last is the one to use.
+        sets: folders of synthetic sets whose images are among those that are compared, and of what filters have left of
+            the first, where they have; the last that is there is the one to use.
         output_dir: of `memorisation.json`.
         extractor: of the features of images; None compares pixels alone.
         modality: names of the images' channels, for the picture; empty of features.
@@ -102,12 +103,12 @@ class MemorisationAudit(ComparedImages[Row]):
 
     def finish(self, engine: Engine) -> None:
         membership = [read_dataclass(file, Share) for file in self.membership_files if file.is_file()]
-        for folder in self.sets:
+        name = "dataset.json" if self.pooled_size is None else MANIFEST
+        for folder in [*self.sets[:1], *(each for each in self.sets[1:] if (each / name).is_file())]:
             rows = self._rows_of(folder)
             tests = self._test(rows)
             audit = self._judge(rows, tests, membership)
-            file = folder / ("dataset.json" if self.pooled_size is None else MANIFEST)
-            write_audit(file, plain(audit))
+            write_audit(folder / name, plain(audit))
         write_dataclass(self.folder / "memorisation.json", audit)
         if self.pooled_size is None and tests:
             self._draw(rows, tests["pixels"])
@@ -117,11 +118,11 @@ class MemorisationAudit(ComparedImages[Row]):
         if self.pooled_size is not None:
             return self.rows["synthetic"]
         compared = {(part, Path(row["file"]).name): row for part, rows in self.rows.items() for row in rows}
-        keys = [
-            (item["synthetic"].get("candidate", "synthetic"), Path(image_files(item)[0]).name)
-            for item in read_dataset(folder).items
-        ]
-        rows = [compared[key] for key in keys if key in compared]
+        rows = []
+        for item in read_dataset(folder).items:
+            candidate, name = item["synthetic"].get("candidate"), Path(image_files(item)[0]).name
+            key = (candidate if candidate in self.rows else "synthetic", name)
+            rows += [compared[key]] if key in compared else []
         if not rows:
             raise DatasetError(f"No image of {folder} was compared. Synthesise again, or raise --most_images.")
         return rows

@@ -22,6 +22,7 @@ from tests.known_weights import write_known
 LABEL = np.zeros((1, 8, 8), np.int64)
 LABEL[:, 2:6, 2:6] = 1  # 16 pixels
 CHECKS = np.indices((8, 8)).sum(0)[None] % 2 * 2.0 - 1  # as sharp as can be
+OTHER = np.random.default_rng(0).choice([-1.0, 1.0], (1, 8, 8))  # what makes an image another one
 
 
 class Finds(nn.Module):
@@ -54,8 +55,10 @@ def prediction(found: int) -> torch.Tensor:
     return label
 
 
-def show(part: str, file: str, patient: str, *, found: int = 4, contrast: float = 1.0) -> tuple[dict, int]:
-    image = torch.from_numpy(contrast * CHECKS).float()
+def show(
+    part: str, file: str, patient: str, *, found: int = 4, contrast: float = 1.0, other: float = 0.0
+) -> tuple[dict, int]:
+    image = torch.from_numpy(contrast * CHECKS + other * OTHER).float()
     element = {"part": part, "file": file, "source_patient": patient, "image": image, "label": torch.from_numpy(LABEL)}
     return element, found
 
@@ -176,9 +179,9 @@ def test_a_copy_is_scored_by_the_segmenter_that_did_not_see_it(tmp_path):
 
 
 def test_copies_are_dropped_where_held_out_images_lie_farther(tmp_path):
-    copy, new = made(tmp_path, "late", 0), made(tmp_path, "late", 1, contrast=0.5)
-    early = [made(tmp_path, "early", n, contrast=0.9, found=3) for n in (0, 1)]
-    held_out = show("held_out", "c.png", "h", contrast=0.7)
+    copy, new = made(tmp_path, "late", 0), made(tmp_path, "late", 1, other=0.9)
+    early = [made(tmp_path, "early", n, other=0.1, found=3) for n in (0, 1)]
+    held_out = show("held_out", "c.png", "h", other=0.4)
     rules = Rules(sharpness=0.1, novelty=0.05, kept_share=0.0)
     said = run(tmp_path, [*REAL[:2], held_out, *early, copy, new], rules=rules)
     assert [entry["novelty"] for entry in said["candidates"]] == [0, 0.5]

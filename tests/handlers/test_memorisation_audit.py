@@ -49,7 +49,7 @@ def audit(
     parts = {"training": scenes(TRAINED, 0), "held_out": scenes(held_out, 1), "synthetic": made}
     dataset = [element for part, images in parts.items() for element in elements(part, images, synthetic)]
     given: dict[str, Any] = {"extractor": EXTRACTOR, "modality": ["MR"], **options}
-    handler = MemorisationAudit(dataset=dataset, sets=[synthetic], output_dir=folder, **given)
+    handler = MemorisationAudit(dataset=dataset, sets=[synthetic, folder / "selected"], output_dir=folder, **given)
     engine: Any = SimpleNamespace(state=SimpleNamespace(batch=dataset[:7], device=torch.device("cpu")))
     handler.start(engine)
     handler.add(engine)
