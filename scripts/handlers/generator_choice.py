@@ -20,7 +20,6 @@ from scripts.metrics.sliced_wasserstein import sliced_wasserstein
 from scripts.networks.knowledge import Knowledge
 from scripts.networks.wrapping import unwrap
 
-ROUNDS = 20  # of a training, at most
 HELD_OUT_IMAGES = 64  # judged by, at most, evenly spread over the slices
 STATISTICS_IMAGES = 128  # whose batch statistics are taken, at most, evenly spread over the slices
 CHUNK = 16  # images made at a time
@@ -40,9 +39,9 @@ class KeepBestGenerator(KeepBest):
     """Attached to a trainer: keeps the generator whose images are nearest to held-out ones, not the last one.
 
     A generator trained on few images gets worse once its discriminator knows them by heart (Karras et al., Training
-    generative adversarial networks with limited data, 2020, figure 1). So up to 20 times in a training images are made
-    under the conditions of at most 64 held-out slices, always with the same noise, and their `sliced_wasserstein`
-    distance from those slices decides; `held_out.csv` has it by epoch.
+    generative adversarial networks with limited data, 2020, figure 1). So four times while the epochs double, images
+    are made under the conditions of at most 64 held-out slices, always with the same noise, and their
+    `sliced_wasserstein` distance from those slices decides; `held_out.csv` has it.
 
     An average of weights has batch statistics of its own. Before each round those of batch norm are computed anew, as
     means over batches of at most 128 training slices (Izmailov et al., Averaging weights leads to wider optima and
@@ -58,8 +57,8 @@ class KeepBestGenerator(KeepBest):
         training: slices whose conditions serve the statistics.
         held_out: slices judged by; with None the last weights are kept.
         folder: for `held_out.csv`.
-        interval: epochs between rounds, at least; the last epoch always has one.
-        first_epoch: from which the network makes full images.
+        interval: epochs between rounds, at least. A training that ends before its first one keeps its last weights.
+        first_epoch: the first in which the network makes full images.
     """
 
     def __init__(
@@ -88,12 +87,14 @@ class KeepBestGenerator(KeepBest):
 
     def judge(self, engine: Any) -> None:
         """One round, in the epochs that have one."""
-        if not self._has_round(engine.state.epoch, engine.state.max_epochs):
+        is_last = engine.state.epoch == engine.state.max_epochs
+        has_round = self._has_round(engine.state.epoch)
+        if not has_round and not (is_last and self.best is None):
             return
         remaking = _Remaking(self.step, unwrap(self.network), engine.state.device)
         if len(self.training) > 1:  # batch norm takes no single pixel of one image
             update_bn(_batches(self.training, STATISTICS_IMAGES), remaking)
-        if self.held_out is None:
+        if self.held_out is None or not has_round:
             self.keep(engine)
             return
         distance = measure(remaking, self.held_out)
@@ -102,9 +103,10 @@ class KeepBestGenerator(KeepBest):
             add_row(self.scores, {"epoch": engine.state.epoch, "sliced_wasserstein": distance})
         self(engine)
 
-    def _has_round(self, epoch: int, last: int) -> bool:
-        every = max(self.interval, -(-(last - self.first_epoch + 1) // ROUNDS))
-        return epoch == last or (epoch >= self.first_epoch and epoch % every == 0)
+    def _has_round(self, epoch: int) -> bool:
+        """Follows the epoch alone, so that a training that is made longer ends as if it had been from the start."""
+        number, rest = divmod(epoch - self.first_epoch + 1, self.interval)
+        return number > 0 and rest == 0 and number % 2 ** max(0, number.bit_length() - 3) == 0
 
 
 class _Remaking(nn.Module):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from scripts.handlers import generator_choice
 from scripts.handlers.generator_choice import KeepBestGenerator
 from scripts.networks.checkpoints import load_checkpoint
 from scripts.networks.knowledge import Knowledge
@@ -91,14 +92,22 @@ def test_batch_statistics_are_the_means_over_batches_of_training_slices(tmp_path
     ("epochs", "options", "rounds"),
     [
         (3, {}, [1, 2, 3]),
-        (45, {}, [*range(3, 46, 3)]),
-        (7, {"interval": 3}, [3, 6, 7]),
+        (45, {}, [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40]),
+        (30, {"interval": 3}, [3, 6, 9, 12, 15, 18, 21, 24, 30]),
         (5, {"first_epoch": 4}, [4, 5]),
     ],
 )
-def test_rounds_are_few_and_the_last_epoch_has_one(tmp_path, epochs, options, rounds):
-    held = train(make_keeper(tmp_path, **options), [float(n) for n in range(1, epochs + 1)])
-    assert sorted({int(weight) for weight in held if weight is not None}) == rounds
+def test_rounds_are_four_per_doubling(tmp_path, monkeypatch, epochs, options, rounds):
+    monkeypatch.setattr(generator_choice, "measure", lambda *_: 1.0)
+    train(make_keeper(tmp_path, slices(5), **options), [1.0] * epochs)
+    with open(tmp_path / "held_out.csv", newline="") as stream:
+        assert [int(row["epoch"]) for row in csv.DictReader(stream)] == rounds
+
+
+def test_a_training_that_is_made_longer_forgets_that_it_had_ended(tmp_path):
+    keeper = make_keeper(tmp_path, slices(5), first_epoch=3)
+    assert train(keeper, [2.0, 2.0]) == [None, 2.0]
+    assert train(keeper, [2.0, 2.0, 1.0]) == [2.0, 2.0, 1.0]
 
 
 def test_it_takes_nothing_from_the_trainings_random_state_and_makes_the_same_images_each_time(tmp_path):
