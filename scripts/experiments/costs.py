@@ -15,7 +15,7 @@ from scripts.experiments.jobs import Job, closure
 MODIFIERS = sorted({modifier for task in TASKS.values() for modifier in task.modifiers})
 PROGRESSIVE = "total_images"  # option of trainings whose number of epochs does not grow with their length
 LENGTHS = (PROGRESSIVE, "max_epochs", "candidate_epochs")
-STOPPED = 0.7  # share of its cap that a training with patience comes to: assumed, not measured
+STOPPED = 0.85  # share of its cap that a training with patience comes to: assumed, not measured
 OVERHEAD = 1.5  # seconds of the workflow for each job
 MEBIBYTE = 2**20
 

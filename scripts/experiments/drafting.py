@@ -17,7 +17,8 @@ CHEAP = ("classical", "oversampling", "copy_paste", "class_weights", "smote")  #
 WAYS = ("real+{}", "real+{}+classical", "synthetic:{}", "real+{}+pretraining")
 CORE = WAYS[:2]
 CAP = 40  # epochs of a downstream training at the most
-PATIENCE = 8  # of the cap's parts, one without a better validation score is a plateau
+PATIENCE = 8  # of the cap's parts, one without a better validation score is a plateau, and at least ...
+LEAST_PATIENCE = 4  # epochs
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def draft_study(
         "title": f"{dataset.name}: does GAN augmentation help?",
         "dataset_dir": folder,
         "image_size_pixels": outline.image_size,
-        "patience_epochs": max(2, outline.epochs(CAP) // PATIENCE),
+        "patience_epochs": max(LEAST_PATIENCE, outline.epochs(CAP) // PATIENCE),
         "tasks": {task: {"arms": arms, **_section(task, outline)} for task, arms in choice.items()},
         "segmenters": _segmenters(outline, systems),
         "systems": {name: find_systems()[name].draft(outline)[1] for name in systems},

@@ -23,7 +23,8 @@ RATE_DIVISOR = 10
 class Plateau:
     """Attached to a trainer, behind its `ValidationHandler`: ends the training at its second plateau.
 
-    A plateau is reached where the best score has not risen for `patience_epochs`. At the first one the learning rate
+    A plateau is reached where the best score has not risen for `patience_epochs`, in the second half of `max_epochs`:
+    before, many a training has not begun to find anything, one with augmentation longest. At the first one the rate
     is divided by ten, and the weights go on from where they are; at the second one, counted from there, the training
     ends. So each training comes to its own end at a low rate, however many slices it draws per epoch. Milestones and
     decays that were tuned for a fixed length would divide the rate too early for one arm and too late for another:
@@ -78,7 +79,7 @@ class Plateau:
         score = float(self.validator.state.metrics[self.metric]) if scored else math.nan
         row = CourseEpoch(epoch, passes, float(idist.broadcast(score, src=0)))  # type: ignore[arg-type]
         course = replace(course, epochs=[*course.epochs, row], stopped="")
-        if scored and self._is_reached(course):
+        if scored and epoch >= engine.state.max_epochs / 2 and self._is_reached(course):
             course = self._respond(course)
         if course.stopped:
             engine.terminate()

@@ -92,8 +92,8 @@ def test_the_rate_drops_at_the_first_plateau_and_the_training_ends_at_the_second
     [
         ([0.5] * 8, None, 1, 8, "cap"),
         ([0.5] * 8, 4, 1, 8, "cap"),  # dropped after 5, not yet at its end after 8
-        ([0.5] * 8, 1, 1, 3, "plateau"),
-        ([NAN] * 8, 2, 1, 4, "plateau"),  # no score at all
+        ([0.5] * 8, 1, 1, 5, "plateau"),  # not before half of the epochs
+        ([NAN] * 8, 2, 1, 6, "plateau"),  # no score at all
         ([0.1, NAN, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], 1, 1, 8, "cap"),
         ([0.5] * 8, 2, 2, 6, "plateau"),  # scored after 2, 4 and 6
         ([0.5] * 8, 3, 2, 8, "cap"),  # a plateau is seen where it is scored: dropped after 6

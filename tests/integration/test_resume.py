@@ -99,7 +99,7 @@ def test_a_killed_segmenter_ends_like_an_uninterrupted_one(bundle, segmenter, tm
 
 
 def test_a_killed_segmenter_ends_on_the_same_plateau_and_there_alone(bundle, tmp_path):
-    options = {"patience_epochs": 2, "learning_rate": 1e-12, "max_epochs": 50}
+    options = {"patience_epochs": 2, "learning_rate": 1e-12, "max_epochs": 8}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     said = bundle.finish(bundle.train_segmenter(whole, **options))
     (end,) = re.findall(r"Second plateau at epoch (\d+)", said)
@@ -107,7 +107,7 @@ def test_a_killed_segmenter_ends_on_the_same_plateau_and_there_alone(bundle, tmp
     bundle.finish(bundle.train_segmenter(killed, **options))
     said = bundle.finish(bundle.train_segmenter(killed, **options))  # of the whole one nothing is left to train
     assert "That training ended there by itself" in said
-    assert f"Epoch {int(end) + 1}/50" not in said
+    assert f"Epoch {int(end) + 1}/8" not in said
     for name in ("model.pt", "checkpoint.pt"):
         ours, theirs = (tensors(torch.load(folder / name, weights_only=True)) for folder in (killed, whole))
         assert all(map(torch.equal, ours, theirs)), name
