@@ -60,7 +60,9 @@ SMALLER: dict[str, dict[str, Any]] = {
     "lcgan_covid_ct": {
         "fractions": [0.3, 1.0],
         "tasks": {
-            "segmentation": {"arms": ["real", "real+classical", "real+lcgan+classical", "real+lcgan+pretraining"]}
+            "segmentation": {
+                "arms": ["real", "real+classical", "real+lcgan+classical", "real+lcgan:new_masks+pretraining"]
+            }
         },
         "segmenters": {"fcn8s": {**SHORT, "fcn_width": 2, "fcn_fc_width": 8}},
         "systems": {
