@@ -53,7 +53,7 @@ def painted(synthetic: Path) -> Path:
         volume = nib.load(item["image"])
         array = np.asarray(volume.dataobj, dtype=np.float32)  # (X, Y, 1, 1)
         for x0, y0, x1, y1 in item["boxes"]:
-            array[x0:x1, y0:y1] = 0.95 if n < 5 else -0.8
+            array[x0:x1, y0:y1] = 0.95 if n < 5 else -1.0
         nib.save(nib.Nifti1Image(array, volume.affine), item["image"])
     return folder
 
