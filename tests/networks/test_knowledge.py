@@ -64,9 +64,14 @@ def test_nothing_is_known_of_weights_without_a_description(file: Path) -> None:
 
 
 def test_patients_of_all_teachers_are_known() -> None:
-    taught_by = [SimpleNamespace(trained_on=["c", "a"]), None, SimpleNamespace(trained_on=["d"])]
+    taught_by = [
+        SimpleNamespace(trained_on=["c", "a"], memorised_sets=["made"]),
+        None,
+        SimpleNamespace(trained_on=["d"], memorised_sets=[]),
+    ]
     knowledge = describe_weights(trained_on=["b", "a"], validated_on=["z", "y"], taught_by=taught_by)
     assert (knowledge.trained_on, knowledge.validated_on) == (["a", "b", "c", "d"], ["y", "z"])
+    assert knowledge.memorised_sets == ["made"]
 
 
 def test_of_a_data_set_names_and_ranges_are_kept_but_no_item() -> None:
