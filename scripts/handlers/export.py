@@ -59,8 +59,7 @@ class KeepBest:
 
     def keep(self, engine: Engine) -> None:
         """Takes the network's weights as the best ones, and rank 0 writes them."""
-        current = unwrap(self.network).state_dict()
-        self.weights = {name: tensor.detach().cpu().clone() for name, tensor in current.items()}
+        self.weights = self._copy_weights()
         if not getattr(engine.state, "rank", 0):
             self._write()
 
@@ -71,6 +70,10 @@ class KeepBest:
         self.best, self.weights = state["best"], state["weights"]
         if self.weights and not self.file.exists():
             self._write()
+
+    def _copy_weights(self) -> dict[str, torch.Tensor]:
+        current = unwrap(self.network).state_dict()
+        return {name: tensor.detach().cpu().clone() for name, tensor in current.items()}
 
     def _write(self) -> None:
         write_weights(self.file, self.network, self.knowledge, self.weights)

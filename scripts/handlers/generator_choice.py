@@ -17,7 +17,7 @@ from scripts.data.slices import SliceDataset
 from scripts.handlers.curves import add_row
 from scripts.handlers.export import KeepBest
 from scripts.metrics.sliced_wasserstein import sliced_wasserstein
-from scripts.networks.knowledge import Knowledge
+from scripts.networks.knowledge import Knowledge, write_weights
 from scripts.networks.wrapping import unwrap
 
 HELD_OUT_IMAGES = 64  # judged by, at most, evenly spread over the slices
@@ -39,9 +39,10 @@ class KeepBestGenerator(KeepBest):
     """Attached to a trainer: keeps the generator whose images are nearest to held-out ones, not the last one.
 
     A generator trained on few images gets worse once its discriminator knows them by heart (Karras et al., Training
-    generative adversarial networks with limited data, 2020, figure 1). So four times while the epochs double, images
-    are made under the conditions of at most 64 held-out slices, always with the same noise, and their
-    `sliced_wasserstein` distance from those slices decides; `held_out.csv` has it.
+    generative adversarial networks with limited data, 2020, figure 1). So four times while the epochs double, and at
+    the end, images are made under the conditions of at most 64 held-out slices, always with the same noise, and their
+    `sliced_wasserstein` distance from those slices decides; `held_out.csv` has it. What the end adds is kept apart: a
+    training that is made longer forgets it, and ends as if it had been longer from the start.
 
     An average of weights has batch statistics of its own. Before each round those of batch norm are computed anew, as
     means over batches of at most 128 training slices (Izmailov et al., Averaging weights leads to wider optima and
@@ -81,30 +82,49 @@ class KeepBestGenerator(KeepBest):
         self.scores = Path(folder) / FILE
         self.interval = interval
         self.first_epoch = first_epoch
+        self.last: dict[str, torch.Tensor] = {}  # the last weights, where they are better than those of all rounds
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.judge)
 
     def judge(self, engine: Any) -> None:
-        """One round, in the epochs that have one."""
-        is_last = engine.state.epoch == engine.state.max_epochs
+        """One round, in the epochs that have one and in the last."""
+        writes = not getattr(engine.state, "rank", 0)
+        if self.last:  # the training has been made longer
+            self.last = {}
+            if writes:
+                self._write()
         has_round = self._has_round(engine.state.epoch)
-        if not has_round and not (is_last and self.best is None):
+        if not has_round and engine.state.epoch != engine.state.max_epochs:
             return
         remaking = _Remaking(self.step, unwrap(self.network), engine.state.device)
         if len(self.training) > 1:  # batch norm takes no single pixel of one image
             update_bn(_batches(self.training, STATISTICS_IMAGES), remaking)
-        if self.held_out is None or not has_round:
+        if self.held_out is None or (self.best is None and not has_round):
             self.keep(engine)
             return
         distance = measure(remaking, self.held_out)
-        engine.state.metrics[self.metric] = -distance
-        if not getattr(engine.state, "rank", 0):
+        if writes:
             add_row(self.scores, {"epoch": engine.state.epoch, "sliced_wasserstein": distance})
-        self(engine)
+        engine.state.metrics[self.metric] = -distance
+        if has_round:
+            self(engine)
+        elif self.best is not None and -distance > self.best:
+            self.last = self._copy_weights()
+            if writes:
+                self._write()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "last": self.last}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.last = state["last"]
+        super().load_state_dict(state)
+
+    def _write(self) -> None:
+        write_weights(self.file, self.network, self.knowledge, self.last or self.weights)
 
     def _has_round(self, epoch: int) -> bool:
-        """Follows the epoch alone, so that a training that is made longer ends as if it had been from the start."""
         number, rest = divmod(epoch - self.first_epoch + 1, self.interval)
         return number > 0 and rest == 0 and number % 2 ** max(0, number.bit_length() - 3) == 0
 

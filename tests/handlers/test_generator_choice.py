@@ -92,12 +92,12 @@ def test_batch_statistics_are_the_means_over_batches_of_training_slices(tmp_path
     ("epochs", "options", "rounds"),
     [
         (3, {}, [1, 2, 3]),
-        (45, {}, [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40]),
+        (45, {}, [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 45]),
         (30, {"interval": 3}, [3, 6, 9, 12, 15, 18, 21, 24, 30]),
         (5, {"first_epoch": 4}, [4, 5]),
     ],
 )
-def test_rounds_are_four_per_doubling(tmp_path, monkeypatch, epochs, options, rounds):
+def test_rounds_are_four_per_doubling_and_one_at_the_end(tmp_path, monkeypatch, epochs, options, rounds):
     monkeypatch.setattr(generator_choice, "measure", lambda *_: 1.0)
     train(make_keeper(tmp_path, slices(5), **options), [1.0] * epochs)
     with open(tmp_path / "held_out.csv", newline="") as stream:
@@ -105,9 +105,15 @@ def test_rounds_are_four_per_doubling(tmp_path, monkeypatch, epochs, options, ro
 
 
 def test_a_training_that_is_made_longer_forgets_that_it_had_ended(tmp_path):
-    keeper = make_keeper(tmp_path, slices(5), first_epoch=3)
-    assert train(keeper, [2.0, 2.0]) == [None, 2.0]
-    assert train(keeper, [2.0, 2.0, 1.0]) == [2.0, 2.0, 1.0]
+    keeper = make_keeper(tmp_path, slices(5), interval=2, first_epoch=2)
+    assert train(keeper, [2.0]) == [2.0]  # no full image yet
+    assert train(keeper, [2.0, 2.0, 1.0]) == [2.0, 2.0, 1.0]  # the first round
+    assert train(keeper, [2.0, 2.0, 1.0, 1.5])[-1] == 1.5  # the end, better than that round
+    resumed = make_keeper(tmp_path, slices(5), interval=2, first_epoch=2)
+    resumed.file.unlink()
+    resumed.load_state_dict(keeper.state_dict())
+    assert load_checkpoint(resumed.file)["weight"] == 1.5
+    assert train(resumed, [2.0, 2.0, 1.0, 1.5, 1.0, 0.5])[3:] == [1.0, 1.0, 1.0]
 
 
 def test_it_takes_nothing_from_the_trainings_random_state_and_makes_the_same_images_each_time(tmp_path):
