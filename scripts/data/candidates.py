@@ -52,8 +52,6 @@ def authenticity_items(
 
     An image with the lesions of one part and the anatomy of the other is on neither side.
 
-    An image with the lesions of one part and the anatomy of the other is on neither side.
-
     Args:
         part: 0 or 1, the part that is held out of the training.
         held_out: True for the images of that part, False for those of the other.

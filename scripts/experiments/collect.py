@@ -14,8 +14,9 @@ from typing import Any
 
 import fire
 
-from scripts.data.contract import Item, read_dataset
+from scripts.data.contract import Item, read_dataset, read_object
 from scripts.data.features import FeatureSet
+from scripts.data.memorised import KEY
 from scripts.data.splits import select_items
 from scripts.experiments import record
 from scripts.experiments.cells import Cell
@@ -155,7 +156,7 @@ def _describe_arms(study: Study, plan: StudyPlan, task: str) -> list[Arm]:
                 synthetic=_count_synthetic(mine[0]),
                 hours=sum(_arm_seconds(plan, each) for each in mine) / 3600 / len(mine),
                 unit=family.removeprefix(f"{system.TITLE}, ") if system else "",
-                evidence=_name_evidence(plan, at_last[0]),
+                copies=_read_verdict(at_last[0]),
             )
         )
     return described
@@ -172,12 +173,10 @@ def _count_synthetic(each: Evaluation) -> dict[str, int]:
     return dict(Counter(item["class"] or "" for item in read_dataset(folder).items))
 
 
-def _name_evidence(plan: StudyPlan, each: Evaluation) -> str:
-    """The title of the evidence that lies beside the arm's synthetic set, of the first fold and seed."""
-    if each.made is None or each.arm.source is None:
-        return ""
-    shown, place = plan.shown[each.cell.fraction, each.arm.source.system], each.made.folder.parent
-    return next((title for _, title, file in shown.evidence if file.parent.parent == place), "")
+def _read_verdict(each: Evaluation) -> str:
+    """That of the memorisation audit of the arm's own set, "" where nobody has audited it."""
+    described = {} if each.made is None else read_object(each.made.output, "Run the study to its end.")
+    return (described.get(KEY) or {}).get("verdict", "")
 
 
 def _arm_seconds(plan: StudyPlan, each: Evaluation) -> float:

@@ -17,8 +17,8 @@ CHEAP = ("classical", "oversampling", "copy_paste", "class_weights", "smote")  #
 WAYS = ("real+{}", "real+{}+classical", "synthetic:{}", "real+{}+pretraining")
 CORE = WAYS[:2]
 CAP = 40  # epochs of a downstream training at the most
-PATIENCE = 8  # of the cap's parts, one without a better validation score is a plateau, and at least ...
-LEAST_PATIENCE = 4  # epochs
+PATIENCE = 8  # of the cap's parts, one without a better validation score is a plateau
+LEAST_PATIENCE = 4  # epochs without one, however short the cap is
 
 
 @dataclass(frozen=True)

@@ -47,10 +47,11 @@ def serve(command: Sequence[str]) -> int:
             for connection in readable:
                 if connection is listener:
                     asking, _ = listener.accept()
-                    request = json.loads(asking.makefile("rb").readline())
-                    worker = FORK.Process(target=_work, args=(request, asking, listener, *jobs))
-                    worker.start()
-                    jobs[asking] = worker
+                    with suppress(OSError, ValueError):  # of one that was killed before it had asked
+                        request = json.loads(asking.makefile("rb").readline())
+                        worker = FORK.Process(target=_work, args=(request, asking, listener, *jobs))
+                        worker.start()
+                        jobs[asking] = worker
                 else:  # says nothing more: who asked is gone
                     jobs[connection].kill()
             for connection in [connection for connection, job in jobs.items() if not job.is_alive()]:

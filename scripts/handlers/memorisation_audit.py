@@ -172,11 +172,11 @@ class MemorisationAudit(ComparedImages[Row]):
 
     def _draw(self, rows: Sequence[Row], test: CopyTest) -> None:
         columns, titles = [], []
+        thumbnails = {part: np.stack([row["thumbnail"] for row in self.rows[part]]) for part in REAL}
         for n in np.argsort(test.ratios)[:NAMED].tolist():
             shown = [rows[n]]
             for part in REAL:
-                thumbnails = np.stack([row["thumbnail"] for row in self.rows[part]])
-                nearest = int(image_distances(rows[n]["thumbnail"][None], thumbnails)[0].argmin())
+                nearest = int(image_distances(rows[n]["thumbnail"][None], thumbnails[part])[0].argmin())
                 shown.append(self.rows[part][nearest])
             images = [np.asarray(_original(self.dataset[row["position"]])) for row in shown]
             columns.append([picture for image in images for picture in image_pictures(image, self.modality)])

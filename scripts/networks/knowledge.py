@@ -107,7 +107,7 @@ def read_description(file: str | Path) -> tuple[Recipe, Knowledge] | None:
         network = content["network"]
         recipe = Recipe(str(network["name"]), dict(network["arguments"]))
         names = Knowledge.__dataclass_fields__
-        content.setdefault("memorised_sets", [])  # weights of version 0.2 know of no audit
+        content.setdefault("memorised_sets", [])  # earlier ones know of no audit
         knowledge = Knowledge(**{name: content[name] for name in names})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(

@@ -87,7 +87,7 @@ class Arm:
         synthetic: items that it takes from, by class or under "" where there are none.
         hours: of training, its generators' and its own, per fold and seed.
         unit: of the amount, such as "members".
-        evidence: what the evidence on its synthetic set is called in `Evidence`, "" without.
+        copies: verdict of its synthetic set's memorisation audit, see `Memorisation`; "" without.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Arm:
     synthetic: dict[str, int] = field(default_factory=dict)
     hours: Number = math.nan
     unit: str = ""
-    evidence: str = ""
+    copies: str = ""
 
 
 @dataclass(frozen=True)

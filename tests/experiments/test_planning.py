@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import scripts.experiments.systems
+from scripts.experiments.arms import Source
 from scripts.experiments.jobs import Job, closure
 from scripts.experiments.planning import StudyPlan, plan_study
 from scripts.experiments.study import find_systems, open_study
@@ -159,6 +160,9 @@ def test_new_masks_come_from_the_generator_that_makes_the_patients_own(content: 
         assert len(find(found, f"{system}_train")) == 1
         jobs = [job for job in find(found, asked) if f"/{system}/" in str(job.output)]
         assert sorted(options(job).get("new_masks", "") for job in jobs) == ["", "1.0"]
+        (trained,) = find(found, f"{system}_train")
+        for job in find(found, f"{system}_evaluate"):
+            assert options(job)["membership_files"] == json.dumps([str(trained.folder / "run" / "membership.json")])
         arms = [each for each in found.evaluations if each.arm.source and each.arm.source.system == system]
         assert len({each.made.output for each in arms if each.made}) == 2
     assert options(find_arm(found, "real+cpggan:new_masks:1"))["synthetic_ratio"] == "1.0"
@@ -227,3 +231,12 @@ def test_a_sixth_system_is_a_file_and_touches_none_that_is_there(
         assert options(mine[0].trained)["synthetic_dir"] == str(made.folder)
     finally:
         find_systems.cache_clear()
+
+
+def test_a_segmenter_cannot_filter_where_there_are_only_boxes(content: Content) -> None:
+    content["systems"]["cpggan"]["filter"] = "segmenter"
+    study = open_study(content)
+    for items in study.dataset.splits.values():
+        items[:] = [{**item, "label": None} for item in items]
+    with pytest.raises(OptionError, match="needs label maps to train on"):
+        find_systems()["cpggan"].check(study, Source("cpggan", amount=1))

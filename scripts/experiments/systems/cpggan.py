@@ -42,6 +42,8 @@ def check(study: Study, source: Source) -> None:
     if study.systems["cpggan"]["filter"] not in FILTERS:
         found = study.systems["cpggan"]["filter"]
         raise OptionError(f"systems.cpggan.filter is {found!r}, expected one of {', '.join(FILTERS)}")
+    if study.systems["cpggan"]["filter"] == "segmenter" and not any(item["label"] for item in study.dataset.items):
+        raise OptionError("systems.cpggan.filter is 'segmenter', which needs label maps to train on. Take 'detector'")
 
 
 def draft(outline: Outline) -> tuple[list[str], dict[str, Any]]:
@@ -82,7 +84,7 @@ def make(plan: Plan, cell: Cell, source: Source) -> Job:
     )
     options = {**common, "synthetic_dir": synthetic.folder, "filter_by_segmenter": section["filter"] == "segmenter"}
     options |= section.get("evaluation", {})
-    options["membership_files"] = [root / "generator" / "run" / "membership.json"]
+    options["membership_files"] = [generator.folder / "run" / "membership.json"]
     judges = {}
     if "unet" in study.segmenters or section["filter"] == "segmenter":
         judges["segmenter_file"] = train_judge(plan, cell, "unet").output

@@ -8,7 +8,6 @@ from pathlib import Path
 from scripts.metrics.comparison import SIGNIFICANT
 from scripts.report.arms import arm_mark, fraction_title, metric_title
 from scripts.report.blocks import Cell, Column, Group, Row, Section, Table, interval_cell
-from scripts.scores.evidence import Memorisation
 from scripts.scores.formats import (
     DASH,
     format_interval,
@@ -63,7 +62,7 @@ def _rows(results: Results, task: Task, fraction: float) -> list[Row]:
         cells = [
             interval_cell(estimate, metric.digits),
             *(_difference_cell(tested.get((arm.name, other)), metric) for other in (results.baseline, best)),
-            _copies_cell(results.evidence.memorisation.get(arm.evidence)),
+            _copies_cell(arm.copies),
             Cell(f"{sum(arm.synthetic.values()):,}" if arm.synthetic else DASH, style="quiet"),
             Cell(DASH if math.isnan(arm.hours) else format_seconds(3600 * arm.hours), style="quiet"),
         ]
@@ -82,9 +81,9 @@ def _difference_cell(difference: Difference | None, metric: Metric) -> Cell:
     return Cell(format_signed(estimate.value, metric.digits), interval, [said], style)
 
 
-def _copies_cell(audit: Memorisation | None) -> Cell:
-    """The verdict of a synthetic set's memorisation audit."""
-    if audit is None:
+def _copies_cell(verdict: str) -> Cell:
+    """Of a memorisation audit, "" without."""
+    if not verdict:
         return Cell(DASH, style="quiet")
-    word = {"passed": "no", "failed": "yes"}.get(audit.verdict, "unknown")
+    word = {"passed": "no", "failed": "yes"}.get(verdict, "unknown")
     return Cell(word, style="lowered" if word == "yes" else "")

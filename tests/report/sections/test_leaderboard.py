@@ -9,8 +9,7 @@ import pytest
 
 from scripts.report.blocks import Row, Table
 from scripts.report.sections import leaderboard
-from scripts.scores.evidence import Memorisation
-from scripts.scores.results import Difference, Estimate, Evidence, Results
+from scripts.scores.results import Difference, Estimate, Results
 
 
 @pytest.fixture
@@ -27,9 +26,8 @@ def ranked(results: Results) -> Results:
         differ("real+gan:2", "real+classical", 0.03, 0.06),
         dataclasses.replace(differ("real+gan:1", "real", -0.02, 0.01), finding="lowered"),
     ]
-    arms = [dataclasses.replace(arm, evidence="GAN" if arm.kind == "gan" else "") for arm in results.arms]
-    evidence = Evidence(memorisation={"GAN": Memorisation("failed", "Copies.", 0.05, 84, 12)})
-    return dataclasses.replace(results, fractions=[1.0], differences=tested, arms=arms, evidence=evidence)
+    arms = [dataclasses.replace(arm, copies="failed" if arm.kind == "gan" else "") for arm in results.arms]
+    return dataclasses.replace(results, fractions=[1.0], differences=tested, arms=arms)
 
 
 def rows(results: Results) -> list[Row]:
