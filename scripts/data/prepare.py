@@ -27,7 +27,7 @@ from scripts.data.contract import (
 )
 from scripts.data.layouts.options import name_by_pattern, parse_range
 from scripts.data.patients import find_alike
-from scripts.data.splits import assign_splits
+from scripts.data.splits import assign_splits, split_by_class
 from scripts.nearest_name import OptionError, suggest
 
 # A layout `x` is the function `read_x` of the module `scripts.data.layouts.x`, but for one that shares another's.
@@ -45,6 +45,7 @@ def prepare(
     output: str | None = None,
     folds: int = 5,
     seed: int = 0,
+    folds_by: str = "patient",
     boxes_from_labels: bool = False,
     minimum_pixels: int = 1,
     patient_pattern: str | None = None,
@@ -72,6 +73,8 @@ def prepare(
         output: the folder to write dataset.json to; by default that of the source.
         folds: cross-validation folds, 3 or more.
         seed: seed of the split.
+        folds_by: patient, or class: one fold for each class, such as a hospital, so that fold k is tested on class k,
+            validated on the next and trained on the others.
         boxes_from_labels: writes the boxes of the lesions in the label maps of 2D images into dataset.json. Training
             does not need them: without, it finds them in the label maps of images and volumes.
         minimum_pixels: of a lesion to get such a box.
@@ -102,6 +105,8 @@ def prepare(
     for name, flag in (("ignore_geometry", ignore_geometry), ("threshold_masks", threshold_masks)):
         if not isinstance(flag, bool):
             raise DatasetError(f"{name} is {flag!r}, expected True or False.")
+    if folds_by not in ("patient", "class"):
+        raise DatasetError(f"folds_by is {folds_by!r}, expected patient or class.")
     window = None if intensity_range is None else parse_range(intensity_range)
     if layout == "table" and not root.is_file():
         raise DatasetError(f"No CSV file {root}. Name the file that lists the data set.")
@@ -123,30 +128,36 @@ def prepare(
         options = {"boxes_from_labels": True, "minimum_pixels": minimum_pixels, **options}
     given = {"patient_pattern": patient_pattern, "intensity_range": window, **shared}
     options |= {name: value for name, value in given.items() if value}
-    dataset = replace(found, splits=split_items(found, folds=folds, seed=seed))
+    if folds_by == "class":
+        options["folds_by"] = folds_by
+    dataset = replace(found, splits=split_items(found, folds=folds, seed=seed, by_class=folds_by == "class"))
     file = write_dataset(folder, dataset, prepared={"layout": layout, "folds": folds, "seed": seed, **options})
     print(f"Wrote {file}; the images stay where they are.\n\n{describe(read_dataset(folder))}")
     for copy, original in joined:
         print(f"{copy} and {original} are the same file: taken for one patient, so that it is not in two splits.")
 
 
-def split_items(dataset: Dataset, *, folds: int = 5, seed: int = 0) -> dict[str, list[Item]]:
+def split_items(dataset: Dataset, *, folds: int = 5, seed: int = 0, by_class: bool = False) -> dict[str, list[Item]]:
     """The items by split.
 
     A layout that gives annotated validation or test items (label map or boxes) has a split of its own, which is kept,
     without folds. Else the patients of the training list are split; those without any annotation stay in `test`,
     without a fold. With fewer patients than folds one patient each is tested and validated on, as far as they go, and
-    no fold is written.
+    no fold is written. With `by_class` each class is a fold, whatever the source's split, see `split_by_class`.
     """
     given = {split: dataset.splits.get(split, []) for split in SPLITS}
-    if any(is_annotated(item) for item in given["validation"] + given["test"]):
+    if by_class:
+        given = {"training": [item for split in SPLITS for item in given[split]], "validation": [], "test": []}
+    elif any(is_annotated(item) for item in given["validation"] + given["test"]):
         return given
     annotated = {item["patient"] for item in given["training"] if is_annotated(item)}
     pool = [item for item in given["training"] if not annotated or item["patient"] in annotated]
     unlabelled = [item for item in given["training"] if annotated and item["patient"] not in annotated]
     patients = list(dict.fromkeys(item["patient"] for item in pool))
-    if len(patients) < 3:
-        splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
+    splits: dict[str, list[Item]] = {split: [] for split in SPLITS}
+    if by_class:
+        splits = split_by_class(pool, dataset.classes)
+    elif len(patients) < 3:
         for item in pool:
             splits["training" if item["patient"] == patients[0] else "validation"].append(item)
     else:

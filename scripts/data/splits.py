@@ -62,6 +62,30 @@ def assign_splits(items: Sequence[Item], *, folds: int = 5, seed: int = 0) -> di
     return _split_by_fold(assign_folds(items, folds=folds, seed=seed), 0)
 
 
+def split_by_class(items: Sequence[Item], classes: Sequence[str]) -> dict[str, list[Item]]:
+    """As `assign_splits`, with one fold for each class that has patients, in the order of `classes`: leave one out.
+
+    Raises:
+        DatasetError: fewer than three such classes, a patient without class or with several.
+    """
+    of_patient: dict[str, set[str | None]] = defaultdict(set)
+    for item in items:
+        of_patient[item["patient"]].add(item.get("class"))
+    for patient, named in of_patient.items():
+        if len(named) > 1 or None in named:
+            raise DatasetError(
+                f"patient {patient!r} has the classes {sorted(map(str, named))}, expected one. Give every patient one "
+                "class, or leave out --folds_by class."
+            )
+    present = [name for name in classes if {name} in of_patient.values()]
+    if len(present) < 3:
+        raise DatasetError(
+            f"folds_by class needs three classes with patients: one to test, one to validate, the rest to train; here "
+            f"are {present or 'none'}. Leave it out."
+        )
+    return _split_by_fold([{**item, "fold": present.index(str(item["class"]))} for item in items], 0)
+
+
 def select_items(
     dataset: Dataset, split: str, fold: int | None = None, *, labelled: bool = True, boxed: bool = False
 ) -> list[Item]:

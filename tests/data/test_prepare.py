@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,19 @@ def test_unlabelled_patients_stay_in_test_without_a_fold() -> None:
     outside = [item for item in splits["test"] if "fold" not in item]
     assert {item["patient"] for item in outside} == {"official0", "u0"}
     assert count_patients(splits) == [3, 1, 3]
+
+
+def test_folds_by_class_replace_the_split_of_the_source() -> None:
+    dataset = make_dataset([*make_items(4), *make_items(1, "u", None)], test=make_items(2, "official"))
+    for item in dataset.items:
+        item["class"] = "ABC"[int(item["patient"][-1]) % 3]
+    splits = split_items(replace(dataset, classes=["A", "B", "C"]), by_class=True)
+    assert {split: {item["class"] for item in items if "fold" in item} for split, items in splits.items()} == {
+        "test": {"A"},
+        "validation": {"B"},
+        "training": {"C"},
+    }
+    assert {item["patient"] for item in splits["test"] if "fold" not in item} == {"u0"}
 
 
 def test_an_unlabelled_image_follows_its_labelled_patient() -> None:

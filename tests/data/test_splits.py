@@ -18,6 +18,7 @@ from scripts.data.splits import (
     check_trained_on,
     select_fraction,
     select_items,
+    split_by_class,
 )
 
 
@@ -76,6 +77,27 @@ def test_splits_are_those_of_fold_zero() -> None:
 def test_too_few_patients_or_folds_are_refused(count: int, folds: int, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         assign_splits(make_items({"A": count}), folds=folds)
+
+
+def test_a_fold_for_each_class_leaves_one_out() -> None:
+    splits = split_by_class(make_items({"C": 1, "A": 4, "B": 2, "D": 3}), ["A", "B", "unseen", "C", "D"])
+    named = {split: {item["class"] for item in items} for split, items in splits.items()}
+    assert named == {"test": {"A"}, "validation": {"B"}, "training": {"C", "D"}}
+    assert {(item["class"], item["fold"]) for items in splits.values() for item in items} == {
+        *zip("ABCD", range(4), strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"A": 3, "B": 3}, r"needs three classes with patients.*\['A', 'B'\]"),
+        ({"A": 1, "B": 1, None: 1}, "'None0' has the classes .*expected one"),
+    ],
+)
+def test_leaving_a_class_out_needs_three_and_every_patient_in_one(counts: dict[str | None, int], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        split_by_class(make_items(counts), ["A", "B"])
 
 
 def test_every_patient_is_tested_once_over_the_folds() -> None:
