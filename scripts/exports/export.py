@@ -84,7 +84,7 @@ def _prepare(to: str, selection: Any, given: dict[str, Any]) -> tuple[Callable[[
         try:
             from scripts.exports.dicom import write_dicom
         except ModuleNotFoundError as error:
-            raise DatasetError(f"No package {error.name!r}, which dicom needs. Run `pip install pydicom`.") from None
+            raise DatasetError(f"No package {error.name!r}, which dicom needs. Run `pip install highdicom`.") from None
         return partial(write_dicom, selection=selection), []
     if to in ("coco", "yolo", "png"):
         from scripts.exports.pictures import check_channels, write_coco, write_png_csv, write_yolo

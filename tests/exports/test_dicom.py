@@ -31,15 +31,30 @@ def test_itk_reads_the_same(masked, exported):
     for name, image in images_of(masked).items():
         values = itk.array_from_image(itk.imread(str(exported / name / "channel_1.dcm"), itk.F)).squeeze()  # (Y, X)
         np.testing.assert_allclose(values.T, image[1], atol=HALF_STEP + 1e-6)
-        labels = itk.array_from_image(itk.imread(str(exported / name / "label.dcm"))).squeeze()
-        np.testing.assert_array_equal(labels.T, make_label())
+
+
+def test_the_label_map_is_a_segmentation_that_lies_over_its_image(exported):
+    highdicom = pytest.importorskip("highdicom")
+    for folder in exported.glob("synthetic_*"):
+        segmentation, image = highdicom.seg.segread(folder / "label.dcm"), highdicom.imread(folder / "channel_0.dcm")
+        volume = segmentation.get_volume(combine_segments=True)
+        np.testing.assert_array_equal(volume.array[0].T, make_label())
+        np.testing.assert_allclose(volume.affine, image.get_volume().affine)
+        assert [segment.SegmentLabel for segment in segmentation.SegmentSequence] == ["core", "rim"]
+        referenced = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
+        assert (referenced, segmentation.StudyInstanceUID) == (image.SOPInstanceUID, image.StudyInstanceUID)
 
 
 def test_standard_tags_say_that_it_is_synthetic(exported):
     for file in exported.rglob("*.dcm"):
         instance = pydicom.dcmread(file)
-        assert instance.SOPClassUID.name == "Secondary Capture Image Storage"
         assert instance[0x0008, 0x001C].value == "YES"
+        assert str(instance.PatientName).startswith("SYNTHETIC^")
+        assert instance.SeriesDescription.startswith("SYNTHETIC")
+        if file.name == "label.dcm":
+            assert instance.SOPClassUID.name == "Segmentation Storage"
+            continue
+        assert instance.SOPClassUID.name == "Secondary Capture Image Storage"
         assert (instance.ConversionType, list(instance.ImageType)[:2]) == ("SYN", ["DERIVED", "SECONDARY"])
         assert str(instance.PatientName).startswith("SYNTHETIC^")
         assert instance.PatientID.startswith("SYNTHETIC")
