@@ -15,6 +15,7 @@ def test_cpus_use_bfloat16_where_they_multiply_it_in_hardware(monkeypatch, has_a
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_avx)
     assert choose_precision("cpu") == expected
     assert choose_precision(torch.device("cpu"), mixed_precision=False) == torch.float32
+    assert choose_precision("mps") == torch.float32
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
