@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo bundle bundle-check label-check test docs-check lint clean
+.PHONY: install demo bundle bundle-check label-check test docs-check site lint clean
 
 install: $(VENV)/.installed
 
@@ -62,5 +62,9 @@ docs-check: install
 	@echo "== The commands of the documentation's pages (about ten minutes on two cores)"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m documentation tests/docs
 
+site: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "== Site: $(CURDIR)/site/index.html (with search: $(BIN)/mkdocs serve)"
+
 clean:
-	rm -rf results runs cache data predictions dist .snakemake .coverage
+	rm -rf site results runs cache data predictions dist .snakemake .coverage
