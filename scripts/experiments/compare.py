@@ -194,21 +194,12 @@ def _compare_family(family: str, tests: Sequence[PlannedTest], by_fraction: ByFr
     # Correct over all tests that were made.
     tested = [each.p for each in prepared if not math.isnan(each.p)]
     adjusted = iter(holm(tested).tolist())
-    noises = {place: _noise(place, prepared, by_fraction[place[0]]) for place in {each.test.place for each in prepared}}
     found = []
     for each in prepared:
         p_adjusted = math.nan if math.isnan(each.p) else next(adjusted)
-        found.append(_conclude(family, each, p_adjusted, noises[each.test.place], len(tested), by_fraction))
+        noise = training_noise(each.first, each.second)
+        found.append(_conclude(family, each, p_adjusted, noise, len(tested), by_fraction))
     return found
-
-
-def _noise(place: tuple[float, str, str, str], prepared: Sequence[_Prepared], scores: TaskScores) -> Noise:
-    """From the spread over seeds of all arms of the task, or of all pairs where the metric needs both arms."""
-    _, metric, label, group = place
-    if scores.measured(metric, label):
-        return training_noise([scores.of(arm, metric, label=label, group=group) for arm in scores.measures])
-    here = [each for each in prepared if each.test.place == place]
-    return training_noise([trainings for each in here for trainings in (each.first, each.second)])
 
 
 def _conclude(

