@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import fire
-
-from scripts.command_options import check_arguments
+from scripts.command_help import describe_command
 from scripts.nearest_name import OptionError, suggest
 
 # Where each command lives; only the one that is asked for is imported, since some load torch.
@@ -32,6 +31,12 @@ COMMANDS = {
     "bundle": ("scripts.distribution.bundle", "write_bundle", "writes the bundle for the Model Zoo"),
     "check_bundle": ("scripts.distribution.checks", "check_bundle", "runs the Model Zoo's checks on a bundle"),
 }
+GROUPS = {
+    "Your data": ("prepare", "doctor", "subset", "phantom"),
+    "Does it help?": ("study", "plan", "report", "turing"),
+    "Elsewhere": ("export", "adapt"),
+    "For maintainers": ("export_network", "bundle", "check_bundle"),
+}
 # The bundle in dist/ lacks what only the repository needs.
 ROOT = Path(__file__).parents[1]
 COMMANDS = {name: entry for name, entry in COMMANDS.items() if (ROOT / f"{entry[0].replace('.', '/')}.py").is_file()}
@@ -42,17 +47,24 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())
         return 0
+    if arguments[0] == "--version":
+        print(json.loads((ROOT / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"])
+        return 0
     if arguments[0] not in COMMANDS:
         print(f"error: no command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}", file=sys.stderr)
         return 2
     module, function, _ = COMMANDS[arguments[0]]
-    command, given = getattr(importlib.import_module(module), function), list(arguments[1:])
+    given = list(arguments[1:])
+    if {"-h", "--help"}.intersection(given):
+        print(describe_command(ROOT / f"{module.replace('.', '/')}.py", function, arguments[0], given[0]))
+        return 0
+    import fire  # not at --help
+
+    from scripts.command_options import check_arguments
+
+    command = getattr(importlib.import_module(module), function)
     try:
-        if {"-h", "--help"}.intersection(given):
-            named = given[:1] if isinstance(command, type) and given[0] in vars(command) else []
-            given = [*named, "--", "--help"]
-        else:
-            given = check_arguments(command, arguments[0], given)
+        given = check_arguments(command, arguments[0], given)
         fire.Fire(command, command=given, name=arguments[0])
     except OptionError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -78,9 +90,11 @@ def _mendable(error: BaseException) -> BaseException | None:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<14} {purpose}" for name, (_, _, purpose) in COMMANDS.items()]
+    lines = []
+    for group, names in GROUPS.items():
+        lines += ["", f"{group}:", *(f"  {name:<14} {COMMANDS[name][2]}" for name in names if name in COMMANDS)]
     return "\n".join(
-        ["python -m scripts <command> [arguments]", "", *lines, "", "Add --help to a command for its own."]
+        ["python -m scripts <command> [arguments]", *lines, "", "Add --help to a command for its own; --version."]
     )
 
 

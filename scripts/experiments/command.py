@@ -63,19 +63,19 @@ def study(
     The same command goes on where it was stopped. Lists are written with commas, such as --seeds 0,1,2.
 
     Args:
-        source: folder of dataset.json, for which a study is drafted that fits into the hours; or a study.json.
-        systems: that make synthetic items; by default all that suit the data, as far as there is time.
-        tasks: segmentation, detection, grading; by default the one that the data is made for, from eight hours all.
-        arms: that are compared in each task, see docs/study.md; by default chosen by the systems.
-        folds: of the cross-validation; by default as many as there is time for.
-        seeds: of trainings; by default 0,1,2 or as many as there is time for.
-        fractions: of the training patients, for learning curves; by default 1.
-        hours: that it may take on this machine.
-        image_size_pixels: side of what networks see; by default 64, with a GPU 128.
-        output: folder of the study; by default results/ and the source's name.
+        source: the folder of dataset.json, for which a study is drafted that fits into the hours; or a study.json.
+        systems: which systems make synthetic items; by default all that suit the data, as far as there is time.
+        tasks: segmentation, detection or grading; by default what the data is made for, from eight hours on all.
+        arms: what is compared in each task, see docs/study.md; by default chosen by the systems.
+        folds: which folds of the cross-validation; by default as many as there is time for.
+        seeds: which seeds of trainings; by default 0,1,2 or as many as there is time for.
+        fractions: which shares of the training patients, for learning curves; by default 1.
+        hours: how long it may take on this machine.
+        image_size_pixels: the side of what networks see; by default 64, with a GPU 128.
+        output: the folder of the study; by default results/ and the source's name.
         plan: whether to stop when study.json is written.
-        cores: that jobs share; by default all, with GPUs one job for each.
-        executor: of Snakemake, with its options: `slurm` runs the jobs on a cluster, `cores` of them at a time.
+        cores: how many CPU cores jobs share; by default all, with GPUs one job for each.
+        executor: Snakemake's, with its options: `slurm` runs the jobs on a cluster, `cores` of them at a time.
     """
     cores = cores or torch.cuda.device_count() or os.cpu_count() or 1
     lists = {"folds": folds, "seeds": seeds, "fractions": fractions}
