@@ -213,10 +213,12 @@ class SliceDataset(Dataset):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the slices, their order, their pixels or the preprocessing: a resumed training checks it."""
+        """Changes with the slices, their order, pixels, patients, classes or preprocessing: a resumed run checks it."""
         digest = hashlib.sha256()
         for volume, z in self.index:
-            digest.update(f"{self.entries[volume].name}#{z}\n".encode())
+            item = self.data[volume]
+            about = [source_patients(item), item.get("class_index", -1), bool(item.get("synthetic"))]
+            digest.update(f"{self.entries[volume].name}#{z} {about}\n".encode())
         return digest.hexdigest()[:16]
 
     @property

@@ -63,11 +63,13 @@ def test_elements_of_volumes_and_plane_images(items, tmp_path):
     assert dataset.class_indices.tolist() == [1, 1, 1, 1, 0]
 
 
-def test_the_fingerprint_follows_pixels_and_choice_of_slices(items, tmp_path):
+def test_the_fingerprint_follows_pixels_patients_classes_and_choice_of_slices(items, tmp_path):
     first = slices(items, tmp_path).fingerprint
     assert slices(items, tmp_path).fingerprint == first
     assert slices(items[::-1], tmp_path).fingerprint != first
     assert slices(items, tmp_path, rule=LesionRule()).fingerprint != first
+    for key, value in (("patient", "other"), ("class_index", 7), ("synthetic", {"seed": 1})):
+        assert slices([{**items[0], key: value}, *items[1:]], tmp_path).fingerprint != first
     np.save(items[0]["label"], np.zeros((1, 4, 4, 4)))
     assert slices(items, tmp_path).fingerprint != first
 
