@@ -13,7 +13,6 @@ from monai.bundle import ConfigParser
 from torch import distributed, nn
 
 from scripts.config_options import RUNNER_KEYS, TRACKING_KEYS, walk
-from scripts.data.atomic import remove_left_behind
 from scripts.data.feature_format import hash_file
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
 from scripts.networks.knowledge import Knowledge
@@ -69,7 +68,7 @@ class TrainingState:
         self.interval = interval
         parser = running_config()
         # All that a checkpoint must agree with.
-        self.agreed = {
+        self.agreed: dict[str, Any] = {
             "processes": _process_count(),
             "options": {} if parser is None else learning_options(parser, fixed),
             "knowledge": asdict(knowledge),
@@ -92,7 +91,6 @@ class TrainingState:
         save_atomically(content, self.file)
 
     def load(self, engine: Engine) -> None:
-        remove_left_behind(self.file)
         if not self.file.exists():
             return
         content = load_checkpoint(self.file)
@@ -141,8 +139,8 @@ class TrainingState:
         before, now = content["knowledge"], self.agreed["knowledge"]
         changed = [f"{name} {_difference(before.get(name), now[name])}" for name in now if _differs(name, before, now)]
         if changed or content["data"] != self.agreed["data"]:
-            told = "; ".join(changed) or "other slices, pixels, classes, splits or preprocessing"
-            raise CheckpointError(f"{self.file} was written with other training data: {told}. {advice}")
+            why = "; ".join(changed) or "other slices, pixels, classes, splits or preprocessing"
+            raise CheckpointError(f"{self.file} was written with other training data: {why}. {advice}")
 
 
 def learning_options(parser: ConfigParser, fixed: Sequence[str] = ()) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from ignite.engine import Engine
 
+from scripts.data.atomic import WriteError
 from scripts.data.boxes import BoxedSlices
 from scripts.data.conditions import BoxChanges, PlannedBoxes
 from scripts.data.contract import Dataset, DatasetError, read_dataset
@@ -154,7 +155,7 @@ def test_the_folder_of_another_data_set_is_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path):
     (tmp_path / "made").write_text("a file")
-    with pytest.raises(DatasetError, match=r"Cannot write .*made: .*Name a writable --output_dir"):
+    with pytest.raises(WriteError, match=r"Cannot write .*made: .*Name a writable folder"):
         Synthesis(tmp_path).run()
 
 
@@ -165,7 +166,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_no_half_file(tmp_path, monkey
 
     synthesis = Synthesis(tmp_path)
     monkeypatch.setattr(nib, "save", full)
-    with pytest.raises(DatasetError, match=r"Cannot write .*nii\.gz: No space left on device\. Free space, or name"):
+    with pytest.raises(WriteError, match=r"Cannot write .*nii\.gz: the disk is full, .*MiB free\. Free space, or name"):
         synthesis.run()
     assert [file.name for file in synthesis.folder.rglob("*") if file.is_file()] == ["provenance.json"]
     assert json.loads((synthesis.folder / "provenance.json").read_text())["system"] == "redgan"
