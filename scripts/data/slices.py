@@ -128,7 +128,10 @@ class SliceDataset(Dataset):
         if isinstance(self.transform, Randomizable):
             draw = np.random.SeedSequence([self.seed, self.epoch, position])
             self.transform.set_random_state(seed=int(draw.generate_state(1)[0]))
-        return self.transform(element)
+        changed = self.transform(element)
+        if "label" in changed:  # which some transforms turn into float32, and loader workers join one type alone
+            changed["label"] = changed["label"].to(torch.int64)
+        return changed
 
     def set_epoch(self, epoch: int) -> None:
         """Lets the random transforms draw anew."""

@@ -6,12 +6,15 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
 from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+from torch.utils.data import DataLoader
 
 from scripts.data.atomic import explaining, replacing
 from scripts.data.conditions import PlannedBoxes
@@ -169,12 +172,20 @@ def _save(image: nib.Nifti1Image, file: Path) -> None:
         nib.save(image, temporary)
 
 
-def synthesise(evaluator: Engine, writer: SyntheticSetWriter) -> None:
-    """Runs the evaluator over the planned images; where all are there already, only completes `dataset.json`."""
+def synthesise(evaluator: Evaluator, writer: SyntheticSetWriter) -> None:
+    """Runs the evaluator over the planned images; where all are there already, only completes `dataset.json`.
+
+    After a kill the batches are those of an uninterrupted run: beside other images one would differ in its last bits.
+    """
     writer.claim_folder()
-    if not len(writer.planned):
+    planned, loader = writer.planned, cast("DataLoader[Any]", evaluator.data_loader)
+    if not len(planned):
         writer.finish(evaluator)
         return
+    names, size = {image["name"] for image in planned.missing}, loader.batch_size or 1
+    batches = [planned.images[n : n + size] for n in range(0, len(planned.images), size)]
+    planned.missing = [*chain(*(batch for batch in batches if names & {image["name"] for image in batch}))]
+    evaluator.state.epoch_length = len(loader)
     start = time.perf_counter()
     evaluator.run()
     rate = len(writer.planned) / (time.perf_counter() - start)

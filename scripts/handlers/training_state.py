@@ -10,7 +10,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
-from torch import distributed, nn
+from torch import distributed, nn, optim
 
 from scripts.config_options import RUNNER_KEYS, TRACKING_KEYS, walk
 from scripts.data.feature_format import hash_file
@@ -110,6 +110,8 @@ class TrainingState:
             if isinstance(part, nn.Module):
                 load_weights(part, content[name], f"{self.file} ({name})")
             else:
+                if isinstance(part, optim.Optimizer):
+                    self._check_optimizer(name, part, content[name], advice)
                 part.load_state_dict(content[name])
         for name in engine.state_dict_user_keys:
             if name not in content.get("kept", {}):
@@ -121,6 +123,17 @@ class TrainingState:
         if content["progress"].get("ended"):
             logger.info("That training ended there by itself: nothing is left to train.")
             engine.terminate()
+
+    def _check_optimizer(self, name: str, own: optim.Optimizer, stored: Mapping[str, Any], advice: str) -> None:
+        """Raises CheckpointError for a state of other shapes than the parameters', which would crash the process."""
+        parameters = [parameter for group in own.param_groups for parameter in group["params"]]
+        numbers = [number for group in stored.get("param_groups", []) for number in group["params"]]
+        fits = len(numbers) == len(parameters)
+        for number, parameter in zip(numbers, parameters, strict=False):
+            values = stored["state"].get(number, {}).values()
+            fits = fits and all(value.shape == parameter.shape for value in values if getattr(value, "ndim", 0))
+        if not fits:
+            raise CheckpointError(f"{self.file}: the state of '{name}' is not that of its network. {advice}")
 
     def _check_same(self, content: Mapping[str, Any], advice: str) -> None:
         """Raises CheckpointError for a run of another number of processes, other options, patients or data."""

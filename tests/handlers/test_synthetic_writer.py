@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
+from torch.utils.data import DataLoader
 
 from scripts.data.atomic import WriteError
 from scripts.data.boxes import BoxedSlices
@@ -65,6 +66,7 @@ class Synthesis:
 
         engine = Engine(step)
         self.writer.attach(engine)
+        engine.data_loader = DataLoader(self.planned)
         engine.run = lambda plain=engine.run: plain(list(range(len(self.planned))))
         synthesise(engine, self.writer)
         return len(self.made)
@@ -127,6 +129,19 @@ def test_a_finished_set_is_not_made_again_and_a_stopped_one_goes_on(tmp_path):
     written = {file: file.stat().st_mtime_ns for file in (tmp_path / "made").rglob("*.nii.gz")}
     assert Synthesis(tmp_path).run() == 0
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "made").rglob("*.nii.gz")} == written
+
+
+def test_a_stopped_set_goes_on_with_the_batches_of_a_whole_one(tmp_path):
+    synthesis = Synthesis(tmp_path, wanted="BAB")
+    synthesis.writer.claim_folder()
+    synthesis.planned.missing = [synthesis.planned.images[1]]
+    batches = []
+    engine = Engine(lambda engine, batch: batches.append(batch["name"]))
+    engine.data_loader = DataLoader(synthesis.planned, batch_size=2)
+    engine.state.max_epochs, run = 1, engine.run
+    engine.run = lambda: run(engine.data_loader)
+    synthesise(engine, synthesis.writer)
+    assert batches == [["000000_B", "000001_A"]]
 
 
 @pytest.mark.parametrize("change", [{"weights": b"other weights"}, {"wanted": "BB"}])
@@ -202,6 +217,7 @@ def test_images_that_boxes_were_asked_for_have_these_boxes_and_no_label(tmp_path
 
     engine = Engine(step)
     synthesis.writer.attach(engine)
+    engine.data_loader = DataLoader(planned)
     engine.run = lambda plain=engine.run: plain(list(range(len(planned))))
     synthesise(engine, synthesis.writer)
     items = read_dataset(synthesis.folder).items

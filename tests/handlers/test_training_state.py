@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -101,11 +100,14 @@ def test_a_checkpoint_without_a_part_is_refused(tmp_path):
         run(2)
 
 
-def test_what_a_killed_save_left_behind_is_removed(tmp_path):
-    (tmp_path / ".tmp-123-checkpoint.pt").write_bytes(b"half")
-    (tmp_path / ".tmp-123-model.pt").write_bytes(b"of another handler")
+@pytest.mark.parametrize("change", [lambda state: state["state"][0].update(exp_avg=torch.ones(2)), dict.clear])
+def test_an_optimiser_of_other_shapes_is_refused(tmp_path, change):
     Run(tmp_path)(1)
-    assert sorted(os.listdir(tmp_path)) == [".tmp-123-model.pt", "checkpoint.pt"]
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    change(content["optimizer"])
+    save_atomically(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match="the state of 'optimizer' is not that of its network"):
+        Run(tmp_path)(2)
 
 
 def test_other_ranks_save_nothing(tmp_path):
