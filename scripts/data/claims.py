@@ -48,22 +48,25 @@ def claim(place: Path, rank: int = 0, meet: Callable[[], Sequence[int]] = lambda
     if any(place.is_relative_to(path) for path in held):
         return
     with explaining(place):
-        if rank == 0:
-            lock, descriptor = _lock(place)
-            owners = ", ".join(map(str, meet()))
-            since = time.strftime("%Y-%m-%d %H:%M:%S")
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {owners} of {socket.gethostname()} since {since}".encode(), 0)
-            _try_lock(descriptor, fcntl.LOCK_UN, 0, 1)  # byte r is for rank r
-            remove_left_behind(place)
-        else:
-            meet()
-            lock, descriptor = _open(place)
-            _try_lock(descriptor, fcntl.LOCK_EX, 1, rank)
-    if not held:
-        atexit.register(_release_all)
+        if rank:
+            meet()  # when rank 0 has the lock
+        lock, descriptor = _open(place) if rank else _lock(place)
+        if not _locks:
+            atexit.register(_release_all)
+        _locks[lock] = descriptor, os.getpid()
+        try:
+            if rank:
+                _try_lock(descriptor, fcntl.LOCK_EX, 1, rank)  # waits
+            else:
+                since = f"{socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"process {', '.join(map(str, meet()))} of {since}".encode(), 0)
+                _try_lock(descriptor, fcntl.LOCK_UN, 0, 1)  # byte r is for rank r
+                remove_left_behind(place)
+        except BaseException:
+            _release(lock)
+            raise
     held.add(place)
-    _locks[lock] = descriptor, os.getpid()
 
 
 @contextmanager
