@@ -129,9 +129,9 @@ def describe_disk_error(error: OSError, place: str | Path, size: int = 0, writte
         where = "" if named == Path(place) or named.name.startswith(".tmp-") else f" ({named})"
         return WriteError(f"Cannot write {place}: {why}{where}. Name a writable folder.")
     free = shutil.disk_usage(next(path for path in _around(Path(place)) if path.exists())).free + written
-    needed = _mebibytes(size) if size > free else f"more than {_mebibytes(free)}"
+    needed = _shown(size) if size > free else f"more than {_shown(free)}"
     return WriteError(
-        f"Cannot write {place}: the disk is full, {needed} are needed and {_mebibytes(free)} free. Free space, or name "
+        f"Cannot write {place}: the disk is full, {needed} are needed and {_shown(free)} free. Free space, or name "
         "another folder."
     )
 
@@ -161,8 +161,8 @@ def _around(place: Path) -> list[Path]:
     return [place.absolute(), *place.absolute().parents]
 
 
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:.2f} MiB"
+def _shown(size: int) -> str:
+    return f"{size / 2**20:.2f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
 
 
 def _measure(place: Path) -> int:
