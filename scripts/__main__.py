@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.command_help import describe_command
+from scripts.data.atomic import describe_disk_error, find_disk_error
 from scripts.nearest_name import OptionError, suggest
 
 # Where each command lives; only the one that is asked for is imported, since some load torch.
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         cause = _mendable(error)
         if cause is None:
             raise
@@ -82,11 +83,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _mendable(error: BaseException) -> BaseException | None:
-    """The ValueError behind an error; MONAI's config parser wraps those of the parts that it builds."""
+    """The ValueError behind an error, which MONAI's config parser may have wrapped, or what the disk refused."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ValueError):
         cause = cause.__cause__ or cause.__context__
-    return cause
+    refused = find_disk_error(error) if cause is None else None
+    return cause if refused is None else describe_disk_error(refused, refused.filename or "the output")
 
 
 def _usage() -> str:

@@ -6,6 +6,7 @@ import errno
 import importlib.util
 import logging
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -14,12 +15,14 @@ from monai.bundle import ConfigParser
 from monai.utils import OptionalImportError, set_determinism
 
 from scripts.config_options import check_options, walk
+from scripts.data.atomic import describe_disk_error, find_disk_error
+from scripts.data.claims import claim
+from scripts.engines.ranks import current_rank, gather_processes
 from scripts.nearest_name import OptionError
 from scripts.path_options import keep_paths_as_typed
 from scripts.running_config import run_ids, running_config
 
 logger = logging.getLogger(__name__)
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 def prepare_run(
@@ -30,6 +33,8 @@ def prepare_run(
 
     Raises:
         OptionError: an unknown option, or a package that one of the options needs and that is missing.
+        ClaimError: another run writes to the same `output_dir`.
+        WriteError: that cannot be written.
     """
     sys.excepthook = show_error
     parser = running_config()
@@ -37,10 +42,19 @@ def prepare_run(
         check_options(parser, run_ids())
         _check_tracking(parser)
         keep_paths_as_typed(parser)
+        if "output_dir" in parser.get():
+            _claim_folder(Path(parser.get_parsed_content("output_dir")))
     device = torch.device(device)  # MONAI Label and `--device` give its name
     set_determinism(seed=seed)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     logger.info(f"{task or 'Run'} on {name}, {str(precision).removeprefix('torch.')}, seed {seed}")
+
+
+def _claim_folder(folder: Path) -> None:
+    """Makes this run the folder's only writer; ClaimError or WriteError where another writes there, or nobody can."""
+    if folder.is_file():
+        raise describe_disk_error(NotADirectoryError(errno.ENOTDIR, ""), folder)
+    claim(folder, current_rank(), gather_processes)
 
 
 def _check_tracking(parser: ConfigParser) -> None:
@@ -67,11 +81,8 @@ def find_user_error(error: BaseException | None) -> BaseException | None:
     while error is not None and not (
         isinstance(error, OptionalImportError) or (isinstance(error, ValueError) and _raised_here(error))
     ):
-        if isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is not None:
-            return ValueError(
-                f"Cannot write {error.filename}: {error.strerror}. Name a writable folder with free space by "
-                "--runs_dir, --output_dir or --cache_dir."
-            )
+        if isinstance(error, OSError) and find_disk_error(error) is error:
+            return describe_disk_error(error, error.filename or "the output")
         error = error.__cause__ or error.__context__
     return error
 

@@ -92,8 +92,7 @@ class ClassifiedFeatures(Dataset):
     @property
     def fingerprint(self) -> str:
         """Changes with the feature sets, and with which of their rows are used."""
-        recipes = [features.manifest.get("recipe") for features in self.features.feature_sets]
-        content = f"{recipes} {self.features.rows} {self.positions} {self.interpolations} {self.class_names}"
+        content = f"{self.features.fingerprint} {self.positions} {self.interpolations}"
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import logging
@@ -14,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.data.atomic import replacing
+from scripts.data.atomic import write_whole
 from scripts.data.patients import PatientGuess, clean_patients, find_patient_key, guess_patients
 
 logger = logging.getLogger(__name__)
@@ -208,13 +207,7 @@ def write_dataset(dataset_dir: str | Path, dataset: Dataset, **extra: Any) -> Pa
 
 def write_json(file: Path, content: Any) -> Path:
     """Writes JSON so that a reader sees the old file or the new one, never half of one."""
-    with contextlib.ExitStack() as opened:
-        try:
-            temporary = opened.enter_context(replacing(file))
-            stream = opened.enter_context(open(temporary, "w", encoding="utf-8"))
-        except OSError as error:
-            raise DatasetError(f"Cannot write {file}: {error.strerror}. Name a writable folder with space.") from error
-        json.dump(content, stream, indent=1)
+    write_whole(file, json.dumps(content, indent=1))
     return file
 
 

@@ -98,7 +98,8 @@ class FeatureWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._close()
+        with self._explain():
+            self._close()
 
     def append(self, features: np.ndarray | torch.Tensor, items: Sequence[Item]) -> None:
         """Writes the next rows.
@@ -207,7 +208,9 @@ class FeatureWriter:
             yield
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            reason = f"the disk is full after {self.rows} of {self.count} features" if full else error.strerror
+            left = (self.count - self.rows) * self.description.row_bytes / 2**20
+            progress = f"{self.rows} of {self.count} features, {left:.1f} MiB more are needed"
+            reason = f"the disk is full after {progress}" if full else error.strerror
             raise DatasetError(
                 f"Cannot write {self.hidden}: {reason}. Free space and start again, which goes on from there, or name "
                 "another --output_dir."

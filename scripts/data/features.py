@@ -7,6 +7,7 @@ per row: `source` (a slice's "image file#slice"), `patient`, `class`, `split` an
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,12 @@ class FeatureDataset(Dataset):
     def class_indices(self) -> np.ndarray:
         """Class of each row, (N,) int64."""
         return np.array([self.class_names.index(item["class"]) for item in self.items])
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the feature sets, with which of their rows are used, and with their classes."""
+        recipes = [features.manifest.get("recipe") for features in self.feature_sets]
+        return hashlib.sha256(f"{recipes} {self.rows} {self.class_names}".encode()).hexdigest()[:16]
 
     @property
     def taught_by(self) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.data import phantom_ct, phantom_mr
+from scripts.data.atomic import WriteError, explaining, replacing_folder
 from scripts.data.contract import Dataset, DatasetError, Item, write_dataset
 from scripts.data.phantom_fields import Grid
 from scripts.data.splits import assign_splits
@@ -104,22 +103,15 @@ def write_phantom(
         "seed": seed,
     }
     _check_parameters(parameters)
-    building: Path | None = None
-    try:
+    with explaining(folder):
         if _holds_phantom(folder, parameters):
             return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        building.chmod(0o755)  # mkdtemp makes it private
-        _write_folder(building, parameters)
-        _publish(building, folder, parameters)
-    except OSError as error:
-        raise DatasetError(
-            f"Cannot write the phantom to {folder}: {error.strerror or error}. Name a writable folder with free space."
-        ) from error
-    finally:
-        if building is not None:
-            shutil.rmtree(building, ignore_errors=True)
+    try:
+        with replacing_folder(folder) as building:
+            _write_folder(building, parameters)
+    except WriteError:
+        if not _holds_phantom(folder, parameters):  # else another process was faster
+            raise
     return folder
 
 
@@ -232,12 +224,3 @@ def _write_patient(folder: Path, index: int, **drawing: Any) -> Item:
         nib.save(volume, path)
         item[name] = str(path)
     return {**item, **keys}
-
-
-def _publish(building: Path, folder: Path, parameters: dict[str, Any]) -> None:
-    """Renames the complete folder into place; where another process was faster, its folder stays."""
-    try:
-        os.rename(building, folder)
-    except OSError:
-        if not _holds_phantom(folder, parameters):
-            raise

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scripts.data.claims import claimed
 from scripts.data.contract import (
     SLICE_AXES,
     SPLITS,
@@ -116,7 +117,8 @@ def prepare(
     _check_output(folder)
     passed = {"output": folder, "threshold_masks": threshold_masks}  # to layouts that write or read label maps
     takes = inspect.signature(read).parameters
-    found = read(root, **{name: value for name, value in passed.items() if name in takes}, **options)
+    with claimed(folder):  # some layouts write label maps
+        found = read(root, **{name: value for name, value in passed.items() if name in takes}, **options)
     found = _name_patients(found, patient_pattern)
     joined = _join_copies(found)
     found = replace(found, intensity_range=found.intensity_range if window is None else window, **shared)

@@ -128,7 +128,10 @@ class SliceDataset(Dataset):
         if isinstance(self.transform, Randomizable):
             draw = np.random.SeedSequence([self.seed, self.epoch, position])
             self.transform.set_random_state(seed=int(draw.generate_state(1)[0]))
-        return self.transform(element)
+        changed = self.transform(element)
+        if "label" in changed:  # which some transforms turn into float32, and loader workers join one type alone
+            changed["label"] = changed["label"].to(torch.int64)
+        return changed
 
     def set_epoch(self, epoch: int) -> None:
         """Lets the random transforms draw anew."""
@@ -213,10 +216,12 @@ class SliceDataset(Dataset):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the slices, their order, their pixels or the preprocessing: a resumed training checks it."""
+        """Changes with the slices, their order, pixels, patients, classes or preprocessing: a resumed run checks it."""
         digest = hashlib.sha256()
         for volume, z in self.index:
-            digest.update(f"{self.entries[volume].name}#{z}\n".encode())
+            item = self.data[volume]
+            about = [source_patients(item), item.get("class_index", -1), bool(item.get("synthetic"))]
+            digest.update(f"{self.entries[volume].name}#{z} {about}\n".encode())
         return digest.hexdigest()[:16]
 
     @property

@@ -99,7 +99,8 @@ def select_items(
     test set) are left out.
 
     Raises:
-        DatasetError: unknown split or fold, an empty split, a split without labels, a patient in two splits.
+        DatasetError: unknown split or fold, an empty split, a split without labels, a patient in two splits, a training
+            item that says it is synthetic and that owes something to a patient who is validated or tested on.
     """
     if split not in SPLITS:
         raise DatasetError(f"split is {split!r}, expected one of {', '.join(SPLITS)}.")
@@ -113,6 +114,10 @@ def select_items(
             f"{dataset.root}: the {split} split of {where} has no item{unlabelled}. "
             "List some there, or re-split with `python -m scripts prepare decathlon`."
         )
+    claimed = [item for item in items if item.get("synthetic")] if split == "training" and labelled else []
+    if claimed:  # synthetic images among real ones
+        check_trained_on(dataset.trained_on, dataset.root, dataset, fold)
+        check_synthetic_sources(claimed, dataset, fold)
     return items
 
 

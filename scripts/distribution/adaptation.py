@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.data.atomic import write_whole
+from scripts.data.claims import claimed
 from scripts.data.contract import Dataset, read_object, write_json
 from scripts.data.label_server import SEGMENTER
 from scripts.networks.checkpoints import CheckpointError, save_atomically
@@ -44,12 +45,13 @@ def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:
     configs["train"] |= {"image_size_pixels": size} | {name: weights.arguments[name] for name in WIDTHS}
     _adapt_metadata(configs["metadata"], images, size)
     network = weights.load()
-    for name, content in configs.items():
-        write_json(bundle / "configs" / f"{name}.json", content)
-    if file != bundle / "models" / "model.pt":
-        save_atomically(network.state_dict(), bundle / "models" / "model.pt")
-        shutil.copyfile(file.with_suffix(".json"), bundle / "models" / "model.json")
-        write_scores(bundle, {}, "")
+    with claimed(bundle):
+        for name, content in configs.items():
+            write_json(bundle / "configs" / f"{name}.json", content)
+        if file != bundle / "models" / "model.pt":
+            save_atomically(network.state_dict(), bundle / "models" / "model.pt")
+            write_whole(bundle / "models" / "model.json", file.with_suffix(".json").read_bytes())
+            write_scores(bundle, {}, "")
     print(f"{bundle}: {images.channel_count} channels, {images.foreground_count} labels beside the background")
     return bundle
 
@@ -87,4 +89,4 @@ def write_scores(folder: Path, metrics: Mapping[str, float], dataset: str) -> No
             f"(`configs/evaluate.json`):\n\n| metric | value |\n| --- | --- |\n{rows}"
         )
     page = folder / "docs" / "README.md"
-    page.write_text(PERFORMANCE.sub(lambda _: said, page.read_text(encoding="utf-8")), encoding="utf-8")
+    write_whole(page, PERFORMANCE.sub(lambda _: said, page.read_text(encoding="utf-8")))

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.data.atomic import replacing, replacing_folder
+from scripts.data.claims import claimed
 from scripts.data.contract import read_dataset, read_object
 from scripts.data.label_server import SEGMENTER
 from scripts.distribution.adaptation import NO_BUNDLE, adapt_bundle, write_scores
@@ -72,9 +74,7 @@ def write_bundle(
                 "expected patients whom it has never seen. Name the fold that it was trained on."
             )
     output = Path(output_dir)
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{NAME}.", dir=output) as hidden:
-        folder = Path(hidden) / NAME
+    with claimed(output / NAME), replacing_folder(output / NAME, replace=True) as folder:
         copy_files(folder)
         adapt_bundle(folder, model_file=weights)
         if dataset_dir is not None:
@@ -90,12 +90,10 @@ def write_bundle(
                 "--output_dir."
             )
         version = read_object(folder / "configs/metadata.json", NO_BUNDLE)["version"]
-        archive = Path(hidden) / f"{NAME}_v{version}.zip"
-        write_zip(folder, archive)
-        os.replace(archive, output / archive.name)
-        shutil.rmtree(output / NAME, ignore_errors=True)
-        os.replace(folder, output / NAME)
-    print(f"Wrote {output / NAME} and {output / archive.name}.")
+        archive = output / f"{NAME}_v{version}.zip"
+        with replacing(archive) as temporary:
+            write_zip(folder, temporary)
+    print(f"Wrote {output / NAME} and {archive}.")
 
 
 def refuse_memorised(weights: Path, allowed: Any) -> None:
@@ -189,7 +187,7 @@ def write_zip(folder: Path, archive: Path) -> None:
     """The folder as a zip that depends on its files' names and contents alone."""
     with zipfile.ZipFile(archive, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            entry = zipfile.ZipInfo(file.relative_to(folder.parent).as_posix(), date_time=ZIP_TIME)
+            entry = zipfile.ZipInfo(f"{NAME}/{file.relative_to(folder).as_posix()}", date_time=ZIP_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # Unix, wherever it is made
             entry.external_attr = 0o100644 << 16

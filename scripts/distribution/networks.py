@@ -19,6 +19,7 @@ from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from scripts.config_options import override, read_config
 from scripts.data.atomic import replacing
+from scripts.data.claims import claimed
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights
 from scripts.networks.weights import open_weights
 
@@ -208,10 +209,10 @@ def export_network(
         raise CheckpointError(f"{file} holds no {export.part!r}, expected its training's checkpoint. Name that file.")
     load_weights(network, content[export.part] if export.part else content, file)
     folder = Path(output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    for kind in wanted:
-        written, difference = write_export(name, network, example, folder, kind)
-        print(f"{written}: largest difference {difference:.1e} of the largest output")
+    with claimed(folder):
+        for kind in wanted:
+            written, difference = write_export(name, network, example, folder, kind)
+            print(f"{written}: largest difference {difference:.1e} of the largest output")
 
 
 def _describe(export: Export, file: str, content: Any, options: Mapping[str, Any]) -> dict[str, Any]:

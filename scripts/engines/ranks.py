@@ -51,6 +51,15 @@ def current_rank() -> int:
     return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
 
 
+def gather_processes() -> list[int]:
+    """The process of each rank, once all ranks ask."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [os.getpid()]
+    processes: list[int] = [0] * distributed.get_world_size()
+    distributed.all_gather_object(processes, os.getpid())
+    return processes
+
+
 def distribute(network: nn.Module, device: torch.device) -> nn.Module:
     """The network to train on its device, channels last; where there are ranks, with gradients averaged over them.
 

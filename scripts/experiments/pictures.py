@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from scripts.data.atomic import write_whole
 from scripts.data.contract import Dataset, Item, image_files, read_dataset
 from scripts.experiments.planning import StudyPlan
 from scripts.experiments.study import Study
@@ -99,7 +100,7 @@ def _copy_pictures(plan: StudyPlan, folder: Path) -> list[Picture]:
         for file, caption, section in shown.pictures:
             if file.exists():
                 name = f"{system}_{file.parent.name}_{file.stem}" + ("" if fraction == 1 else f"_{fraction:g}")
-                shutil.copyfile(file, folder / f"{name}.png")
+                write_whole(folder / f"{name}.png", file.read_bytes())
                 found.append(Picture(f"pictures/{name}.png", caption, section))
     return found
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scripts.data.atomic import replacing_folder
+from scripts.data.claims import claimed
 from scripts.data.contract import DatasetError
 
 FORMATS = ("decathlon", "nnunet", "coco", "yolo", "dicom", "png")
@@ -59,7 +60,8 @@ def export(
         )
     write, notes = _prepare(to, selection, given)
     start = time.perf_counter()
-    _publish(write, folder)
+    with claimed(folder), replacing_folder(folder) as temporary:
+        write(temporary)
     wrote = f"Wrote {len(selection.entries)} synthetic images to {folder} ({to})"
     print(f"{wrote} in {time.perf_counter() - start:.1f} s.", *notes, sep="\n")
 
@@ -117,18 +119,3 @@ def _prepare(to: str, selection: Any, given: dict[str, Any]) -> tuple[Callable[[
         ]
     number = given["dataset_id"] or 501
     return partial(write_nnunet, selection=selection, dataset_id=number, folds=folds), notes
-
-
-def _publish(write: Callable[[Path], None], folder: Path) -> None:
-    """Writes into a hidden folder beside `folder` and renames it when all is there; errors leave nothing."""
-    hidden = folder.with_name(f".{folder.name}.exporting")
-    try:
-        shutil.rmtree(hidden, ignore_errors=True)  # of an export that was killed
-        hidden.mkdir(parents=True)
-        write(hidden)
-        hidden.rename(folder)
-    except OSError as error:
-        reason = error.strerror or error
-        raise DatasetError(f"Cannot write {folder}: {reason}. Name a writable --output with space.") from error
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)

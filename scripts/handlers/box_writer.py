@@ -12,6 +12,7 @@ import torch
 from ignite.engine import Engine
 from monai.data import decollate_batch
 
+from scripts.data.atomic import write_whole
 from scripts.data.boxes import find_boxes, restore_boxes
 from scripts.data.contract import Dataset, DatasetError, Item, image_files
 from scripts.handlers.collector import Collector
@@ -32,8 +33,7 @@ class BoxWriter(Collector):
 
     `engine.state.batch` holds `image`, (B, C, S, S[, Z]) as `FitInPlaned` made it, with its trace, and
     `engine.state.output` `pred`, the detections of each image or slice in turn, see `SliceDetectionInferer`. They come
-    in the order of `data`. The JSON is written image by image, so memory does not grow with their number, to a
-    temporary file that takes its place at the end.
+    in the order of `data`. The JSON is written at the end.
 
     `boxes.json`: `coordinates` (what a box means), `score_threshold`, `classes` (names), `images`. An entry of
     `images` is a plane image or one slice of a volume, also where nothing was found: `name`, `file` (a path, or one
@@ -55,7 +55,7 @@ class BoxWriter(Collector):
         minimum_pixels: of a lesion in a label map, in the image's own pixels; smaller ones have no true box.
 
     Raises:
-        DatasetError: a channel that the images have not, a threshold out of range, or a folder that is not writable.
+        DatasetError: a channel that the images have not, or a threshold out of range.
     """
 
     def __init__(
@@ -85,21 +85,10 @@ class BoxWriter(Collector):
         self.items = {tuple(image_files(item)): item for item in description.items}
         self.drawn = set(np.linspace(0, len(data) - 1, min(most_pictures, len(data))).round().astype(int).tolist())
         self.done = 0
-
-    @property
-    def temporary(self) -> Path:
-        return self.file.with_name(f".{self.file.name}.tmp")
+        self.lines: list[str] = []  # of the JSON, one for each entry
 
     def start(self, engine: Engine) -> None:
-        self.done = 0
-        head = {"coordinates": COORDINATES, "score_threshold": self.score_threshold, "classes": self.classes}
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            self.temporary.write_text(json.dumps(head)[:-1] + ', "images": [', encoding="utf-8")
-        except OSError as error:
-            raise DatasetError(
-                f"Cannot write {self.file}: {error.strerror}. Name a writable folder with free space by --output_dir."
-            ) from error
+        self.done, self.lines = 0, []
 
     def add(self, engine: Any) -> None:
         images = [element["image"] for element in decollate_batch(engine.state.batch)]
@@ -125,17 +114,14 @@ class BoxWriter(Collector):
             }
             for z, (boxes, scores, numbers) in enumerate(own)
         ]
-        with open(self.temporary, "a", encoding="utf-8") as stream:
-            for n, entry in enumerate(entries):
-                stream.write(("," if self.done or n else "") + "\n" + json.dumps(entry))
+        self.lines += map(json.dumps, entries)
         if self.done in self.drawn:
             self._draw(item, own, is_volume=image.ndim == 4)
         self.done += 1
 
     def finish(self, engine: Engine) -> None:
-        with open(self.temporary, "a", encoding="utf-8") as stream:
-            stream.write("\n]}\n")
-        self.temporary.replace(self.file)
+        head = {"coordinates": COORDINATES, "score_threshold": self.score_threshold, "classes": self.classes}
+        write_whole(self.file, json.dumps(head)[:-1] + ', "images": [\n' + ",\n".join(self.lines) + "\n]}\n")
 
     def _draw(self, item: Item, own: Sequence[tuple[np.ndarray, ...]], *, is_volume: bool) -> None:
         highest = [scores.max(initial=-1.0) for _, scores, _ in own]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from ignite.engine import Engine, Events
 
+from scripts.data.atomic import replacing
+
 
 class CaseSlices:
     """Attached to an evaluator: writes `<folder>/<n>.npz` for each patient, of the slice with most lesion.
@@ -40,12 +42,12 @@ class CaseSlices:
 
     def _write(self, patient: str, element: Any, z: int, label: np.ndarray, prediction: np.ndarray) -> None:
         assert self.folder is not None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(
-            self.folder / f"{list(self.areas).index(patient):04d}.npz",
-            patient=patient,
-            image=str(getattr(element["image"], "meta", {}).get("filename_or_obj", "")),
-            z=z,
-            label=label.astype(np.uint8),
-            pred=prediction.astype(np.uint8),
-        )
+        with replacing(self.folder / f"{list(self.areas).index(patient):04d}.npz") as temporary:
+            np.savez_compressed(
+                temporary,
+                patient=patient,
+                image=str(getattr(element["image"], "meta", {}).get("filename_or_obj", "")),
+                z=z,
+                label=label.astype(np.uint8),
+                pred=prediction.astype(np.uint8),
+            )

@@ -11,6 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
+from scripts.data.claims import claim
 from scripts.networks.knowledge import Knowledge, write_weights
 from scripts.networks.wrapping import unwrap
 
@@ -46,6 +47,7 @@ class KeepBest:
         self.weights: dict[str, torch.Tensor] = {}
 
     def attach(self, engine: Engine) -> None:
+        _claim_file(self.file, engine)
         engine.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
@@ -104,6 +106,7 @@ class ExportWeights:
         self.knowledge = knowledge
 
     def attach(self, engine: Engine) -> None:
+        _claim_file(self.file, engine)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
         engine.add_event_handler(Events.COMPLETED, self._complete)
 
@@ -152,6 +155,12 @@ class ExportCandidates:
         if engine.state.epoch in self.epochs and not getattr(engine.state, "rank", 0):
             file = self.folder / f"epoch_{engine.state.epoch:04d}.pt"
             write_weights(file, self.network, self.knowledge)
+
+
+def _claim_file(file: Path, engine: Engine) -> None:
+    """Lets rank 0 alone write the weights, which may lie beside those of other trainings."""
+    if not getattr(engine.state, "rank", 0):
+        claim(file)
 
 
 def last_epoch(epochs: Sequence[int]) -> int:

@@ -6,14 +6,17 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
 from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+from torch.utils.data import DataLoader
 
-from scripts.data.atomic import replacing
+from scripts.data.atomic import explaining, replacing
 from scripts.data.conditions import PlannedBoxes
 from scripts.data.contract import Dataset, DatasetError, Item, write_json
 from scripts.data.feature_format import hash_file
@@ -78,14 +81,15 @@ class SyntheticSetWriter:
         """Makes the folder this generator's and plan's; images of others under the planned names are removed.
 
         Raises:
-            DatasetError: the folder holds another data set, or cannot be written.
+            DatasetError: the folder holds another data set.
+            WriteError: it cannot be written.
         """
         file = self.folder / "provenance.json"
         images = [{key: value for key, value in image.items() if key != "position"} for image in self.planned.images]
         content = {**self.provenance, "generators": self.generators, "images": images}
         if self.plane is not None:
             content["plane"] = list(self.plane)
-        try:
+        with explaining(self.folder):
             if file.exists() and json.loads(file.read_text(encoding="utf-8")) == content:
                 return
             if (self.folder / "dataset.json").exists():
@@ -97,10 +101,6 @@ class SyntheticSetWriter:
             for image in images:
                 for old in synthetic_files(self.folder, image["name"]):
                     old.unlink(missing_ok=True)
-        except OSError as error:
-            raise DatasetError(
-                f"Cannot write {self.folder}: {error.strerror}. Name a writable --output_dir."
-            ) from error
         self.planned.missing = list(self.planned.images)
         write_json(file, content)
 
@@ -168,21 +168,24 @@ def _refuse_constant(images: Sequence[Any], files: Sequence[Path]) -> None:
 
 
 def _save(image: nib.Nifti1Image, file: Path) -> None:
-    try:
-        with replacing(file) as temporary:
-            nib.save(image, temporary)
-    except OSError as error:
-        raise DatasetError(
-            f"Cannot write {file}: {error.strerror}. Free space, or name another --output_dir."
-        ) from error
+    with replacing(file) as temporary:
+        nib.save(image, temporary)
 
 
-def synthesise(evaluator: Engine, writer: SyntheticSetWriter) -> None:
-    """Runs the evaluator over the planned images; where all are there already, only completes `dataset.json`."""
+def synthesise(evaluator: Evaluator, writer: SyntheticSetWriter) -> None:
+    """Runs the evaluator over the planned images; where all are there already, only completes `dataset.json`.
+
+    After a kill the batches are those of an uninterrupted run: beside other images one would differ in its last bits.
+    """
     writer.claim_folder()
-    if not len(writer.planned):
+    planned, loader = writer.planned, cast("DataLoader[Any]", evaluator.data_loader)
+    if not len(planned):
         writer.finish(evaluator)
         return
+    names, size = {image["name"] for image in planned.missing}, loader.batch_size or 1
+    batches = [planned.images[n : n + size] for n in range(0, len(planned.images), size)]
+    planned.missing = [*chain(*(batch for batch in batches if names & {image["name"] for image in batch}))]
+    evaluator.state.epoch_length = len(loader)
     start = time.perf_counter()
     evaluator.run()
     rate = len(writer.planned) / (time.perf_counter() - start)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
-from torch import distributed, nn
+from torch import distributed, nn, optim
 
 from scripts.config_options import RUNNER_KEYS, TRACKING_KEYS, walk
-from scripts.data.atomic import remove_left_behind
 from scripts.data.feature_format import hash_file
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
+from scripts.networks.knowledge import Knowledge
 from scripts.networks.wrapping import unwrap
 from scripts.running_config import running_config
 
@@ -47,20 +48,32 @@ class TrainingState:
         file: the checkpoint; always the latest one.
         save_dict: name -> network, optimiser, scheduler or handler with `state_dict` and `load_state_dict`. Plain
             values that handlers keep in the engine's state are saved where its `state_dict_user_keys` name them.
-        data: fingerprint of the training data, and of the validation data where these choose the epoch.
+        data: the data sets of the training, each with a `fingerprint`, and of the validation; None where there is none.
+        knowledge: what is written beside the weights: of whom they learn, and for which images they are.
         interval: epochs between checkpoints; the last epoch is always saved.
         fixed: options among `MAY_CHANGE` that may not change in this training.
     """
 
     def __init__(
-        self, file: str | Path, save_dict: Mapping[str, Any], data: str, interval: int = 1, fixed: Sequence[str] = ()
+        self,
+        file: str | Path,
+        save_dict: Mapping[str, Any],
+        data: Sequence[Any],
+        knowledge: Knowledge,
+        interval: int = 1,
+        fixed: Sequence[str] = (),
     ) -> None:
         self.file = Path(file)
         self.save_dict = {name: unwrap(o) if isinstance(o, nn.Module) else o for name, o in save_dict.items()}
-        self.data = str(data)
         self.interval = interval
         parser = running_config()
-        self.options = {} if parser is None else learning_options(parser, fixed)
+        # All that a checkpoint must agree with.
+        self.agreed: dict[str, Any] = {
+            "processes": _process_count(),
+            "options": {} if parser is None else learning_options(parser, fixed),
+            "knowledge": asdict(knowledge),
+            "data": [None if dataset is None else str(dataset.fingerprint) for dataset in data],
+        }
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self.load)
@@ -72,18 +85,17 @@ class TrainingState:
         if getattr(engine.state, "rank", 0) or (engine.state.epoch % self.interval and not last):
             return
         content: dict[str, Any] = {name: part.state_dict() for name, part in self.save_dict.items()}
-        content |= {"options": self.options, "data": self.data, "processes": _process_count()}
+        content |= self.agreed
         content["progress"] = {"epoch": engine.state.epoch, "epoch_length": engine.state.epoch_length, "ended": ended}
         content["kept"] = {name: getattr(engine.state, name) for name in engine.state_dict_user_keys}
         save_atomically(content, self.file)
 
     def load(self, engine: Engine) -> None:
-        remove_left_behind(self.file)
         if not self.file.exists():
             return
         content = load_checkpoint(self.file)
         advice = f"Train into another --output_dir, or remove {self.file} to start anew."
-        if not isinstance(content, dict) or not {"options", "data", "processes", "progress"} <= content.keys():
+        if not isinstance(content, dict) or not {*self.agreed, "progress"} <= content.keys():
             raise CheckpointError(f"{self.file} is no checkpoint of this version. {advice}")
         self._check_same(content, advice)
         length = content["progress"]["epoch_length"]
@@ -98,6 +110,8 @@ class TrainingState:
             if isinstance(part, nn.Module):
                 load_weights(part, content[name], f"{self.file} ({name})")
             else:
+                if isinstance(part, optim.Optimizer):
+                    self._check_optimizer(name, part, content[name], advice)
                 part.load_state_dict(content[name])
         for name in engine.state_dict_user_keys:
             if name not in content.get("kept", {}):
@@ -110,26 +124,36 @@ class TrainingState:
             logger.info("That training ended there by itself: nothing is left to train.")
             engine.terminate()
 
+    def _check_optimizer(self, name: str, own: optim.Optimizer, stored: Mapping[str, Any], advice: str) -> None:
+        """Raises CheckpointError for a state of other shapes than the parameters', which would crash the process."""
+        parameters = [parameter for group in own.param_groups for parameter in group["params"]]
+        numbers = [number for group in stored.get("param_groups", []) for number in group["params"]]
+        fits = len(numbers) == len(parameters)
+        for number, parameter in zip(numbers, parameters, strict=False):
+            values = stored["state"].get(number, {}).values()
+            fits = fits and all(value.shape == parameter.shape for value in values if getattr(value, "ndim", 0))
+        if not fits:
+            raise CheckpointError(f"{self.file}: the state of '{name}' is not that of its network. {advice}")
+
     def _check_same(self, content: Mapping[str, Any], advice: str) -> None:
-        """Raises CheckpointError for a run of another number of processes, other options or other data."""
-        if content["processes"] != _process_count():
+        """Raises CheckpointError for a run of another number of processes, other options, patients or data."""
+        before, now = content["processes"], self.agreed["processes"]
+        if before != now:
             raise CheckpointError(
-                f"{self.file} was written by {content['processes']} processes, now there are {_process_count()}: start "
-                f"as many, since each draws its own batches. {advice}"
+                f"{self.file} was written by {before} processes, now there are {now}: start as many, since each draws "
+                f"its own batches. {advice}"
             )
-        before = content["options"]
-        changed = [name for name in sorted(before.keys() | self.options.keys()) if _differs(name, before, self.options)]
+        before, now = content["options"], self.agreed["options"]
+        changed = [name for name in sorted(before.keys() | now.keys()) if _differs(name, before, now)]
         if changed:
-            told = [
-                f"{name} {_shown(name, before)}, now it is {_shown(name, self.options)}" for name in changed[:SHOWN]
-            ]
+            told = [f"{name} {_shown(name, before)}, now it is {_shown(name, now)}" for name in changed[:SHOWN]]
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
             raise CheckpointError(f"{self.file} was written with {'; '.join(told)}{more}. {advice}")
-        if content["data"] != self.data:
-            raise CheckpointError(
-                f"{self.file} was written with other training data: other slices, pixels, splits or preprocessing. "
-                f"{advice}"
-            )
+        before, now = content["knowledge"], self.agreed["knowledge"]
+        changed = [f"{name} {_difference(before.get(name), now[name])}" for name in now if _differs(name, before, now)]
+        if changed or content["data"] != self.agreed["data"]:
+            why = "; ".join(changed) or "other slices, pixels, classes, splits or preprocessing"
+            raise CheckpointError(f"{self.file} was written with other training data: {why}. {advice}")
 
 
 def learning_options(parser: ConfigParser, fixed: Sequence[str] = ()) -> dict[str, Any]:
@@ -160,6 +184,13 @@ def _differs(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bo
 
 def _shown(name: str, options: Mapping[str, Any]) -> Any:
     return options.get(name, "absent")
+
+
+def _difference(before: Any, now: Any) -> str:
+    """In which two values differ: of lists the first entry that only one of them has."""
+    if isinstance(before, list) and isinstance(now, list) and (other := {*before} ^ {*now}):
+        return f"{'had' if min(other) in before else 'now has'} {min(other)!r}"
+    return f"{before}, now it is {now}"
 
 
 def _process_count() -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,25 +14,13 @@ from scripts.data.atomic import replacing
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be written, read or used here; the message says why and what to do."""
+    """A checkpoint that cannot be read or used here; the message says why and what to do."""
 
 
 def save_atomically(content: Any, file: str | Path) -> None:
-    """`torch.save` to a temporary file beside `file`, flushed to the disk, then renamed.
-
-    Raises:
-        CheckpointError: disk full or folder not writable; the old file is untouched.
-    """
-    file = Path(file)
-    try:
-        with replacing(file) as temporary, open(temporary, "wb") as stream:
-            torch.save(content, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except (OSError, RuntimeError) as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "the disk is full" if full else str(error)
-        raise CheckpointError(f"Cannot write {file}: {why}. Free space, or name another folder.") from error
+    """`torch.save` to a file that is whole or absent; a WriteError leaves the old one as it is."""
+    with replacing(Path(file), _count_bytes(content)) as temporary, open(temporary, "wb") as stream:
+        torch.save(content, stream)
 
 
 def load_checkpoint(file: str | Path) -> Any:
@@ -71,6 +57,14 @@ def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor], where:
                 "Name weights of this network and version, give data like theirs, or train it again."
             )
     network.load_state_dict(weights)
+
+
+def _count_bytes(content: Any) -> int:
+    """Of the tensors in plain containers."""
+    if isinstance(content, torch.Tensor):
+        return content.nbytes
+    parts = content.values() if isinstance(content, Mapping) else content if isinstance(content, list | tuple) else ()
+    return sum(map(_count_bytes, parts))
 
 
 def _shape(value: Any) -> Any:

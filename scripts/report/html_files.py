@@ -7,8 +7,6 @@ from pathlib import Path
 
 import jinja2
 
-from scripts.data.atomic import replacing
-
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -28,8 +26,3 @@ def template(name: str) -> jinja2.Template:
 def keep_together(text: str) -> str:
     """The text with no line breaks inside intervals and p-values."""
     return re.sub(r"\[[^]]*\]|\bp [=<] [.\d]+", lambda match: match[0].replace(" ", "\u00a0"), text)
-
-
-def write_page(target: Path, html: str) -> None:
-    with replacing(target) as temporary:
-        temporary.write_text(html, encoding="utf-8")

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import scripts.report.sections
+from scripts.data.atomic import write_whole
 from scripts.report.arms import spread
-from scripts.report.html_files import template, write_page
+from scripts.report.html_files import template
 from scripts.scores.csv_tables import write_table
 from scripts.scores.formats import count
 from scripts.scores.results import Results, read_results
@@ -33,7 +34,7 @@ def write_report(results_dir: str | Path, output: str | Path | None = None) -> P
     folder = Path(results_dir)
     target = Path(output) if output is not None else folder / "report.html"
     results = read_results(folder)
-    write_page(target, render(results, folder))
+    write_whole(target, render(results, folder))
     write_numbers(results, target.parent)
     return target
 

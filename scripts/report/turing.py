@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from scripts.data.atomic import write_whole
+from scripts.data.claims import claimed
 from scripts.data.contract import Dataset, DatasetError, Item, image_files, read_dataset, source_patient, write_json
 from scripts.data.splits import check_synthetic_sources, check_trained_on, select_items
-from scripts.report.html_files import template, write_page
+from scripts.report.html_files import template
 from scripts.report.turing_images import Candidate, check_channel, choose_candidates, draw_candidates
 from scripts.report.turing_scores import SYNTHETIC, score_readers
 
@@ -158,8 +160,9 @@ def write_turing_page(
         total=len(shown),
         classes=len({candidate.class_name for candidate, _ in images}),
     )
-    write_json(key_file(target), {"page": page, "data": title, **made, "images": truth})
-    write_page(target, html)
+    with claimed(target):  # a page and its key belong together
+        write_json(key_file(target), {"page": page, "data": title, **made, "images": truth})
+        write_whole(target, html)
     return target
 
 

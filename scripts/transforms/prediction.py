@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.transforms import MapTransform, SaveImaged
 
+from scripts.data.atomic import replacing
 from scripts.data.contract import stem
 
 
@@ -41,6 +43,17 @@ class NameOutputd(MapTransform):
             name = named["name"] if "name" in named else stem(str(meta.get("filename_or_obj", "image")))
             meta["filename_or_obj"] = f"{name}.nii.gz"
         return named
+
+
+class SaveWholed(SaveImaged):
+    """`SaveImaged` whose files are whole or absent; a WriteError where one cannot be written."""
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        for key in self.key_iterator(dict(data)):
+            named = self.saver.fname_formatter(data[key].meta, self.saver)
+            with replacing(Path(self.saver.folder_layout.filename(**named))) as temporary:
+                self.saver(data[key], filename=str(temporary).removesuffix(self.saver.output_ext))
+        return dict(data)
 
 
 class ShapeForLabelServerd(MapTransform):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser, run
+from monai.transforms import SaveImaged
 from PIL import Image
 
 from scripts.data.contract import DatasetError, read_dataset, write_dataset
@@ -186,7 +187,7 @@ def infer(image: Path, **overrides: Any) -> Any:
     with torch.no_grad():
         data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network)[0]
     for transform in post.transforms:
-        if type(transform).__name__ != "SaveImaged":
+        if not isinstance(transform, SaveImaged):
             data = transform(data)
     return data["pred"]
 

@@ -205,6 +205,17 @@ def test_shared_knobs_and_networks_agree() -> None:
     assert standardise[-1] == read("pggan_ensemble_segmenter_train")["standardise"]
 
 
+@pytest.mark.parametrize("name", [name for name in WORKFLOWS if name.endswith("train")])
+def test_a_training_resumes_with_all_of_its_data_and_patients_alone(name: str) -> None:
+    config = read(name)
+    kinds = ("scripts.handlers.training_state.TrainingState",)
+    (state,) = (node for _, node in walk(config) if isinstance(node, dict) and node.get("_target_") in kinds)
+    assert state["data"] == [f"@{part}#dataset" for part in ("train", "validate") if "dataset" in config.get(part, {})]
+    assert state["knowledge"] == "@knowledge"
+    written = [node["knowledge"] for _, node in walk(config) if isinstance(node, dict) and "knowledge" in node]
+    assert {*map(str, written)} - {str(config["knowledge"])} == {"@knowledge"}
+
+
 def test_what_loads_weights_names_the_network_that_training_defines() -> None:
     trained = {
         node["_target_"]

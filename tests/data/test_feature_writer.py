@@ -240,7 +240,7 @@ def test_a_full_disk_says_how_to_go_on(tmp_path, prepared):
     with FeatureWriter(tmp_path / "set", description, 12) as writer:
         writer.append(features[:4], items[:4])
         writer._array = SimpleNamespace(write=fill, close=writer._array.close)
-        with pytest.raises(DatasetError, match=r"the disk is full after 4 of 12 features. Free space and start again"):
+        with pytest.raises(DatasetError, match=r"the disk is full after 4 of 12 features, \S+ MiB more are needed"):
             writer.append(features[4:8], items[4:8])
     assert len(write_all(tmp_path / "set", description, features, items)) == 12
 

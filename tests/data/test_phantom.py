@@ -19,6 +19,7 @@ import pytest
 from scipy import ndimage
 
 from scripts.data import phantom
+from scripts.data.atomic import WriteError
 from scripts.data.contract import DatasetError, read_dataset
 from scripts.data.phantom import default_dataset, draw_patient, write_phantom
 from scripts.data.phantom_fields import Grid
@@ -251,7 +252,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(DatasetError, match="no phantom"):
         write_phantom(tmp_path, **SMALL)
-    with pytest.raises(DatasetError, match=r"Not a directory.*writable folder"):
+    with pytest.raises(WriteError, match=r"Not a directory.*writable folder"):
         write_phantom(tmp_path / "notes.txt", **SMALL)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -271,7 +272,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(phantom.nib, "save", fail)
-    with pytest.raises(DatasetError, match=r"No space left on device.*writable folder"):
+    with pytest.raises(WriteError, match=r"Cannot write .*p: the disk is full"):
         write_phantom(tmp_path / "p", **SMALL)
     assert not list(tmp_path.iterdir())
 
@@ -284,9 +285,10 @@ def test_a_killed_run_leaves_no_folder(tmp_path: Path) -> None:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert [path.name.startswith(".p.") for path in tmp_path.iterdir()] == [True]
+    assert [path.name for path in tmp_path.iterdir()] == [f".tmp-{process.pid}-p"]
     assert not list(tmp_path.rglob("dataset.json"))
     assert len(read_dataset(write_phantom(tmp_path / "p", **SMALL)).items) == 5
+    assert os.listdir(tmp_path) == ["p"]
 
 
 def test_writers_at_the_same_time_agree(tmp_path: Path) -> None:

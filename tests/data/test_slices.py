@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, RandGaussianNoised
+from monai.transforms import CastToTyped, Compose, Identityd, OneOf, RandGaussianNoised
 from torch.utils.data import DataLoader
 
 from scripts.data.contract import DatasetError
@@ -63,11 +63,13 @@ def test_elements_of_volumes_and_plane_images(items, tmp_path):
     assert dataset.class_indices.tolist() == [1, 1, 1, 1, 0]
 
 
-def test_the_fingerprint_follows_pixels_and_choice_of_slices(items, tmp_path):
+def test_the_fingerprint_follows_pixels_patients_classes_and_choice_of_slices(items, tmp_path):
     first = slices(items, tmp_path).fingerprint
     assert slices(items, tmp_path).fingerprint == first
     assert slices(items[::-1], tmp_path).fingerprint != first
     assert slices(items, tmp_path, rule=LesionRule()).fingerprint != first
+    for key, value in (("patient", "other"), ("class_index", 7), ("synthetic", {"seed": 1})):
+        assert slices([{**items[0], key: value}, *items[1:]], tmp_path).fingerprint != first
     np.save(items[0]["label"], np.zeros((1, 4, 4, 4)))
     assert slices(items, tmp_path).fingerprint != first
 
@@ -160,6 +162,13 @@ def test_random_transforms_do_not_depend_on_workers_or_restarts(items, tmp_path)
     assert torch.equal(images(noisy(items, tmp_path), epoch=4), in_order)
     backwards = torch.stack([dataset[n]["image"] for n in reversed(range(5))])
     assert torch.equal(backwards.flip(0), in_order)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_labels_keep_their_type_whatever_transforms_make_of_them(items, tmp_path, workers):
+    halves = OneOf([Identityd("label"), CastToTyped("label", dtype=torch.float32)])
+    batches = [*DataLoader(slices(items, tmp_path, transform=halves), batch_size=5, num_workers=workers)]
+    assert {batch["label"].dtype for batch in batches} == {torch.int64}
 
 
 def test_random_transforms_differ_by_epoch_seed_and_index(items, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -221,3 +222,22 @@ def test_boxes_count_as_a_label_where_they_are_worked_on() -> None:
     assert select_items(dataset, "training", boxed=True) == labelled + boxed
     with pytest.raises(DatasetError, match="has no item with a label or boxes"):
         select_items(make_dataset(training=neither, validation=boxed), "training", boxed=True)
+
+
+@pytest.mark.parametrize(
+    ("made", "known", "message"),
+    [
+        ({"source_patient": "b0"}, ["a0"], "made from patient 'b0' of the test split"),
+        ({"source_patient": "a0", "anatomy_patient": "b0"}, ["a0"], "made from patient 'b0' of the test split"),
+        ({"seed": 1}, ["a0", "b0"], "was trained on patient 'b0' of the test split"),
+        ({"seed": 1}, [], "does not say which patients its generator was trained on"),
+    ],
+)
+def test_training_items_that_claim_to_be_synthetic_are_checked_as_such(
+    made: dict[str, Any], known: list[str], message: str
+) -> None:
+    training = [*make_items({"a": 2}), {"image": "s.png", "label": "s.png", "patient": "s", "synthetic": made}]
+    dataset = replace(make_dataset(training=training, test=make_items({"b": 1})), trained_on=known)
+    with pytest.raises(DatasetError, match=message):
+        select_items(dataset, "training")
+    assert select_items(dataset, "test")

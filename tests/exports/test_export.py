@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -33,11 +34,12 @@ def test_a_broken_image_leaves_nothing_behind(masked, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["masked"]
 
 
-def test_what_a_killed_export_left_is_replaced(masked, tmp_path):
-    (tmp_path / ".out.exporting" / "images").mkdir(parents=True)
-    (tmp_path / ".out.exporting" / "images" / "old.png").touch()
+def test_what_a_killed_export_left_is_removed(masked, tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / f".tmp-{dead.pid}-out" / "images").mkdir(parents=True)
     export(str(masked), to="png", output=str(tmp_path / "out"))
-    assert not list((tmp_path / "out").rglob("old.png"))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["masked", "out"]
 
 
 def test_features_and_real_images_are_refused(real, tmp_path):

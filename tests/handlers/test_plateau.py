@@ -16,6 +16,7 @@ from scripts.data.sampling import SeededSampler
 from scripts.handlers.epoch_seed import EpochSeed
 from scripts.handlers.plateau import Plateau
 from scripts.handlers.training_state import TrainingState
+from scripts.networks.knowledge import Knowledge
 from scripts.scores.course import Course, CourseEpoch
 from scripts.scores.json_files import read_dataclass
 
@@ -47,7 +48,10 @@ class Run:
         options: dict[str, Any] = {"metric": "dice", "optimizer": self.optimizer, "folder": folder}
         self.plateau = Plateau(self.validator, **options, patience_epochs=patience)
         parts = {"network": self.network, "optimizer": self.optimizer}
-        self.state, self.file = TrainingState(folder / "checkpoint.pt", parts, "data"), folder / "course.json"
+        self.state, self.file = (
+            TrainingState(folder / "checkpoint.pt", parts, [], Knowledge([])),
+            folder / "course.json",
+        )
         self.sampler = SeededSampler(range(10), seed=3)
         self.rates: list[float] = []
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
+from torch.utils.data import DataLoader
 
+from scripts.data.atomic import WriteError
 from scripts.data.boxes import BoxedSlices
 from scripts.data.conditions import BoxChanges, PlannedBoxes
 from scripts.data.contract import Dataset, DatasetError, read_dataset
@@ -64,6 +66,7 @@ class Synthesis:
 
         engine = Engine(step)
         self.writer.attach(engine)
+        engine.data_loader = DataLoader(self.planned)
         engine.run = lambda plain=engine.run: plain(list(range(len(self.planned))))
         synthesise(engine, self.writer)
         return len(self.made)
@@ -128,6 +131,19 @@ def test_a_finished_set_is_not_made_again_and_a_stopped_one_goes_on(tmp_path):
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "made").rglob("*.nii.gz")} == written
 
 
+def test_a_stopped_set_goes_on_with_the_batches_of_a_whole_one(tmp_path):
+    synthesis = Synthesis(tmp_path, wanted="BAB")
+    synthesis.writer.claim_folder()
+    synthesis.planned.missing = [synthesis.planned.images[1]]
+    batches = []
+    engine = Engine(lambda engine, batch: batches.append(batch["name"]))
+    engine.data_loader = DataLoader(synthesis.planned, batch_size=2)
+    engine.state.max_epochs, run = 1, engine.run
+    engine.run = lambda: run(engine.data_loader)
+    synthesise(engine, synthesis.writer)
+    assert batches == [["000000_B", "000001_A"]]
+
+
 @pytest.mark.parametrize("change", [{"weights": b"other weights"}, {"wanted": "BB"}])
 def test_another_generator_or_plan_makes_all_images_anew(tmp_path, change):
     Synthesis(tmp_path).run()
@@ -154,7 +170,7 @@ def test_the_folder_of_another_data_set_is_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path):
     (tmp_path / "made").write_text("a file")
-    with pytest.raises(DatasetError, match=r"Cannot write .*made: .*Name a writable --output_dir"):
+    with pytest.raises(WriteError, match=r"Cannot write .*made: .*Name a writable folder"):
         Synthesis(tmp_path).run()
 
 
@@ -165,7 +181,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_no_half_file(tmp_path, monkey
 
     synthesis = Synthesis(tmp_path)
     monkeypatch.setattr(nib, "save", full)
-    with pytest.raises(DatasetError, match=r"Cannot write .*nii\.gz: No space left on device\. Free space, or name"):
+    with pytest.raises(WriteError, match=r"Cannot write .*nii\.gz: the disk is full, .*free\. Free space, or name"):
         synthesis.run()
     assert [file.name for file in synthesis.folder.rglob("*") if file.is_file()] == ["provenance.json"]
     assert json.loads((synthesis.folder / "provenance.json").read_text())["system"] == "redgan"
@@ -201,6 +217,7 @@ def test_images_that_boxes_were_asked_for_have_these_boxes_and_no_label(tmp_path
 
     engine = Engine(step)
     synthesis.writer.attach(engine)
+    engine.data_loader = DataLoader(planned)
     engine.run = lambda plain=engine.run: plain(list(range(len(planned))))
     synthesise(engine, synthesis.writer)
     items = read_dataset(synthesis.folder).items

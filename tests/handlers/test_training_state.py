@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,19 +13,23 @@ from torch import nn
 from scripts.handlers.epoch_seed import EpochSeed
 from scripts.handlers.training_state import TrainingState, learning_options
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, save_atomically
+from scripts.networks.knowledge import Knowledge
 
 
 class Run:
     """A tiny training with noise, Adam and a schedule; `stop` raises in the middle of that epoch."""
 
-    def __init__(self, folder: Path, *, data: str = "data", width: int = 3, interval: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, data: str = "data", patients: str = "ab", width: int = 3, interval: int = 1
+    ) -> None:
         torch.manual_seed(1)
         self.network = nn.Linear(width, 2)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.1)
         self.scheduler = torch.optim.lr_scheduler.MultiStepLR(self.optimizer, [2, 4])
         self.steps = 0
         parts = {"network": self.network, "optimizer": self.optimizer, "scheduler": self.scheduler}
-        self.state = TrainingState(folder / "checkpoint.pt", parts, data, interval)
+        datasets = [SimpleNamespace(fingerprint=data), None]
+        self.state = TrainingState(folder / "checkpoint.pt", parts, datasets, Knowledge([*patients]), interval)
 
     def __call__(self, epochs: int, *, stop: int | None = None, batches: int = 3) -> nn.Module:
         def step(engine: Engine, batch: float) -> None:
@@ -96,11 +100,14 @@ def test_a_checkpoint_without_a_part_is_refused(tmp_path):
         run(2)
 
 
-def test_what_a_killed_save_left_behind_is_removed(tmp_path):
-    (tmp_path / ".tmp-123-checkpoint.pt").write_bytes(b"half")
-    (tmp_path / ".tmp-123-model.pt").write_bytes(b"of another handler")
+@pytest.mark.parametrize("change", [lambda state: state["state"][0].update(exp_avg=torch.ones(2)), dict.clear])
+def test_an_optimiser_of_other_shapes_is_refused(tmp_path, change):
     Run(tmp_path)(1)
-    assert sorted(os.listdir(tmp_path)) == [".tmp-123-model.pt", "checkpoint.pt"]
+    content = load_checkpoint(tmp_path / "checkpoint.pt")
+    change(content["optimizer"])
+    save_atomically(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match="the state of 'optimizer' is not that of its network"):
+        Run(tmp_path)(2)
 
 
 def test_other_ranks_save_nothing(tmp_path):
@@ -123,7 +130,8 @@ CONFIG = {
 
 def run_config(folder: Path, epochs: int = 1, **options: Any) -> None:
     """Epochs of nothing, kept by the component of a config with these options."""
-    state = {"_target_": "scripts.handlers.training_state.TrainingState", "save_dict": {}, "data": "data"}
+    state = {"_target_": "scripts.handlers.training_state.TrainingState", "save_dict": {}, "data": []}
+    state["knowledge"] = {"_target_": "scripts.networks.knowledge.describe_weights", "trained_on": ["a"]}
     config = {**CONFIG, "state": {**state, "file": str(folder / "checkpoint.pt")}, "max_epochs": epochs, **options}
     engine = Engine(lambda engine, batch: None)
     ConfigParser(config).get_parsed_content("state").attach(engine)
@@ -176,10 +184,18 @@ def test_of_a_file_that_is_read_its_content_counts(tmp_path):
     assert seen != learning_options(ConfigParser({"plan_file": str(tmp_path / "b.json")}))
 
 
-def test_other_data_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"data": "other"}, "other training data: other slices, pixels, classes, splits or preprocessing. Train into"),
+        ({"patients": "a"}, "other training data: trained_on had 'b'. Train into"),
+        ({"patients": "abc"}, "other training data: trained_on now has 'c'. Train into"),
+    ],
+)
+def test_other_data_or_patients_are_refused(tmp_path, other, message):
     Run(tmp_path)(1)
-    with pytest.raises(CheckpointError, match="was written with other training data: other slices, pixels, splits or"):
-        Run(tmp_path, data="other")(2)
+    with pytest.raises(CheckpointError, match=message):
+        Run(tmp_path, **other)(2)
 
 
 def test_another_number_of_processes_is_refused(tmp_path, monkeypatch):

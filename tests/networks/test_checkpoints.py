@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from scripts.data.atomic import WriteError
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
 
 
@@ -20,7 +21,7 @@ def test_a_full_disk_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkey
     file = tmp_path / "checkpoint.pt"
     save_atomically({"epoch": torch.tensor(1)}, file)
     monkeypatch.setattr(function, full_disk)
-    with pytest.raises(CheckpointError, match=r"Cannot write .*checkpoint\.pt: the disk is full\. Free space, or name"):
+    with pytest.raises(WriteError, match=r"Cannot write .*checkpoint\.pt: the disk is full, .*[KM]iB free"):
         save_atomically({"epoch": torch.tensor(2)}, file)
     monkeypatch.undo()
     assert load_checkpoint(file) == {"epoch": 1}
@@ -29,7 +30,7 @@ def test_a_full_disk_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkey
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     (tmp_path / "run").write_text("a file")
-    with pytest.raises(CheckpointError, match=r"Cannot write .*run/checkpoint\.pt: .*name another folder"):
+    with pytest.raises(WriteError, match=r"Cannot write .*run/checkpoint\.pt: .*a file lies where a folder must be"):
         save_atomically({}, tmp_path / "run" / "checkpoint.pt")
 
 

@@ -17,6 +17,7 @@ from scripts.networks import darknet_weights
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.darknet import Darknet53
 from scripts.networks.darknet_weights import load_backbone, open_backbone, read_darknet
+from scripts.networks.knowledge import Knowledge
 from scripts.networks.yolo import YOLOv3
 from tests.known_weights import write_known
 
@@ -191,7 +192,7 @@ def test_a_resumed_training_goes_on_from_its_checkpoint(small_file: Path, tmp_pa
                 network.backbone.stem[0].weight += 1  # type: ignore[operator]
 
         trainer = Engine(step)
-        TrainingState(tmp_path / "checkpoint.pt", {"network": network}, "data").attach(trainer)
+        TrainingState(tmp_path / "checkpoint.pt", {"network": network}, [], Knowledge([])).attach(trainer)
         trainer.run([0], max_epochs=epochs)
         return network
 

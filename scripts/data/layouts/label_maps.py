@@ -63,14 +63,11 @@ def write_labels(file: Path, labels: np.ndarray, affine: np.ndarray | None = Non
     from PIL import Image
 
     whole = file.with_name(f"{file.name}{'.png' if labels.ndim == 2 else '.nii.gz'}")
-    try:
-        with replacing(whole) as temporary:
-            if labels.ndim == 2:
-                Image.fromarray(np.ascontiguousarray(labels.T)).save(temporary)
-            else:
-                nib.Nifti1Image(labels, affine).to_filename(temporary)
-    except OSError as error:
-        raise DatasetError(f"Cannot write {whole}: {error.strerror}. Name a writable folder with --output.") from error
+    with replacing(whole) as temporary:
+        if labels.ndim == 2:
+            Image.fromarray(np.ascontiguousarray(labels.T)).save(temporary)
+        else:
+            nib.Nifti1Image(labels, affine).to_filename(temporary)
     return whole
 
 
