@@ -77,9 +77,12 @@ def collect(*files: str, command: str = "") -> None:
         task, tested = found[study.fractions[-1]].task, compare_arms(found, mine)
         tasks.append(task)
         arms += mine
-        scores += score_arms(found, mine)
+        own = score_arms(found, mine)
+        scores += own
         differences += tested
-        verdicts.append(give_verdict(task, tested, mine, extent))
+        primary = [s.estimate.value for s in own if (s.metric, s.label, s.group) == (task.primary.name, ALL, ALL)]
+        best = max((value for value in primary if not math.isnan(value)), default=math.inf)
+        verdicts.append(give_verdict(task, tested, mine, extent, best=best))
         froc += trace_froc(found)
     results = Results(
         title=study.title,

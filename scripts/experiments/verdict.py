@@ -12,6 +12,7 @@ from scripts.scores.formats import count, format_interval, format_share, format_
 from scripts.scores.results import Arm, Difference, Estimate, Metric, Task, Verdict
 
 ENOUGH_SEEDS = 5
+LEAST_LEARNED = 0.05  # above chance, of the best arm: below, no network has learned what arms could differ in
 CHEAP = "classical augmentation or copy-paste of lesions"
 
 
@@ -54,18 +55,22 @@ class _Judged:
         return next((each for each in (self.baseline, *self.alternatives) if each.reason), None)
 
 
-def give_verdict(task: Task, differences: Sequence[Difference], arms: Sequence[Arm], extent: Extent) -> Verdict:
+def give_verdict(
+    task: Task, differences: Sequence[Difference], arms: Sequence[Arm], extent: Extent, *, best: float = math.inf
+) -> Verdict:
     """Whether synthetic images help in a task.
 
     "helps" only if a GAN arm is raised against the baseline and against every cheap alternative at some fraction;
     "harms" if all are lowered against the baseline at all; "no gain" if each is lowered against the baseline or a cheap
-    alternative; "too few" if there were too few patients everywhere.
+    alternative; "too few" if there were too few patients everywhere. Where even the best arm hardly learned its task,
+    nothing can be told.
 
     Args:
         task: whose.
         differences: of all families; those of "verdict" decide.
         arms: of the task.
         extent: what was run.
+        best: highest score of an arm in the first metric.
     """
     judged = _judge_arms(task, differences, arms)
     if not judged:
@@ -73,7 +78,16 @@ def give_verdict(task: Task, differences: Sequence[Difference], arms: Sequence[A
     tests = sum(not math.isnan(each.p) for each in differences if each.family == "verdict" and each.task == task.name)
     details = [_describe(each, task.primary, _titles(arms), tests, _place(each, judged)) for each in judged]
     finding, sentence = _answer(task.primary, judged, arms)
-    if finding in ("helps", "harms", "no gain"):
+    if finding == "helps":
+        return Verdict(task.name, finding, sentence, details)
+    if best - task.chance < LEAST_LEARNED:
+        score, guess = f"{best:.{task.primary.digits}f}", f", guessing {task.chance:.2f}" if task.chance else ""
+        sentence = (
+            f"Cannot tell: no network learned the task; the best arm scored {score} in {task.primary.title}{guess}."
+        )
+        step = "Train longer: more --hours, or a larger max_epochs in study.json."
+        return Verdict(task.name, "cannot tell", sentence, details, step)
+    if finding in ("harms", "no gain"):
         return Verdict(task.name, finding, sentence, details)
 
     # Say why by the arm that comes closest, and what to run next.

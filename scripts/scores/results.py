@@ -54,7 +54,8 @@ class Task:
     """What was learned downstream. `metrics` begin with the one that the verdict goes by.
 
     `groups` are patients' classes that were scored, two or more, else empty; `tested` says what was tested on, such as
-    {"patients": 14, "slices": 380}; `method` how it was scored, in sentences for the page's methods.
+    {"patients": 14, "slices": 380}; `method` how it was scored, in sentences for the page's methods; `chance`
+    what guessing scores in the first metric.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Task:
     groups: list[str]
     tested: dict[str, int]
     method: str = ""
+    chance: float = 0.0
 
     @property
     def primary(self) -> Metric:

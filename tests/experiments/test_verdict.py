@@ -36,6 +36,18 @@ def test_a_gan_that_beats_everything_helps() -> None:
     assert verdict.next_command == ""
 
 
+@pytest.mark.parametrize(("chance", "best", "guess"), [(0.0, 0.004, ""), (0.5, 0.52, ", guessing 0.50")])
+def test_arms_that_learned_nothing_tell_nothing(chance: float, best: float, guess: str) -> None:
+    scores = make_scores({**GAINS, "gan": -0.1})
+    task = replace(scores.task, chance=chance)
+    verdict = give_verdict(task, compare_arms({1.0: scores}, ARMS), ARMS, EXTENT, best=best)
+    assert verdict.finding == "cannot tell"
+    assert verdict.sentence == (
+        f"Cannot tell: no network learned the task; the best arm scored {best:.3f} in Dice{guess}."
+    )
+    assert verdict.next_step.startswith("Train longer")
+
+
 def test_an_alternative_as_good_leaves_it_open() -> None:
     verdict = judge(make_scores({**GAINS, "over": 0.1}))
     assert verdict.finding == "cannot tell"

@@ -65,7 +65,8 @@ def read_arms(runs: Runs) -> TaskScores:
     tested = {"patients": len(patients), "slices": max(len(each.sources) for each in slices[first])}
     metrics = [metric for metric, _ in (*OF_PATIENTS, *OF_SLICES)]
     method = METHOD.format(rule=VOTES.get(settings.vote, settings.vote))
-    return TaskScores(Task("grading", metrics, settings.classes, [], tested, method), patients, {}, seeds, measures)
+    task = Task("grading", metrics, settings.classes, [], tested, method, chance=1 / len(settings.classes))
+    return TaskScores(task, patients, {}, seeds, measures)
 
 
 def _measure(slices: ClassScores, rule: str) -> dict[Key, Measure]:
