@@ -29,11 +29,12 @@ class ImageQuality(ComparedImages[Row]):
 
     Synthetic ones are the part "synthetic", or several parts with other names (candidates of a choice).
 
-    Features are in standard deviations of the real training images. Written as `quality.json` under the system's name,
+    Features of a segmenter are in standard deviations of the real training images, those of a user's network as they
+    are, so that figures can be compared with those of other work. Written as `quality.json` under the system's name,
     or "system part" where there are several:
 
-    - `frechet`, `kid` (times 1000): distance of synthetic from real training images, beside the floor: held-out real
-      images from the training images at the same n, both with an interval over patients.
+    - `frechet`, and of a user's network `kid` (times 1000): distance of synthetic from real training images, beside
+      the floor: held-out real images from the training images at the same n, both with an interval over patients.
     - `neighbourhoods`: precision, recall, density and coverage of synthetic images in training ones, and those of
       held-out real ones, all at that n.
     - `specificity`: a linear classifier of the global class on simple intensity statistics, trained on real images:
@@ -101,11 +102,13 @@ class ImageQuality(ComparedImages[Row]):
         if min(len(part["features"]) for part in parts) > 1:  # one image has no covariance
             steps = [-(-len(part["features"]) // (self.most_images or len(part["features"]))) for part in parts]
             samples = [np.stack(part["features"][::step]) for part, step in zip(parts, steps, strict=True)]
-            samples = standardise(samples[0], *samples)
+            if not self.extractor.given:
+                samples = standardise(samples[0], *samples)
             owners = [part["patient"][::step] for part, step in zip(parts, steps, strict=True)]
             patients = (owners[0], owners[1], owners[2])
             frechet = Distance(*frechet_with_floor(*samples, patients=patients))
-            kid = Distance(*distance_with_floor(_scaled_kernel_distance, *samples, patients=patients))
+            if self.extractor.given:
+                kid = Distance(*distance_with_floor(_scaled_kernel_distance, *samples, patients=patients))
             nearest = min(NEIGHBOURS, frechet.n - 1)
             spread = [sample[np.linspace(0, len(sample) - 1, frechet.n).astype(int)] for sample in samples]
             ceiling, own = (

@@ -19,10 +19,11 @@ class FeatureExtractor:
     Attributes:
         name: of the network, with the file's hash where it is a user's.
         image_key: of the elements' images that it sees.
+        given: whether it is a user's, whose figures are compared as they are; a segmenter's features differ in scale.
     """
 
-    def __init__(self, encode: Any, name: str, image_key: str = "image") -> None:
-        self._encode, self.name, self.image_key = encode, name, image_key
+    def __init__(self, encode: Any, name: str, image_key: str = "image", *, given: bool = False) -> None:
+        self._encode, self.name, self.image_key, self.given = encode, name, image_key, given
 
     @torch.no_grad()
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -64,4 +65,6 @@ def open_extractor(
         raise CheckpointError(f"Cannot use {file} as --feature_extractor: {said}; {expected}.") from error
     if len(shape) != 2 or shape[0] != 2:
         raise CheckpointError(f"{file} gives {shape} for 2 images; {expected}. Pool or flatten in it.")
-    return FeatureExtractor(scripted, f"{Path(file).name} (SHA-256 {hash_file(Path(file))[:12]})", image_key)
+    return FeatureExtractor(
+        scripted, f"{Path(file).name} (SHA-256 {hash_file(Path(file))[:12]})", image_key, given=True
+    )

@@ -64,7 +64,7 @@ class Quality:
     """`quality.json`, an entry for each system or candidate.
 
     Attributes:
-        kid: times 1000, see `scripts.metrics.feature_distance.kernel_distance`.
+        kid: times 1000, of a user's network alone, see `scripts.metrics.feature_distance.kernel_distance`.
         neighbourhoods: of synthetic images, and as a ceiling of held-out real ones at the same n, with balls to the
             `nearest`-th neighbour.
         extractor: of the features that all but the Dice and the class are measured in.

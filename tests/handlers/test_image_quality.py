@@ -20,7 +20,7 @@ def element(part: str, name: str, patient: int, rng: np.random.Generator) -> dic
     return {"part": part, "image": torch.from_numpy(image), "class_index": "AB".index(name), "source_patient": source}
 
 
-def run(tmp_path, synthetic_looks: str) -> dict:
+def run(tmp_path, synthetic_looks: str, extractor_file=None) -> dict:
     """Quality of synthetic images that were asked to be A and B in turn and look like `synthetic_looks` in turn."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -37,9 +37,9 @@ def run(tmp_path, synthetic_looks: str) -> dict:
     )
     file = tmp_path / "quality.json"
     size = {"device": torch.device("cpu"), "image_channels": 1, "image_size": 32}
-    extractor = open_extractor(None, segmenter.train(), **size)
+    extractor = open_extractor(extractor_file, segmenter.train(), **size)
     handler = ImageQuality(extractor, foreground_count=1, classes=["A", "B"], file=file, system="redgan")
-    assert not segmenter.training  # features must not depend on the batch
+    assert segmenter.training == bool(extractor_file)  # its features must not depend on the batch
     engine = SimpleNamespace(state=state)
     for step in (handler.start, handler.add, handler.finish):
         step(engine)
@@ -59,7 +59,15 @@ def test_images_that_all_look_alike_are_right_half_the_time_and_lie_farther_away
     quality = run(tmp_path, "AA")
     assert quality["specificity"]["balanced_accuracy"] == pytest.approx(0.5)
     assert quality["frechet"]["value"] > quality["frechet"]["floor"]
+    assert quality["kid"] is None  # of standardised features it would be dominated by a few rare ones
+
+
+def test_features_of_a_users_network_are_compared_as_they_are(tmp_path):
+    pooled = torch.nn.Sequential(torch.nn.AvgPool2d(16), torch.nn.Flatten())
+    torch.jit.save(torch.jit.script(pooled), tmp_path / "pooled.ts")
+    quality = run(tmp_path, "AA", tmp_path / "pooled.ts")
     assert quality["kid"]["value"] > quality["kid"]["floor"]
+    assert 0 < quality["frechet"]["value"] < 4 * 4  # of four means in [-1, 1]; in standard deviations it is larger
 
 
 def test_intensity_statistics_are_deciles_above_the_background_and_the_gradient():
