@@ -187,19 +187,15 @@ class RandBlur(RandChange):
         self.low, self.high = sigma
 
     def change(self, image: torch.Tensor, draws: Draws) -> torch.Tensor:
-        count, channels, size, _ = image.shape
-        tail = int(max(4 * self.high, 0.5) + 0.5)
-        blurred = (image + 1).reshape(1, count * channels, size, size)
-        for axis in (2, 3):
-            sigma = _uniform(draws, self.low, self.high)
-            steps = torch.arange(-tail, tail + 1)
-            edges = (torch.stack([steps - 0.5, steps + 0.5]) / (math.sqrt(2) * sigma)).erf()  # (B, 1, 2, K)
-            kernel = (edges[:, 0, 1] - edges[:, 0, 0]) / 2 * (steps.abs() <= (4 * sigma[:, 0, 0] + 0.5).floor())
-            shape, padding = [count * channels, 1, 1, 1], [0, 0]
-            shape[axis], padding[axis - 2] = len(steps), tail
-            weight = kernel.repeat_interleave(channels, dim=0).reshape(shape)
-            blurred = functional.conv2d(blurred, weight, padding=padding, groups=count * channels)
-        return blurred.view_as(image) - 1
+        along_x, along_y = (self._matrices(image.shape[-1], draws) for _ in range(2))
+        return along_x @ (image + 1) @ along_y.mT - 1
+
+    def _matrices(self, size: int, draws: Draws) -> torch.Tensor:
+        """Of a filter along one axis, (B, 1, S, S)."""
+        sigma = _uniform(draws, self.low, self.high)
+        steps = (torch.arange(size)[:, None] - torch.arange(size)).abs()  # (S, S) pixels apart
+        upper, lower = (((steps + half) / (math.sqrt(2) * sigma)).erf() for half in (0.5, -0.5))
+        return (upper - lower) / 2 * (steps <= (4 * sigma + 0.5).floor())
 
 
 class RandLowResolution(RandChange):

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from scripts.data.contract import DatasetError
 from scripts.data.slices import BrightRule, LesionRule, SliceDataset, check_classes
+from scripts.transforms.augmentation import Augmentation, RandNoise
 from scripts.transforms.geometry import FitInPlaned
 
 
@@ -160,6 +161,16 @@ def test_random_transforms_do_not_depend_on_workers_or_restarts(items, tmp_path)
     assert torch.equal(images(noisy(items, tmp_path), epoch=4), in_order)
     backwards = torch.stack([dataset[n]["image"] for n in reversed(range(5))])
     assert torch.equal(backwards.flip(0), in_order)
+
+
+def test_augmentation_depends_neither_on_the_batch_nor_on_workers(items, tmp_path):
+    dataset = slices(items, tmp_path, augmentation=Augmentation(changes=[RandNoise(probability=0.5, deviation=1.0)]))
+    alone = [dataset[n]["image"] for n in range(5)]
+    for options in ({"batch_size": 5}, {"batch_size": 2, "num_workers": 2}):
+        batched = torch.cat([batch["image"] for batch in DataLoader(dataset, **options)])
+        assert torch.equal(batched, torch.stack(alone))
+    dataset.set_epoch(1)
+    assert not torch.equal(torch.stack([dataset[n]["image"] for n in range(5)]), torch.stack(alone))
 
 
 def test_random_transforms_differ_by_epoch_seed_and_index(items, tmp_path):
