@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+BLOCK = 64  # rows of a blur that are computed together
 Draws = Sequence[np.random.Generator]  # one for each slice
 Move = Callable[[torch.Tensor, Draws], torch.Tensor]
 Change = Callable[[torch.Tensor, Draws], torch.Tensor]
@@ -43,8 +44,10 @@ class Augmentation:
 
     def __call__(self, image: torch.Tensor, label: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """Augmented copies of images (B, C, S, S) in [-1, 1] and label maps (B, 1, S, S)."""
-        image, label = image.clone(), label.clone()
         chosen = [n for n, draw in enumerate(draws) if draw.random() < self.share]
+        if len(chosen) == len(draws):
+            return self._augment(image, label, draws)
+        image, label = image.clone(), label.clone()
         if chosen:
             image[chosen], label[chosen] = self._augment(image[chosen], label[chosen], [draws[n] for n in chosen])
         return image, label
@@ -187,15 +190,24 @@ class RandBlur(RandChange):
         self.low, self.high = sigma
 
     def change(self, image: torch.Tensor, draws: Draws) -> torch.Tensor:
-        along_x, along_y = (self._matrices(image.shape[-1], draws) for _ in range(2))
-        return along_x @ (image + 1) @ along_y.mT - 1
+        black = image + 1
+        for _ in range(2):  # along X, then along Y
+            black = self._filter(black, draws).mT
+        return black - 1
 
-    def _matrices(self, size: int, draws: Draws) -> torch.Tensor:
-        """Of a filter along one axis, (B, 1, S, S)."""
-        sigma = _uniform(draws, self.low, self.high)
-        steps = (torch.arange(size)[:, None] - torch.arange(size)).abs()  # (S, S) pixels apart
+    def _filter(self, image: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """The product with band matrices, some rows at a time, since most of the others' columns are 0 there."""
+        size, tail = image.shape[-1], round(4 * self.high) + 1
+        sigma = _uniform(draws, self.low, self.high)[:, :, 0]  # (B, 1, 1)
+        steps = torch.arange(size)
         upper, lower = (((steps + half) / (math.sqrt(2) * sigma)).erf() for half in (0.5, -0.5))
-        return (upper - lower) / 2 * (steps <= (4 * sigma + 0.5).floor())
+        kernel = (upper - lower) / 2 * (steps <= (4 * sigma + 0.5).floor())  # (B, 1, S), by pixels apart
+        matrices = kernel[..., (steps[:, None] - steps).abs()]  # (B, 1, S, S)
+        filtered = []
+        for start in range(0, size, BLOCK):
+            rows, reached = slice(start, start + BLOCK), slice(max(0, start - tail), start + BLOCK + tail)
+            filtered.append(matrices[:, :, rows, reached] @ image[:, :, reached])
+        return torch.cat(filtered, dim=2)
 
 
 class RandLowResolution(RandChange):
