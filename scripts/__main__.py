@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import fire
 
+from scripts.command_help import read_signature
 from scripts.command_options import check_arguments
 from scripts.nearest_name import OptionError, suggest
 
@@ -46,12 +49,14 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: no command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}", file=sys.stderr)
         return 2
     module, function, _ = COMMANDS[arguments[0]]
-    command, given = getattr(importlib.import_module(module), function), list(arguments[1:])
+    given = list(arguments[1:])
     try:
         if {"-h", "--help"}.intersection(given):
+            command = read_signature(module, function)
             named = given[:1] if isinstance(command, type) and given[0] in vars(command) else []
             given = [*named, "--", "--help"]
         else:
+            command = getattr(importlib.import_module(module), function)
             given = check_arguments(command, arguments[0], given)
         fire.Fire(command, command=given, name=arguments[0])
     except OptionError as error:
@@ -85,4 +90,5 @@ def _usage() -> str:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # else the interpreter's end collects garbage for a second
     sys.exit(main(sys.argv[1:]))

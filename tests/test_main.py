@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.__main__ import COMMANDS, main
+from scripts.command_help import read_signature
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,6 +23,27 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_loads_no_torch() -> None:
     code = "import sys; from scripts.__main__ import main; main(['--help']); import scripts.data.prepare; "
     code += "sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_says_what_the_command_itself_takes(name: str) -> None:
+    module, function, _ = COMMANDS[name]
+    read, imported = read_signature(module, function), getattr(importlib.import_module(module), function)
+    pairs = [(read, imported)]
+    if isinstance(imported, type):
+        pairs += [
+            (getattr(read, key), value) for key, value in vars(imported).items() if isinstance(value, staticmethod)
+        ]
+    for ours, theirs in pairs:
+        assert inspect.getdoc(ours) == inspect.getdoc(theirs)
+        assert inspect.signature(ours) == inspect.signature(theirs)
+
+
+def test_help_of_commands_loads_no_torch() -> None:
+    code = "import sys\nfrom scripts.__main__ import COMMANDS, read_signature\n"
+    code += "for module, name, _ in COMMANDS.values(): read_signature(module, name)\n"
+    code += "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False).returncode == 0
 
 
