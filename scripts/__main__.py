@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import json
 import sys
@@ -101,4 +103,5 @@ def _usage() -> str:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # else the interpreter's end collects garbage for a second
     sys.exit(main(sys.argv[1:]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import importlib.util
 import logging
 import sys
@@ -37,6 +39,7 @@ def prepare_run(
         WriteError: that cannot be written.
     """
     sys.excepthook = show_error
+    atexit.register(gc.freeze)  # else the interpreter's end collects garbage for a second
     parser = running_config()
     if parser is not None:
         check_options(parser, run_ids())

@@ -151,8 +151,8 @@ class BoxedSlices(SliceDataset):
         boxes, classes = self._boxes[position]
         return {**super().summary(position), "boxes": torch.tensor(boxes), "box_classes": torch.tensor(classes)}
 
-    def __getitem__(self, position: int) -> dict[str, Any]:
-        element = super().__getitem__(position)
+    def _finish(self, element: dict[str, Any], position: int) -> dict[str, Any]:
+        element = super()._finish(element, position)
         element.pop("boxes" + TraceKeys.KEY_SUFFIX, None)  # MONAI's record, which slices without transform lack
         boxes, classes = pad_boxes(element["boxes"], element["box_classes"], self.most_boxes)
         return {**element, "boxes": boxes, "box_classes": classes}

@@ -71,8 +71,8 @@ class RealOrSynthetic(SliceDataset):
     Everything else is as for `SliceDataset`.
     """
 
-    def __getitem__(self, position: int) -> dict[str, Any]:
-        element, is_real = super().__getitem__(position), float(self._is_real(position))
+    def _finish(self, element: dict[str, Any], position: int) -> dict[str, Any]:
+        element, is_real = super()._finish(element, position), float(self._is_real(position))
         return {"image": element["image"], "label": torch.tensor([is_real]), "patient": element["patient"]}
 
     @property

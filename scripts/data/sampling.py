@@ -153,14 +153,3 @@ def source_weights(
         weights[real] = alone[real] / share * (share - made_share)
         weights[made] = alone[made] / alone[made].sum() * made_share
     return weights
-
-
-def share_weights(share: float) -> list[float]:
-    """Probabilities of leaving an image as it is and of transforming it, for MONAI's `OneOf`.
-
-    Raises:
-        ValueError: a share outside 0..1.
-    """
-    if not isinstance(share, (int, float)) or not 0 <= share <= 1:
-        raise ValueError(f"augment_share is {share!r}, expected a number from 0 to 1, such as 0.5.")
-    return [1 - share, share]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,11 +20,12 @@ from tqdm import tqdm
 from scripts.data.cache import VolumeCache, describe
 from scripts.data.contract import DatasetError, Item, patient_of, source_patient, source_patients
 from scripts.data.donors import LesionDonors
+from scripts.transforms.augmentation import Augmentation
 from scripts.transforms.carving import carve, paste
 
 SliceRule = Callable[[np.ndarray, np.ndarray], np.ndarray]
 AUGMENTED_SLICES = ("both", "real", "none")
-PASTING = 1  # of the draws of (seed, epoch, index), those that paste lesions
+PASTING, AUGMENTING = 1, 2  # of the draws of (seed, epoch, index), those that paste lesions, and of `augmentation`
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class SliceDataset(Dataset):
         preprocessing: deterministic transforms of a whole item, cached (see `VolumeCache`).
         cache_dir: the cache's folder.
         rule: which slices to use; None for all.
-        transform: random transforms of a slice's dictionary; None for none.
+        augmentation: of a batch of slices at once; None for none.
+        transform: transforms of a slice's dictionary after that, random ones too; None for none.
         augmented_slices: which slices `transform` is for: "both", real and synthetic ones, "real" or "none".
         seed: start of the random transforms' draws.
         copy_paste_probability: share of the slices, real and synthetic, into which the lesions of another slice are
@@ -89,6 +93,7 @@ class SliceDataset(Dataset):
         *,
         complete: Callable[[list[Item]], list[Item]] | None = None,
         rule: SliceRule | None = None,
+        augmentation: Augmentation | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         augmented_slices: str = "both",
         seed: int = 0,
@@ -104,6 +109,7 @@ class SliceDataset(Dataset):
         self.preprocessing = preprocessing
         self.cache_dir = cache_dir
         self.rule = rule
+        self.augmentation = augmentation
         self.transform = transform
         self.augmented_slices = augmented_slices
         self.seed = seed
@@ -120,9 +126,23 @@ class SliceDataset(Dataset):
         return len(self.index)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        element = self._read(position)
+        return self.__getitems__([position])[0]
+
+    def __getitems__(self, positions: list[int]) -> list[dict[str, Any]]:
+        """The elements of a batch, as PyTorch's loader asks for them."""
+        elements = [self._read(position) for position in positions]
         if self.donors is not None:
-            element = self._paste_by_chance(element, position, self.donors)
+            pairs = zip(elements, positions, strict=True)
+            elements = [self._paste_by_chance(element, position, self.donors) for element, position in pairs]
+        if self.augmentation is not None:
+            keys, draws = ("image", "label"), [self._draw(position, AUGMENTING) for position in positions]
+            image, label = (torch.stack([element[key] for element in elements]) for key in keys)
+            for element, *pair in zip(elements, *self.augmentation(image, label, draws), strict=True):
+                element |= zip(keys, pair, strict=True)
+        return [self._finish(element, position) for element, position in zip(elements, positions, strict=True)]
+
+    def _finish(self, element: dict[str, Any], position: int) -> dict[str, Any]:
+        """An element after the transforms that take one at a time."""
         if self.transform is None or not self._is_augmented(self.index[position][0]):
             return element
         if isinstance(self.transform, Randomizable):
@@ -132,6 +152,9 @@ class SliceDataset(Dataset):
         if "label" in changed:  # which some transforms turn into float32, and loader workers join one type alone
             changed["label"] = changed["label"].to(torch.int64)
         return changed
+
+    def _draw(self, position: int, purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.epoch, position, purpose])
 
     def set_epoch(self, epoch: int) -> None:
         """Lets the random transforms draw anew."""
@@ -159,13 +182,13 @@ class SliceDataset(Dataset):
         volume, z = self.index[position]
         entry = self.entries[volume]
         return {
-            "image": torch.from_numpy(_row(entry / "image.npy", z).astype(np.float32)),  # (C, S, S)
-            "label": torch.from_numpy(_row(entry / "label.npy", z).astype(np.int64))[None],  # (1, S, S)
+            "image": torch.from_numpy(_row(f"{entry}/image.npy", z)).float(),  # (C, S, S)
+            "label": torch.from_numpy(_row(f"{entry}/label.npy", z)).long()[None],  # (1, S, S)
             **self.summary(position),
         }
 
     def _paste_by_chance(self, element: dict[str, Any], position: int, donors: LesionDonors) -> dict[str, Any]:
-        generator = np.random.default_rng([self.seed, self.epoch, position, PASTING])
+        generator = self._draw(position, PASTING)
         if generator.random() < self.copy_paste_probability:
             for donor in donors.draw(position, generator):
                 pasted = self._paste(element, position, donor, generator)
@@ -244,7 +267,7 @@ class SliceDataset(Dataset):
     @property
     def labels_inside(self) -> list[np.ndarray]:
         """The labels above 0 of each slice, each once, rising."""
-        labels = (np.unique(_row(self.entries[volume] / "label.npy", z)) for volume, z in self.index)
+        labels = (np.unique(_row(f"{self.entries[volume]}/label.npy", z)) for volume, z in self.index)
         return [inside[inside > 0].astype(np.int64) for inside in labels]
 
 
@@ -294,5 +317,14 @@ def _find_kept(cache: VolumeCache, entries: Sequence[Path], rule: SliceRule | No
     return masks
 
 
-def _row(file: Path, z: int) -> np.ndarray:
-    return np.load(file, mmap_mode="r")[z]
+def _row(file: str, z: int) -> np.ndarray:
+    shape, dtype, start = _find_rows(file)
+    count = math.prod(shape)
+    return np.fromfile(file, dtype, count, offset=start + z * count * dtype.itemsize).reshape(shape)
+
+
+@lru_cache(maxsize=2**16)
+def _find_rows(file: str) -> tuple[tuple[int, ...], np.dtype, int]:
+    """Shape and type of an array's rows, and at which byte they begin; an entry's files never change."""
+    array = np.load(file, mmap_mode="r")
+    return array.shape[1:], array.dtype, array.offset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
 
 from scripts.networks.layers import init_he, scale_width
 from scripts.networks.recipe import remember_recipe
@@ -23,6 +24,20 @@ def build_convolution(
     )
     norm = nn.BatchNorm2d(out_channels, eps=1e-5, momentum=norm_momentum)
     return nn.Sequential(conv, norm, nn.LeakyReLU(LEAKY_SLOPE, inplace=True))
+
+
+def fuse_norms(network: nn.Module) -> nn.Module:
+    """The network for inference: each layer of `build_convolution` with its batch norm inside the convolution.
+
+    With running mean m and variance v the weights become ``w gamma / sqrt(v + eps)`` and the bias
+    ``beta - m gamma / sqrt(v + eps)``. It changes the network and can't be undone.
+    """
+    for layer in network.eval().modules():
+        if isinstance(layer, nn.Sequential) and len(layer) > 1 and isinstance(layer[1], nn.BatchNorm2d):
+            assert isinstance(layer[0], nn.Conv2d)
+            layer[0] = fuse_conv_bn_eval(layer[0], layer[1])
+            layer[1] = nn.Identity()
+    return network
 
 
 @remember_recipe

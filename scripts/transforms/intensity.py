@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform, RandomizableTransform
+from monai.transforms import MapTransform
 
 
 class ToSignedRanged(MapTransform):
@@ -49,36 +49,6 @@ class ToSignedRanged(MapTransform):
         else:
             low, high = plain.flatten(1).aminmax(dim=1)
         return low.reshape(shape), high.reshape(shape)
-
-
-class RandGaind(RandomizableTransform, MapTransform):
-    """Raises the contrast of an image in [-1, 1]: its distance from -1 grows by a random factor, then it is clipped.
-
-    Karki et al. 2020 (LcGAN), section 4.3: "each pixel intensity was increased randomly by up to 50%".
-
-    Args:
-        keys: images (C, X, Y) after `ToSignedRanged`.
-        max_gain: the factor is drawn evenly from 1 to 1 + max_gain.
-        prob: of a change.
-    """
-
-    def __init__(self, keys: KeysCollection, *, max_gain: float = 0.5, prob: float = 0.5) -> None:
-        MapTransform.__init__(self, keys)
-        RandomizableTransform.__init__(self, prob)
-        self.max_gain = max_gain
-        self.factor = 1.0
-
-    def randomize(self, data: Any = None) -> None:
-        super().randomize(None)
-        self.factor = 1 + self.R.uniform(0, self.max_gain)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        raised: dict[Hashable, Any] = dict(data)
-        self.randomize()
-        if self._do_transform:
-            for key in self.key_iterator(raised):
-                raised[key] = ((raised[key] + 1) * self.factor - 1).clamp(-1, 1)
-        return raised
 
 
 class StandardiseSlicesd(MapTransform):

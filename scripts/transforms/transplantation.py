@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy import ndimage
 
 from scripts.transforms.carving import SMALLEST_INSIDE, signed_distance
-from scripts.transforms.elastic import RandElasticd
+from scripts.transforms.elastic import RandElastic
 
 MOST_TURNED = 40.0  # degrees, either way
 SCALES = (0.6, 1.4)  # of a lesion's sides
 MOST_SHIFTED = 0.15  # of the body's sides, either way
 RIM = 1 / 16  # of the image's side: about what scalp and skull take
-ELASTIC = {"alpha": 1200.0, "sigma": 48.0}  # twice as smooth as `RandElasticd` by default: heads keep the form of heads
+ELASTIC = {"alpha": 1200.0, "sigma": 48.0}  # twice as smooth as `RandElastic` by default: heads keep the form of heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,7 @@ class Transplant:
     shift_x: float  # share of the body's side, along x
     shift_y: float  # likewise along y
     mirrored: bool  # along x, left and right in axial slices
-    elastic_seed: int  # of the distortion, see `RandElasticd`
+    elastic_seed: int  # of the distortion, see `RandElastic`
 
     @classmethod
     def draw(cls, generator: np.random.Generator) -> Transplant:
@@ -72,10 +71,8 @@ class Transplant:
 
     def _distort(self, size: int) -> np.ndarray:
         """Where in the anatomy each pixel of the new mask comes from, (2, S, S)."""
-        distortion = RandElasticd("label", **ELASTIC)
-        distortion.set_random_state(self.elastic_seed)
-        distortion.randomize(torch.empty(1, size, size))
-        points = np.indices((size, size)) + distortion.displacement.numpy()
+        displacement = RandElastic(**ELASTIC).draw(size, np.random.RandomState(self.elastic_seed))
+        points = np.indices((size, size)) + displacement.numpy()
         return points[:, ::-1] if self.mirrored else points
 
     def _place(

@@ -14,16 +14,10 @@ from monai.bundle import ConfigParser
 from scipy.ndimage import center_of_mass
 from scipy.stats import binomtest, kstest
 
+from scripts.transforms.augmentation import Augmentation, RandChange
+
 FOLDER = Path(__file__).parents[2] / "configs"
-NAMES = [
-    "ScaleIntensityRanged",
-    "RandRotated",
-    "RandAffined",
-    "RandGaussianNoised",
-    "RandGaussianSmoothd",
-    "RandSimulateLowResolutiond",
-    "RandAdjustContrastd",
-]
+NAMES = ["RandNoise", "RandBlur", "RandLowResolution", "RandGamma"]
 PARTS = ("imports", "augment", "standardise", "train")
 CENTRE = 31.5
 DRAWS = 300
@@ -40,9 +34,10 @@ def parser() -> ConfigParser:
 
 @pytest.fixture(scope="module")
 def transforms(parser: ConfigParser) -> dict[str, Any]:
-    steps = parser.get_parsed_content("train#preprocessing").transforms[0].transforms
-    assert [type(step).__name__ for step in steps] == NAMES
-    return dict(zip(NAMES, steps, strict=True))
+    augmentation = parser.get_parsed_content("train#augmentation")
+    assert [type(step).__name__ for step in augmentation.moves] == ["RandAffine", "RandAffine"]
+    assert [type(step).__name__ for step in augmentation.changes] == NAMES
+    return dict(zip(["turn", "scale", *NAMES], [*augmentation.moves, *augmentation.changes], strict=True))
 
 
 def blob(x: float, y: float) -> torch.Tensor:
@@ -52,16 +47,15 @@ def blob(x: float, y: float) -> torch.Tensor:
     return torch.exp(-square / 18)[None]
 
 
-def draw(transform: Any, image: torch.Tensor, label: torch.Tensor | None = None) -> list[dict[str, np.ndarray]]:
+def draw(step: Any, image: torch.Tensor, label: torch.Tensor | None = None) -> list[dict[str, np.ndarray]]:
     """What became of the image in the draws that changed it."""
     label = torch.zeros_like(image) if label is None else label
-    changed = []
-    for seed in range(DRAWS):
-        transform.set_random_state(seed)
-        made = transform({"image": image.clone(), "label": label.clone()})
-        if not torch.equal(made["image"], image):
-            changed.append({key: np.asarray(value) for key, value in made.items()})
-    return changed
+    alone = {"changes" if isinstance(step, RandChange) else "moves": [step]}
+    copies = [plane.expand(DRAWS, *plane.shape) for plane in (image, label[:1])]
+    made = Augmentation(**alone)(*copies, [np.random.default_rng(seed) for seed in range(DRAWS)])
+    changed = (made[0] - image).abs().flatten(1).amax(1) > 1e-4
+    pairs = zip(*(planes[changed].numpy() for planes in made), strict=True)
+    return [{"image": moved, "label": moved_label} for moved, moved_label in pairs]
 
 
 def has_share(changed: list[Any], share: float) -> bool:
@@ -74,7 +68,7 @@ def centroid(image: np.ndarray) -> np.ndarray:
 
 def test_rotation_of_three_quarters_by_up_to_30_degrees(transforms: dict[str, Any]) -> None:
     image = blob(16.0, 0.0)
-    turned = draw(transforms["RandRotated"], image, (image > 0.3).float())
+    turned = draw(transforms["turn"], image, (image > 0.3).float())
     centres = np.array([centroid(made["image"]) for made in turned])
     angles = np.degrees(np.arctan2(centres[:, 1], centres[:, 0]))
     assert has_share(turned, 0.75)
@@ -88,7 +82,7 @@ def test_rotation_of_three_quarters_by_up_to_30_degrees(transforms: dict[str, An
 
 def test_scaling_of_three_quarters_in_width_and_height_apart(transforms: dict[str, Any]) -> None:
     image = blob(16.0, -12.0)
-    scaled = draw(transforms["RandAffined"], image, (image > 0.3).float())
+    scaled = draw(transforms["scale"], image, (image > 0.3).float())
     factors = np.array([centroid(made["image"]) for made in scaled]) / [16, -12]
     assert has_share(scaled, 0.75)
     assert 0.897 < factors.min() < 0.91
@@ -100,10 +94,8 @@ def test_scaling_of_three_quarters_in_width_and_height_apart(transforms: dict[st
 
 
 def test_noise_of_half_with_uniform_spread_in_units_of_the_full_range(transforms: dict[str, Any]) -> None:
-    to_unit = transforms["ScaleIntensityRanged"]({"image": torch.tensor([[[-1.0, 0.0, 1.0]]])})["image"]
-    assert to_unit.flatten().tolist() == [0, 0.5, 1]
-    noisy = draw(transforms["RandGaussianNoised"], torch.full((4, 64, 64), 0.5))
-    spreads = np.array([made["image"].std() for made in noisy])
+    noisy = draw(transforms["RandNoise"], torch.full((4, 64, 64), 0.5))
+    spreads = np.array([made["image"].std() / 2 for made in noisy])  # the full range is 2
     assert has_share(noisy, 0.5)
     assert spreads.max() < 0.0505
     assert kstest(spreads, "uniform", (0, 0.05)).pvalue > 1e-3
@@ -111,11 +103,11 @@ def test_noise_of_half_with_uniform_spread_in_units_of_the_full_range(transforms
 
 
 def test_blur_of_a_fifth_with_sigma_of_half_to_one_pixel(transforms: dict[str, Any]) -> None:
-    point = torch.zeros(1, 63, 63)
-    point[0, 31, 31] = 1
-    blurred = draw(transforms["RandGaussianSmoothd"], point)
+    point = torch.full((1, 63, 63), -1.0)
+    point[0, 31, 31] = 0
+    blurred = draw(transforms["RandBlur"], point)
     grid = np.arange(63.0) - 31
-    sides = [made["image"][0].sum(axis=axis) for made in blurred for axis in (0, 1)]
+    sides = [(made["image"][0] + 1).sum(axis=axis) for made in blurred for axis in (0, 1)]
     variances = np.array([(side * grid**2).sum() / side.sum() for side in sides])
     sigmas = np.sqrt(variances - 1 / 12)  # the kernel integrates over pixels
     assert has_share(blurred, 0.2)
@@ -124,25 +116,19 @@ def test_blur_of_a_fifth_with_sigma_of_half_to_one_pixel(transforms: dict[str, A
 
 
 def test_lower_resolution_of_a_quarter_shifts_nothing(transforms: dict[str, Any]) -> None:
-    step = transforms["RandSimulateLowResolutiond"]
+    step = transforms["RandLowResolution"]
     coarse = draw(step, blob(9.0, -5.0))
     assert has_share(coarse, 0.25)
     assert all(np.abs(centroid(made["image"]) - [9, -5]).max() < 0.05 for made in coarse)
     grain = torch.rand(1, 64, 64, generator=torch.Generator().manual_seed(0))
     smoothed = [made["image"].var() / grain.var().item() for made in draw(step, grain)]
     assert max(smoothed) < 0.95
-    zooms = []
-    for seed in range(DRAWS):
-        step.set_random_state(seed)
-        step({"image": grain})
-        zooms.append(step.sim_lowres_tfm.zoom_factor)
-    assert 0.75 <= min(zooms) < 0.78
-    assert 0.97 < max(zooms) <= 1
+    assert (step.low, step.high) == (0.75, 1.0)
 
 
 def test_gamma_of_three_tenths_between_four_and_six_fifths(transforms: dict[str, Any]) -> None:
     image = torch.linspace(0, 1, 64 * 64).reshape(1, 64, 64)
-    bent = draw(transforms["RandAdjustContrastd"], image)
+    bent = draw(transforms["RandGamma"], image)
     gammas = np.array([math.log(made["image"][0, 32, 0]) / math.log(image[0, 32, 0]) for made in bent])
     assert has_share(bent, 0.3)
     assert 0.8 <= gammas.min() < 0.83
@@ -155,18 +141,19 @@ def test_training_and_validation_end_in_the_same_units(parser: ConfigParser) -> 
     element = {"image": image, "label": (image[:1] > 0).long()}
     plain = parser.get_parsed_content("standardise")(element)["image"]
     for seed in range(20):
-        made = parser.get_parsed_content("train#preprocessing").set_random_state(seed)(dict(element))
+        augment = parser.get_parsed_content("train#augmentation")
+        augmented = augment(image[None], element["label"][None], [np.random.default_rng(seed)])[0][0]
+        made = parser.get_parsed_content("standardise")({"image": augmented})
         assert type(made["image"]) is torch.Tensor
         for channels in (made["image"], plain):
             torch.testing.assert_close(channels.mean(dim=(1, 2)), torch.zeros(2), atol=1e-5, rtol=0)
             torch.testing.assert_close(channels.std(dim=(1, 2), unbiased=False), torch.ones(2))
 
 
-def test_without_augmentation_only_the_units_change() -> None:
+def test_augmentation_can_be_left_out() -> None:
     parser = ConfigParser({**{key: read("train")[key] for key in PARTS}, "augment": False})
-    element = {"image": torch.cat([blob(10, 0)]), "label": torch.ones(1, 64, 64)}
-    made = parser.get_parsed_content("train#preprocessing")(dict(element))
-    torch.testing.assert_close(made["image"], parser.get_parsed_content("standardise")(element)["image"])
+    assert parser.get_parsed_content("train#augmentation") is None
+    assert read("train")["train"]["dataset"]["transform"] == "@standardise"
 
 
 def test_evaluation_loads_and_builds_as_training_does() -> None:

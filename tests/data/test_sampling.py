@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scripts.data.contract import DatasetError
-from scripts.data.sampling import SeededSampler, class_weights, share_weights, source_weights
+from scripts.data.sampling import SeededSampler, class_weights, source_weights
 
 
 def order(sampler: SeededSampler, epoch: int) -> list[int]:
@@ -183,10 +183,3 @@ def test_oversampling_within_each_source_keeps_the_ratio_between_them() -> None:
     np.testing.assert_allclose(weights, np.array([1 / 6, 1 / 6, 1 / 6, 1 / 2, 3 / 4, 3 / 4, 3 / 2]) / 4)
     alike = source_weights(dataset, ratio="all", balance_classes=True)
     np.testing.assert_allclose(alike, [1 / 8, 1 / 8, 1 / 8, 1 / 6, 1 / 6, 1 / 6, 1 / 8])
-
-
-def test_a_share_of_the_images_is_transformed():
-    assert share_weights(0.25) == [0.75, 0.25]
-    for wrong in (1.5, -0.1, "half"):
-        with pytest.raises(ValueError, match=f"augment_share is {wrong!r}, expected a number from 0 to 1"):
-            share_weights(wrong)

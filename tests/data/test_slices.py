@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from scripts.data.contract import DatasetError
 from scripts.data.slices import BrightRule, LesionRule, SliceDataset, check_classes
+from scripts.transforms.augmentation import Augmentation, RandNoise
 from scripts.transforms.geometry import FitInPlaned
 
 
@@ -169,6 +170,16 @@ def test_labels_keep_their_type_whatever_transforms_make_of_them(items, tmp_path
     halves = OneOf([Identityd("label"), CastToTyped("label", dtype=torch.float32)])
     batches = [*DataLoader(slices(items, tmp_path, transform=halves), batch_size=5, num_workers=workers)]
     assert {batch["label"].dtype for batch in batches} == {torch.int64}
+
+
+def test_augmentation_depends_neither_on_the_batch_nor_on_workers(items, tmp_path):
+    dataset = slices(items, tmp_path, augmentation=Augmentation(changes=[RandNoise(probability=0.5, deviation=1.0)]))
+    alone = [dataset[n]["image"] for n in range(5)]
+    for options in ({"batch_size": 5}, {"batch_size": 2, "num_workers": 2}):
+        batched = torch.cat([batch["image"] for batch in DataLoader(dataset, **options)])
+        assert torch.equal(batched, torch.stack(alone))
+    dataset.set_epoch(1)
+    assert not torch.equal(torch.stack([dataset[n]["image"] for n in range(5)]), torch.stack(alone))
 
 
 def test_random_transforms_differ_by_epoch_seed_and_index(items, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.networks.darknet import Darknet53, ResidualBlock, build_convolution
+from scripts.networks.darknet import Darknet53, ResidualBlock, build_convolution, fuse_norms
 
 # Redmon and Farhadi, table 1: kernel size, output channels, stride, and how often, by row; the first is the stem.
 TABLE = [
@@ -81,3 +81,14 @@ def test_running_statistics_move_by_the_momentum() -> None:
 def test_other_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"The image has 64 x 50 pixels: expected multiples of 32\. Letterbox"):
         Darknet53(1, width_multiplier=0.01)(torch.zeros(1, 1, 64, 50))
+
+
+def test_norms_inside_convolutions_change_no_result() -> None:
+    backbone = Darknet53(1, width_multiplier=0.125, norm_momentum=0.5).double()
+    image = torch.randn(2, 1, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for _ in range(3):
+        backbone(image)
+    expected = backbone.eval()(image)
+    fused = fuse_norms(backbone)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+    torch.testing.assert_close(fused(image), expected)
