@@ -55,10 +55,10 @@ def _measure(count: int, image_size: int, channels: int) -> dict[str, float]:
     spent: dict[str, float] = {}
 
     def run(step: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        start, made = time.thread_time(), None
+        start, made = time.process_time(), None
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):  # of a doctor who found errors
             made = call(*arguments, **options)
-        spent[step] = (time.thread_time() - start) / count * 1000
+        spent[step] = (time.process_time() - start) / count * 1000
         return made
 
     with tempfile.TemporaryDirectory() as name:

@@ -153,7 +153,7 @@ def test_training_and_validation_end_in_the_same_units(parser: ConfigParser) -> 
 def test_augmentation_can_be_left_out() -> None:
     parser = ConfigParser({**{key: read("train")[key] for key in PARTS}, "augment": False})
     assert parser.get_parsed_content("train#augmentation") is None
-    assert read("train")["train"]["dataset"]["transform"] == "@standardise"
+    assert read("train")["train"]["preprocessing"] == "@standardise"
 
 
 def test_evaluation_loads_and_builds_as_training_does() -> None:
