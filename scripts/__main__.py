@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,10 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[0] not in COMMANDS:
         print(f"error: no command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}", file=sys.stderr)
         return 2
+    # What the functions tell, on the console: in Python they are silent, and return it.
+    told = logging.getLogger("scripts")
+    told.handlers = [logging.StreamHandler(sys.stdout)]
+    told.setLevel(logging.INFO)
     module, function, _ = COMMANDS[arguments[0]]
     command, given = getattr(importlib.import_module(module), function), list(arguments[1:])
     try:
@@ -53,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
             given = [*named, "--", "--help"]
         else:
             given = check_arguments(command, arguments[0], given)
-        fire.Fire(command, command=given, name=arguments[0])
+        result = fire.Fire(command, command=given, name=arguments[0], serialize=lambda _: None)
     except OptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -66,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
             raise
         print(f"error: {' '.join(str(cause).splitlines())}", file=sys.stderr)
         return 1
-    return 0
+    return int(bool(getattr(result, "errors", None)))  # those that `doctor` found
 
 
 def _mendable(error: BaseException) -> BaseException | None:

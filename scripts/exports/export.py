@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from scripts.data.contract import DatasetError
 
+logger = logging.getLogger(__name__)
+
 FORMATS = ("decathlon", "nnunet", "coco", "yolo", "dicom", "png")
 WITH_MASKS = ("decathlon", "nnunet")
 OPTIONS = {"real": WITH_MASKS, "fold": ("decathlon",), "channels": ("coco", "yolo"), "dataset_id": ("nnunet",)}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export` wrote."""
+
+    folder: Path
+    format: str
+    image_count: int
+    notes: list[str]  # what else was decided, such as the splits
 
 
 def export(
@@ -25,7 +39,7 @@ def export(
     channels: Any = None,
     dataset_id: int | None = None,
     allow_memorised: Any = None,
-) -> None:
+) -> Exported:
     """Writes one or several synthetic sets in the format of another tool; every image stays marked as synthetic.
 
     Args:
@@ -61,7 +75,8 @@ def export(
     start = time.perf_counter()
     _publish(write, folder)
     wrote = f"Wrote {len(selection.entries)} synthetic images to {folder} ({to})"
-    print(f"{wrote} in {time.perf_counter() - start:.1f} s.", *notes, sep="\n")
+    logger.info("\n".join([f"{wrote} in {time.perf_counter() - start:.1f} s.", *notes]))
+    return Exported(folder, to, len(selection.entries), notes)
 
 
 def _check_options(to: str, given: dict[str, Any]) -> None:
