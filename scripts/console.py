@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib.util
 import logging
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -56,6 +58,18 @@ def show_error(kind: type[BaseException], error: BaseException, traceback: Trace
         sys.__excepthook__(kind, error, traceback)
     else:
         print(f"error: {cause}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raises the error that the user can mend in place of those in which MONAI's parser wraps it; for Python."""
+    try:
+        yield
+    except RuntimeError as error:
+        cause = find_user_error(error)
+        if cause is None:
+            raise
+        raise cause from None
 
 
 def find_user_error(error: BaseException | None) -> BaseException | None:

@@ -216,10 +216,12 @@ def plan(
         overrides: further options of that config, as for its training (image_size_pixels, cache_dir ...).
     """
     from scripts.config_options import override, read_config  # loads MONAI: not at --help
+    from scripts.console import plain_errors
 
     parser = read_config(config)
     override(parser, {"dataset_dir": str(dataset_dir), "fold": fold, **overrides}, inspect.signature(plan).parameters)
-    slices = parser.get_parsed_content("train#dataset")
+    with plain_errors():
+        slices = parser.get_parsed_content("train#dataset")
     dataset = read_dataset(dataset_dir)
     asked: dict[str, Any] = {"target_class": target_class, "beta": beta, "seed": seed}
     asked["minimum_patients"] = minimum_patients

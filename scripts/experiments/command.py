@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -88,6 +89,8 @@ def study(
         DatasetError: the doctor finds errors in the data set.
         WorkflowError: a job failed.
     """
+    if importlib.util.find_spec("snakemake") is None:
+        raise OptionError("a study needs the package snakemake. Run pip install 'lesion-gan-augmentation[study]'")
     cores = cores or torch.cuda.device_count() or os.cpu_count() or 1
     lists = {"folds": folds, "seeds": seeds, "fractions": fractions}
     keys: dict[str, Any] = {name: _read_list(name, text) for name, text in lists.items() if text}
