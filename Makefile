@@ -14,7 +14,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,export,study]'
 	@touch $@
 
 demo: install
@@ -24,7 +24,7 @@ demo: install
 # The shipped weights, all of the phantom and small: delete one to train it again. Minutes are those of one slow core.
 GENERATORS := $(patsubst %,models/%_generator.pt,redgan lcgan cpggan pggan_ensemble feature_acgan)
 TRAIN := OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),2) $(BIN)/python -W ignore -m monai.bundle run --fold None --config_file configs
-GROWTH := --images_per_phase 2400 --total_images 24000 --batch_size_at_4_8_16_pixels "[16,16,16,16,16]" --iterations_per_epoch 100 \
+GROWTH := --images_per_phase 1600 --total_images 16000 --batch_size_at_4_8_16_pixels "[16,16,16,16,16]" --iterations_per_epoch 100 \
     --feature_base 512 --feature_max 64 --latent_dim 64
 
 models: install models/model.pt $(GENERATORS)
@@ -37,13 +37,13 @@ models/model.pt:
 
 models/redgan_generator.pt: models/model.pt
 	@echo "== Red-GAN's generator"
-	$(TRAIN)/redgan_train.json --output_dir results/models/redgan --generator_file $@ --max_epochs 20 --samples_per_epoch 256 \
+	$(TRAIN)/redgan_train.json --output_dir results/models/redgan --generator_file $@ --max_epochs 14 --samples_per_epoch 256 \
 	    --generator_learning_rate 0.0004 --discriminator_learning_rate 0.0008 --generator_width 8 --embedding_dim 64 \
 	    --discriminator_width 16 --ema_half_life_images 1000
 
 models/lcgan_generator.pt:
 	@echo "== LcGAN's generator"
-	$(TRAIN)/lcgan_train.json --output_dir results/models/lcgan --generator_file $@ --candidate_epochs "[25]" --samples_per_epoch 256 \
+	$(TRAIN)/lcgan_train.json --output_dir results/models/lcgan --generator_file $@ --candidate_epochs "[12]" --samples_per_epoch 256 \
 	    --batch_size 8 --generator_width 16 --discriminator_width 16 --ema_half_life_images 1000
 
 models/cpggan_generator.pt:

@@ -33,9 +33,14 @@ COMMANDS = {
     "bundle": ("scripts.distribution.bundle", "write_bundle", "writes the bundle for the Model Zoo"),
     "check_bundle": ("scripts.distribution.checks", "check_bundle", "runs the Model Zoo's checks on a bundle"),
 }
+
+
+def _is_here(module: str) -> bool:
+    return Path(__file__).with_name(f"{module.partition('scripts.')[2].replace('.', '/')}.py").is_file()
+
+
 # The bundle in dist/ lacks what only the repository needs.
-ROOT = Path(__file__).parents[1]
-COMMANDS = {name: entry for name, entry in COMMANDS.items() if (ROOT / f"{entry[0].replace('.', '/')}.py").is_file()}
+COMMANDS = {name: entry for name, entry in COMMANDS.items() if _is_here(entry[0])}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -163,7 +163,7 @@ def known_arguments(target: Callable[..., Any] | None) -> set[str] | None:
     known = {parameter.name for parameter in own}
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own):
         return known
-    if not isinstance(target, type) or not target.__module__.startswith("scripts."):
+    if not isinstance(target, type) or not target.__module__.startswith(f"{__package__}."):
         return None
     makers = [vars(parent)["__init__"] for parent in target.__mro__ if "__init__" in vars(parent)]
     return known.union(*(inspect.signature(maker).parameters for maker in makers))

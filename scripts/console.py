@@ -94,4 +94,4 @@ def _raised_here(error: BaseException) -> bool:
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
-    return traceback is not None and str(traceback.tb_frame.f_globals.get("__name__")).startswith("scripts.")
+    return traceback is not None and str(traceback.tb_frame.f_globals.get("__name__")).startswith(f"{__package__}.")

@@ -253,7 +253,9 @@ def read_plan(
     Without a file one image is planned from the mask of each of the `slices`, in the class that it has.
     A file that is missing, malformed or uses masks of patients who are validated or tested on is a DatasetError.
     """
-    if file is None and slices is not None:
+    if file is None:
+        if slices is None:
+            raise DatasetError("No plan, expected its file. Write one with `python -m scripts plan`.")
         logger.info("No plan: one image from every mask, in its own class. `python -m scripts plan` writes others.")
         return make_plan(slices, read_dataset(dataset_dir).classes, "own_class")
     try:

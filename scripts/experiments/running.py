@@ -18,6 +18,7 @@ from typing import IO
 
 import torch
 
+from scripts.config_files import own_path
 from scripts.experiments.costs import Cost, estimate, kind, makespan
 from scripts.experiments.jobs import Job
 from scripts.nearest_name import OptionError
@@ -25,7 +26,7 @@ from scripts.scores.formats import format_seconds
 
 logger = logging.getLogger(__name__)
 
-WORKFLOW = "scripts/experiments/study.smk"
+WORKFLOW = own_path("scripts/experiments/study.smk")
 POLL = 0.5  # seconds
 LAST_LINES = 30  # of the log, where the workflow fails
 MOST_DRIFT = 4.0  # what a job took over what it should have, at the most

@@ -198,7 +198,8 @@ class GeneratedImages(IterableDataset):
             asked: dict[str, Any] = {} if self.pool else {"count": self.batch_size}
             chosen = rng.integers(size, size=self.batch_size).tolist() if self.pool else []
             for name, values in self.pool.items():
-                asked[name] = values[chosen] if name == "masks" else [values[n] for n in chosen]
+                drawn = [values[n] for n in chosen]
+                asked[name] = torch.stack([torch.as_tensor(mask) for mask in drawn]) if name == "masks" else drawn
             made = generate(self.generator, **asked, seed=int(rng.integers(2**32)), batch_size=self.batch_size)
             for n in range(len(made)):
                 yield made.element(n)
