@@ -36,7 +36,7 @@ COMMANDS = {
 
 
 def _is_here(module: str) -> bool:
-    return Path(__file__).with_name(f"{module.partition('scripts.')[2].replace('.', '/')}.py").is_file()
+    return (Path(__file__).parent / f"{module.partition('scripts.')[2].replace('.', '/')}.py").is_file()
 
 
 # The bundle in dist/ lacks what only the repository needs.
