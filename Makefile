@@ -23,8 +23,8 @@ demo: install
 
 # The shipped weights, all of the phantom and small: delete one to train it again. Minutes are those of one slow core.
 GENERATORS := $(patsubst %,models/%_generator.pt,redgan lcgan cpggan pggan_ensemble feature_acgan)
-TRAIN := OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),2) $(BIN)/python -W ignore -m monai.bundle run --fold None --config_file configs
-GROWTH := --images_per_phase 1600 --total_images 16000 --batch_size_at_4_8_16_pixels "[16,16,16,16,16]" --iterations_per_epoch 100 \
+TRAIN := OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),2) $(BIN)/python -W ignore -m monai.bundle run --config_file configs
+GROWTH := --images_per_phase 960 --total_images 9600 --batch_size_at_4_8_16_pixels "[16,16,16,16,16]" --iterations_per_epoch 60 \
     --feature_base 512 --feature_max 64 --latent_dim 64
 
 models: install models/model.pt $(GENERATORS)
@@ -37,14 +37,14 @@ models/model.pt:
 
 models/redgan_generator.pt: models/model.pt
 	@echo "== Red-GAN's generator"
-	$(TRAIN)/redgan_train.json --output_dir results/models/redgan --generator_file $@ --max_epochs 14 --samples_per_epoch 256 \
+	$(TRAIN)/redgan_train.json --output_dir results/models/redgan --generator_file $@ --max_epochs 16 --samples_per_epoch 128 \
 	    --generator_learning_rate 0.0004 --discriminator_learning_rate 0.0008 --generator_width 8 --embedding_dim 64 \
-	    --discriminator_width 16 --ema_half_life_images 1000
+	    --discriminator_width 8 --ema_half_life_images 500
 
 models/lcgan_generator.pt:
 	@echo "== LcGAN's generator"
-	$(TRAIN)/lcgan_train.json --output_dir results/models/lcgan --generator_file $@ --candidate_epochs "[12]" --samples_per_epoch 256 \
-	    --batch_size 8 --generator_width 16 --discriminator_width 16 --ema_half_life_images 1000
+	$(TRAIN)/lcgan_train.json --output_dir results/models/lcgan --generator_file $@ --candidate_epochs "[16]" --samples_per_epoch 128 \
+	    --batch_size 8 --generator_width 16 --discriminator_width 8 --ema_half_life_images 500
 
 models/cpggan_generator.pt:
 	@echo "== CPGGAN's generator"
@@ -58,8 +58,9 @@ models/feature_acgan_generator.pt:
 	@echo "== A U-Net, the features of its bottleneck, and the AC-GAN of these"
 	$(TRAIN)/feature_acgan_unet_train.json --output_dir results/models/unet --model_file results/models/unet/model.pt \
 	    --max_epochs 8 --unet_widths "[8,16,32,64,64]"
-	$(TRAIN)/feature_acgan_features.json --model_file results/models/unet/model.pt --output_dir results/models/features
-	$(subst --fold None,,$(TRAIN))/feature_acgan_train.json --features_dir results/models/features \
+	$(TRAIN)/feature_acgan_features.json --model_file results/models/unet/model.pt --output_dir results/models/features \
+	    --class_key grade
+	$(TRAIN)/feature_acgan_train.json --features_dir results/models/features \
 	    --output_dir results/models/feature_acgan --generator_file $@ --discriminator_file models/feature_acgan_discriminator.pt \
 	    --width 64 --generator_learning_rate 0.0002 --discriminator_learning_rate 0.0002
 

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: no command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}", file=sys.stderr)
         return 2
     # What the functions tell, on the console: in Python they are silent, and return it.
-    told = logging.getLogger("scripts")
+    told = logging.getLogger(__package__)
     told.handlers = [logging.StreamHandler(sys.stdout)]
     told.setLevel(logging.INFO)
     module, function, _ = COMMANDS[arguments[0]]

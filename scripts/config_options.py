@@ -64,11 +64,7 @@ def read_config(file: str | Path) -> ConfigParser:
     parser, own = ConfigParser(), FOLDER.parent / file
     if not Path(file).is_file() and not own.is_file():
         raise OptionError(f"no config {file}{suggest(own.name, own_configs(), 'configs/')}")
-    if Path(file).is_file():
-        parser.read_config(str(file))
-    else:
-        parser.read_config(str(own))
-        parser["bundle_root"] = str(FOLDER.parent)
+    parser.read_config(str(file if Path(file).is_file() else own))
     return parser
 
 

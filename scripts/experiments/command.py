@@ -187,7 +187,7 @@ def _run(file: Path, keys: dict[str, Any], output: str, *, plan: bool, cores: in
     if plan:
         logger.info(f"Planned: {own}. Run it by python -m scripts study {own}")
         return None
-    command = shlex.join(["python", "-m", "scripts", "study", str(own)])
+    command = f"python -m scripts study {shlex.quote(str(own))}"
     run_workflow(own, jobs, command=command, costs=costs, cores=cores, executor=executor)
     results = read_results(folder)
     for verdict in results.verdicts:
