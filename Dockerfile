@@ -3,10 +3,11 @@
 # The demo:      docker run --volume "$PWD/results:/bundle/results" lesion-gan study scripts/experiments/demo.json
 FROM python:3.11-slim
 WORKDIR /bundle
-COPY pyproject.toml constraints.txt README.md ./
+COPY constraints.txt ./
 ARG TORCH_INDEX
-RUN pip install --no-cache-dir $(grep '^torch==' constraints.txt) ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
-    && pip install --no-cache-dir --constraint constraints.txt '.[export]'
+RUN pip install --no-cache-dir $(grep '^torch==' constraints.txt) ${TORCH_INDEX:+--index-url "$TORCH_INDEX"}
+
 COPY . .
+RUN pip install --no-cache-dir --constraint constraints.txt '.[dicom,export,study]'
 ENTRYPOINT ["python", "-m", "scripts"]
 CMD ["--help"]

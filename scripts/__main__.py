@@ -6,6 +6,7 @@ import atexit
 import gc
 import importlib
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,9 +41,14 @@ GROUPS = {
     "Elsewhere": ("export", "adapt"),
     "For maintainers": ("export_network", "bundle", "check_bundle"),
 }
+
+
+def _source(module: str) -> Path:
+    return Path(__file__).parent / f"{module.partition('scripts.')[2].replace('.', '/')}.py"
+
+
 # The bundle in dist/ lacks what only the repository needs.
-ROOT = Path(__file__).parents[1]
-COMMANDS = {name: entry for name, entry in COMMANDS.items() if (ROOT / f"{entry[0].replace('.', '/')}.py").is_file()}
+COMMANDS = {name: entry for name, entry in COMMANDS.items() if _source(entry[0]).is_file()}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,15 +57,21 @@ def main(arguments: Sequence[str]) -> int:
         print(_usage())
         return 0
     if arguments[0] == "--version":
-        print(json.loads((ROOT / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"])
+        print(
+            json.loads((Path(__file__).parents[1] / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"]
+        )
         return 0
     if arguments[0] not in COMMANDS:
         print(f"error: no command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}", file=sys.stderr)
         return 2
+    # What the functions tell, on the console: in Python they are silent, and return it.
+    told = logging.getLogger(__package__)
+    told.handlers = [logging.StreamHandler(sys.stdout)]
+    told.setLevel(logging.INFO)
     module, function, _ = COMMANDS[arguments[0]]
     given = list(arguments[1:])
     if {"-h", "--help"}.intersection(given):
-        print(describe_command(ROOT / f"{module.replace('.', '/')}.py", function, arguments[0], given[0]))
+        print(describe_command(_source(module), function, arguments[0], given[0]))
         return 0
     import fire  # not at --help
 
@@ -68,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     command = getattr(importlib.import_module(module), function)
     try:
         given = check_arguments(command, arguments[0], given)
-        fire.Fire(command, command=given, name=arguments[0])
+        result = fire.Fire(command, command=given, name=arguments[0], serialize=lambda _: None)
     except OptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -81,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
             raise
         print(f"error: {' '.join(str(cause).splitlines())}", file=sys.stderr)
         return 1
-    return 0
+    return int(bool(getattr(result, "errors", None)))  # those that `doctor` found
 
 
 def _mendable(error: BaseException) -> BaseException | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 KINDS = {"bool": "True|False", "int": "N", "float": "NUMBER", "Path": "PATH"}
 INDENT = 4
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parent
 
 
 def describe_command(source: Path, function: str, name: str, subcommand: str = "") -> str:
@@ -47,7 +47,7 @@ def _list_members(module: ast.Module, node: ast.ClassDef) -> Iterator[tuple[str,
             case ast.FunctionDef(name=name):
                 yield name, each
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[ast.Name(id=function)])):
-                file = ROOT / f"{str(sources[function]).replace('.', '/')}.py"
+                file = ROOT / f"{str(sources[function]).partition('scripts.')[2].replace('.', '/')}.py"
                 found = _find(ast.parse(file.read_text(encoding="utf-8")), function)
                 if isinstance(found, ast.FunctionDef):
                     yield name, found

@@ -19,6 +19,11 @@ TYPES: tuple[tuple[type, type, str], ...] = (
 )
 
 
+def own_path(path: str) -> str:
+    """A file of the bundle as it is called from the working folder: relative in the bundle's own."""
+    return path if Path(path).is_file() else str(FOLDER.parent / path)
+
+
 def check_type(name: str, value: Any, default: Any) -> None:
     """Refuses a plain value of another type than the default's; expressions and references stand for any."""
     if value is None or value == WORDS.get(name) or (isinstance(value, str) and value.startswith(("$", "@", "%"))):

@@ -64,11 +64,7 @@ def read_config(file: str | Path) -> ConfigParser:
     parser, own = ConfigParser(), FOLDER.parent / file
     if not Path(file).is_file() and not own.is_file():
         raise OptionError(f"no config {file}{suggest(own.name, own_configs(), 'configs/')}")
-    if Path(file).is_file():
-        parser.read_config(str(file))
-    else:
-        parser.read_config(str(own))
-        parser["bundle_root"] = str(FOLDER.parent)
+    parser.read_config(str(file if Path(file).is_file() else own))
     return parser
 
 
@@ -163,7 +159,7 @@ def known_arguments(target: Callable[..., Any] | None) -> set[str] | None:
     known = {parameter.name for parameter in own}
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own):
         return known
-    if not isinstance(target, type) or not target.__module__.startswith("scripts."):
+    if not isinstance(target, type) or not target.__module__.startswith(f"{__package__}."):
         return None
     makers = [vars(parent)["__init__"] for parent in target.__mro__ if "__init__" in vars(parent)]
     return known.union(*(inspect.signature(maker).parameters for maker in makers))

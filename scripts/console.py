@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import errno
 import gc
 import importlib.util
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -75,6 +77,18 @@ def show_error(kind: type[BaseException], error: BaseException, traceback: Trace
         print(f"error: {cause}", file=sys.stderr)
 
 
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raises the error that the user can mend in place of those in which MONAI's parser wraps it; for Python."""
+    try:
+        yield
+    except RuntimeError as error:
+        cause = find_user_error(error)
+        if cause is None:
+            raise
+        raise cause from None
+
+
 def find_user_error(error: BaseException | None) -> BaseException | None:
     """The error that the user can mend, among an error and its causes; None if there is none.
 
@@ -94,4 +108,4 @@ def _raised_here(error: BaseException) -> bool:
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
-    return traceback is not None and str(traceback.tb_frame.f_globals.get("__name__")).startswith("scripts.")
+    return traceback is not None and str(traceback.tb_frame.f_globals.get("__name__")).startswith(f"{__package__}.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,12 +26,27 @@ from scripts.data.patients import find_alike
 from scripts.data.prepare import format_table
 from scripts.data.splits import select_items
 
+logger = logging.getLogger(__name__)
+
 SEVERITIES = ("error", "warning", "info")
 SIZE_STEP = 32  # pixels; networks halve an image five times
 
 
-def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> None:
-    """Checks a data set, prints a table of findings and ends with exit code 1 if there is an error among them.
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `doctor` found in a data set."""
+
+    dataset: Dataset
+    findings: list[Finding]
+
+    @property
+    def errors(self) -> list[Finding]:
+        """Findings that must be corrected before any training."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+
+def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> Diagnosis:
+    """Checks a data set and tells what it found in a table; the command ends with exit code 1 if errors are in it.
 
     Args:
         folder: the folder of dataset.json.
@@ -38,7 +55,6 @@ def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> No
 
     Raises:
         DatasetError: dataset.json is missing or malformed.
-        SystemExit: with 1, after the table, if there are errors.
     """
     if not isinstance(image_size, int) or image_size < SIZE_STEP:
         raise ValueError(f"image_size is {image_size}, expected a number of pixels from {SIZE_STEP}.")
@@ -51,13 +67,13 @@ def doctor(folder: str, *, image_size: int = 256, fold: int | None = None) -> No
     findings += check_splits(dataset, fold) + check_names(dataset, inspections, fold) + check_patients(dataset)
     findings += check_same(dataset, inspections, fold) + check_values(dataset, inspections, fold)
     findings += check_sizes(inspections, image_size) + check_axes(inspections)
-    print(summarise(dataset, inspections, image_size, fold), end="\n\n")
-    print(format_findings(findings), end="\n\n")
-    errors = sum(finding.severity == "error" for finding in findings)
-    if errors:
-        print(f"Not ready: {errors} errors. Correct them before training.")
-        raise SystemExit(1)
-    print("Ready to train: no errors.")
+    diagnosis = Diagnosis(dataset, findings)
+    logger.info(f"{summarise(dataset, inspections, image_size, fold)}\n\n{format_findings(findings)}\n")
+    if diagnosis.errors:
+        logger.info(f"Not ready: {len(diagnosis.errors)} errors. Correct them before training.")
+    else:
+        logger.info("Ready to train: no errors.")
+    return diagnosis
 
 
 def check_splits(dataset: Dataset, fold: int | None = None) -> list[Finding]:

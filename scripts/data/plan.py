@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from scripts.data.prepare import format_table
 from scripts.data.slices import SliceDataset
 from scripts.data.splits import check_synthetic_sources
 from scripts.transforms.transplantation import Transplant
+
+logger = logging.getLogger(__name__)
 
 FILLING = ("balanced", "balanced_authors", "effective_number")  # these fill classes up
 STRATEGIES = ("own_class", "single", "balanced", "balanced_authors", "effective_number")
@@ -166,6 +170,16 @@ def draw_new_masks(
     return planned, f"{made} new masks; {refused} of {made + refused} draws refused, {kept} images keep their own mask."
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What `plan` wrote: the images to make, each with its asked `class`, `source`, `source_patient` and `draw`."""
+
+    file: Path
+    strategy: str
+    images: list[dict[str, Any]]
+    classes_of_few: dict[str, int]  # left out for want of patients -> how many they have
+
+
 def plan(
     dataset_dir: str,
     *,
@@ -181,8 +195,8 @@ def plan(
     new_masks: float = 0.0,
     config: str = "configs/redgan_train.json",
     **overrides: Any,
-) -> None:
-    """Decides how many images of which class to synthesise from which masks, prints the table, writes the plan.
+) -> Plan:
+    """Decides how many images of which class to synthesise from which masks, tells it in a table, writes the plan.
 
     Args:
         dataset_dir: folder with dataset.json.
@@ -202,10 +216,12 @@ def plan(
         overrides: further options of that config, as for its training (image_size_pixels, cache_dir ...).
     """
     from scripts.config_options import override, read_config  # loads MONAI: not at --help
+    from scripts.console import plain_errors
 
     parser = read_config(config)
     override(parser, {"dataset_dir": str(dataset_dir), "fold": fold, **overrides}, inspect.signature(plan).parameters)
-    slices = parser.get_parsed_content("train#dataset")
+    with plain_errors():
+        slices = parser.get_parsed_content("train#dataset")
     dataset = read_dataset(dataset_dir)
     asked: dict[str, Any] = {"target_class": target_class, "beta": beta, "seed": seed}
     asked["minimum_patients"] = minimum_patients
@@ -214,20 +230,34 @@ def plan(
     few = classes_of_few(slices, dataset.classes, strategy, minimum_patients)
     if new_masks:
         images, drawn = draw_new_masks(images, NewMasks(slices, dataset.foreground_count), new_masks, seed=seed)
-        print(drawn)
+        logger.info(drawn)
     content = {"strategy": strategy, **asked, "new_masks": new_masks, "classes_of_few": few}
     file = write_json(Path(output), {**content, "dataset": dataset.name, "fold": fold, "images": images})
-    print(plan_table(slices, dataset.classes, images))
+    logger.info(plan_table(slices, dataset.classes, images))
     for name, count in few.items():
-        print(f"{name}: no image of its own, since {count} training patients are under --minimum_patients.")
-    print(f"\nWrote {file}: {len(images)} synthetic images.")
+        logger.info(f"{name}: no image of its own, since {count} training patients are under --minimum_patients.")
+    logger.info(f"\nWrote {file}: {len(images)} synthetic images.")
+    return Plan(file, strategy, images, few)
 
 
-def read_plan(file: str | Path, dataset_dir: str | Path, fold: int | None) -> list[dict[str, Any]]:
+def find_plan(file: str | Path) -> Path | None:
+    """The plan file, None where there is none; for configs."""
+    return Path(file) if Path(file).is_file() else None
+
+
+def read_plan(
+    file: str | Path | None, dataset_dir: str | Path, fold: int | None, slices: SliceDataset | None = None
+) -> list[dict[str, Any]]:
     """The images of a plan file, once it is known to be made for this data set and fold.
 
+    Without a file one image is planned from the mask of each of the `slices`, in the class that it has.
     A file that is missing, malformed or uses masks of patients who are validated or tested on is a DatasetError.
     """
+    if file is None:
+        if slices is None:
+            raise DatasetError("No plan, expected its file. Write one with `python -m scripts plan`.")
+        logger.info("No plan: one image from every mask, in its own class. `python -m scripts plan` writes others.")
+        return make_plan(slices, read_dataset(dataset_dir).classes, "own_class")
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
         images = content["images"]

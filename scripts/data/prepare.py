@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import inspect
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -31,6 +32,8 @@ from scripts.data.patients import find_alike
 from scripts.data.splits import assign_splits, split_by_class
 from scripts.nearest_name import OptionError, suggest
 
+logger = logging.getLogger(__name__)
+
 # A layout `x` is the function `read_x` of the module `scripts.data.layouts.x`, but for one that shares another's.
 LAYOUTS = (
     *("lgg", "wbc", "isic2018", "brats", "brats2015_sample", "covid_ct", "ct_ich", "colour_masks", "decathlon"),
@@ -55,7 +58,7 @@ def prepare(
     ignore_geometry: bool = False,
     threshold_masks: bool = False,
     **options: Any,
-) -> None:
+) -> Dataset:
     """Writes `dataset.json` for a folder in a known layout, and says what is in it and what to run next.
 
     The images stay where they are. `ct_ich`, whose masks do not tell the types apart, writes label maps to `labels`
@@ -88,6 +91,9 @@ def prepare(
         ignore_geometry: image and label are aligned as arrays although their headers disagree.
         threshold_masks: values of a mask that stand for no label, such as JPEG leaves, become the nearest that does.
         options: of the layout.
+
+    Returns:
+        What was written, as `read_dataset` reads it.
 
     Raises:
         OptionError: unknown layout or option.
@@ -134,9 +140,11 @@ def prepare(
         options["folds_by"] = folds_by
     dataset = replace(found, splits=split_items(found, folds=folds, seed=seed, by_class=folds_by == "class"))
     file = write_dataset(folder, dataset, prepared={"layout": layout, "folds": folds, "seed": seed, **options})
-    print(f"Wrote {file}; the images stay where they are.\n\n{describe(read_dataset(folder))}")
+    written = read_dataset(folder)
+    logger.info(f"Wrote {file}; the images stay where they are.\n\n{describe(written)}")
     for copy, original in joined:
-        print(f"{copy} and {original} are the same file: taken for one patient, so that it is not in two splits.")
+        logger.info(f"{copy} and {original} are the same file: taken for one patient, so that it is not in two splits.")
+    return written
 
 
 def split_items(dataset: Dataset, *, folds: int = 5, seed: int = 0, by_class: bool = False) -> dict[str, list[Item]]:

@@ -33,6 +33,7 @@ DOCS = ("README.md", "data.md", "data_license.txt")
 # Of these packages, which no other imports, the bundle has KEPT alone: experiments and pages need the repository.
 FOR_THE_REPOSITORY = ("scripts/experiments", "scripts/report", "scripts/distribution")
 KEPT = tuple(f"scripts/distribution/{name}.py" for name in ("__init__", "adaptation", "networks"))
+EXCEPT = shutil.ignore_patterns("model.*", "synthetic")  # of `models/`: what `adapt_bundle` writes, and a user's own
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
 
@@ -77,6 +78,8 @@ def write_bundle(
     with claimed(output / NAME), replacing_folder(output / NAME, replace=True) as folder:
         copy_files(folder)
         adapt_bundle(folder, model_file=weights)
+        if weights.resolve() == ROOT / "models" / "model.pt":
+            shutil.copytree(weights.parent, folder / "models", dirs_exist_ok=True, ignore=EXCEPT)
         if dataset_dir is not None:
             metrics = evaluate(folder, Path(dataset_dir), fold)
         write_scores(folder, metrics, dataset_name)

@@ -112,10 +112,12 @@ def find_large_files(bundle: Path) -> str:
 
 
 def find_missing_files(bundle: Path) -> str:
-    """Names of files that must be there, and of weights beside `model.pt`, which MONAI Label would load."""
+    """Names of files that must be there, and of weights that nothing describes."""
     missing = [name for name in FILES if not (bundle / name).is_file()]
-    extra = [str(file.relative_to(bundle)) for file in bundle.rglob("*.pt") if file.name != "model.pt"]
-    faults = [f"missing {', '.join(missing)}"] * bool(missing) + [f"weights too many: {', '.join(extra)}"] * bool(extra)
+    others = [file for file in bundle.rglob("*.pt") if file.name != "model.pt"]
+    extra = [file for file in others if not file.with_suffix(".json").is_file()]
+    shown = ", ".join(str(file.relative_to(bundle)) for file in extra)
+    faults = [f"missing {', '.join(missing)}"] * bool(missing) + [f"weights without a .json: {shown}"] * bool(extra)
     return "; ".join(faults)
 
 

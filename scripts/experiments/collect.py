@@ -67,7 +67,7 @@ def collect(*files: str, command: str = "") -> None:
     """
     study = open_study(read_study(files))
     plan = plan_study(study)
-    again = shlex.join(["python", "-m", "scripts", "study", str(study.results / "study.json")])
+    again = f"python -m scripts study {shlex.quote(str(study.results / 'study.json'))}"
     again, command = _without_private_paths(again), _without_private_paths(command or again)
     extent = Extent(again, study.seeds, study.folds, _all_folds(study))
     tasks, arms, scores, differences, verdicts, froc = [], [], [], [], [], []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -35,7 +37,9 @@ from scripts.experiments.planning import plan_study
 from scripts.experiments.running import run_workflow
 from scripts.experiments.study import Study, open_study, read_study
 from scripts.nearest_name import OptionError
-from scripts.scores.results import read_results
+from scripts.scores.results import Results, read_results
+
+logger = logging.getLogger(__name__)
 
 CALIBRATION = 0.02  # scale of its trainings
 LONG = 8.0  # hours from which on further tasks are compared unasked
@@ -57,7 +61,7 @@ def study(
     plan: bool = False,
     cores: int | None = None,
     executor: str = "local",
-) -> None:
+) -> Results | None:
     """Compares real data, the cheap alternatives and GAN-made items on a data set, and writes a page with the answer.
 
     The same command goes on where it was stopped. Lists are written with commas, such as --seeds 0,1,2.
@@ -76,7 +80,17 @@ def study(
         plan: whether to stop when study.json is written.
         cores: how many CPU cores jobs share; by default all, with GPUs one job for each.
         executor: Snakemake's, with its options: `slurm` runs the jobs on a cluster, `cores` of them at a time.
+
+    Returns:
+        What results.json holds and the page says; None where it stopped at the plan.
+
+    Raises:
+        OptionError: an unknown option, arm or value, or another study in the folder.
+        DatasetError: the doctor finds errors in the data set.
+        WorkflowError: a job failed.
     """
+    if importlib.util.find_spec("snakemake") is None:
+        raise OptionError("a study needs the package snakemake. Run pip install 'lesion-gan-augmentation[study]'")
     cores = cores or torch.cuda.device_count() or os.cpu_count() or 1
     lists = {"folds": folds, "seeds": seeds, "fractions": fractions}
     keys: dict[str, Any] = {name: _read_list(name, text) for name, text in lists.items() if text}
@@ -85,8 +99,7 @@ def study(
     if source.endswith(".json"):
         if given := [name for name, value in {"systems": systems, "tasks": tasks, "arms": arms}.items() if value]:
             raise OptionError(f"--{given[0]} drafts the study of a folder. Edit {given[0]} in {source}")
-        _run(Path(source), keys, output, plan=plan, cores=cores, executor=executor)
-        return
+        return _run(Path(source), keys, output, plan=plan, cores=cores, executor=executor)
     folder = Path(output or f"results/{Path(source).resolve().name}")
     wishes = Wishes(_split(systems), _split(tasks), _split(arms))
     asked = {"source": source, "hours": hours, **asdict(wishes), **keys}
@@ -98,7 +111,7 @@ def study(
         )
     if not file.exists():
         _draft(source, folder, wishes, keys, asked, hours=hours, cores=cores)
-    _run(file, {}, "", plan=plan, cores=cores, executor=executor)
+    return _run(file, {}, "", plan=plan, cores=cores, executor=executor)
 
 
 def _draft(
@@ -108,7 +121,10 @@ def _draft(
     began = time.time()
     dataset, large = read_dataset(source), torch.cuda.is_available()
     size = keys.pop("image_size_pixels", 128 if large else 64)
-    doctor(source, image_size=size)
+    if errors := doctor(source, image_size=size).errors:
+        raise DatasetError(
+            f"{source} has {len(errors)} errors, such as: {errors[0].check}, {errors[0].example}. Mend them"
+        )
     all_folds = sorted({item["fold"] for item in dataset.items if item.get("fold") is not None}) or [None]
     outline = outline_dataset(dataset, keys.get("folds", all_folds)[0], size, large=large)
     check_tasks(outline, wishes, dataset)
@@ -143,18 +159,20 @@ def _draft(
     left_out = [name for name in systems if name not in content["systems"]]
     left_out += [task for task in applicable_tasks(outline) if task not in content["tasks"]]
     if left_out and not wishes.arms:
-        print(f"Left out for want of time: {', '.join(left_out)}. --systems, --tasks or more --hours bring them in.")
+        logger.info(
+            f"Left out for want of time: {', '.join(left_out)}. --systems, --tasks or more --hours bring them in."
+        )
 
 
 def _calibrate(content: dict[str, Any], folder: Path, cores: int) -> dict[str, Cost]:
     jobs = representatives(plan_study(open_study({**content, "results_dir": str(folder)})).jobs)
-    print(f"Calibration: {len(jobs)} jobs at their shortest", flush=True)
+    logger.info(f"Calibration: {len(jobs)} jobs at their shortest")
     write_json(folder / "study.json", {**content, "results_dir": str(folder)})
     run_workflow(folder / "study.json", jobs, command="", costs={}, cores=cores, targets=[job.output for job in jobs])
     return measure(jobs)
 
 
-def _run(file: Path, keys: dict[str, Any], output: str, *, plan: bool, cores: int, executor: str) -> None:
+def _run(file: Path, keys: dict[str, Any], output: str, *, plan: bool, cores: int, executor: str) -> Results | None:
     """Runs the study of a file with some keys changed, and says what the page says."""
     content = {**read_study([file]), **keys}
     if output:
@@ -167,29 +185,33 @@ def _run(file: Path, keys: dict[str, Any], output: str, *, plan: bool, cores: in
     own = folder / "study.json"
     write_json(own, content)
     if plan:
-        print(f"Planned: {own}. Run it by python -m scripts study {own}")
-        return
-    command = shlex.join(["python", "-m", "scripts", "study", str(own)])
+        logger.info(f"Planned: {own}. Run it by python -m scripts study {own}")
+        return None
+    command = f"python -m scripts study {shlex.quote(str(own))}"
     run_workflow(own, jobs, command=command, costs=costs, cores=cores, executor=executor)
-    for verdict in read_results(folder).verdicts:
-        print(f"{verdict.task}: {verdict.sentence}")
-    print(f"Page: {folder / 'report.html'}")
+    results = read_results(folder)
+    for verdict in results.verdicts:
+        logger.info(f"{verdict.task}: {verdict.sentence}")
+    logger.info(f"Page: {folder / 'report.html'}")
+    return results
 
 
 def _print_plan(checked: Study, jobs: Sequence[Job], costs: dict[str, Cost], cores: int) -> None:
     for task in checked.tasks:
-        print(f"{task}: {', '.join(arm.name for arm in checked.arms(task))}")
-    print(f"folds {checked.folds}, seeds {checked.seeds}, fractions {checked.fractions}: {len(jobs)} jobs")
+        logger.info(f"{task}: {', '.join(arm.name for arm in checked.arms(task))}")
+    logger.info(f"folds {checked.folds}, seeds {checked.seeds}, fractions {checked.fractions}: {len(jobs)} jobs")
     if costs:
         seconds = estimate(jobs, costs)
         total, names = Budget(0.0, cores, costs).spent(jobs), dict.fromkeys(map(kind, jobs))
         for name in sorted(names, key=lambda name: -sum(seconds[job.output] for job in jobs if kind(job) == name)):
             mine = [seconds[job.output] for job in jobs if kind(job) == name]
-            print(f"  {len(mine):4d} x {sum(mine) / len(mine):6.0f} s  {name}")
+            logger.info(f"  {len(mine):4d} x {sum(mine) / len(mine):6.0f} s  {name}")
         disk = sum(costs[kind(job)].disk for job in jobs if kind(job) in costs)
         memory = max(cost.memory for cost in costs.values())
-        print(f"about {total / 3600:.2f} h on {cores} cores, {disk:.0f} MiB of disk, {memory:.0f} MiB of memory a job")
-    print(tell_power(checked, _count_test_patients(checked)))
+        logger.info(
+            f"about {total / 3600:.2f} h on {cores} cores, {disk:.0f} MiB of disk, {memory:.0f} MiB of memory a job"
+        )
+    logger.info(tell_power(checked, _count_test_patients(checked)))
 
 
 def _count_test_patients(checked: Study) -> int:

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-LOGGING = "configs/logging.conf"
-LAUNCH = (sys.executable, "-IS", "scripts/experiments/launch.py")
+from scripts.config_files import own_path
+
+MAIN = __name__.partition(".experiments")[0]
+LOGGING = own_path("configs/logging.conf")
+LAUNCH = (sys.executable, "-IS", own_path("scripts/experiments/launch.py"))
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,16 @@ class Job:
     @property
     def command(self) -> list[str]:
         """The module that runs, and its arguments."""
-        words = ["monai.bundle", "run", "--logging_file", LOGGING, "--config_file", f"configs/{self.run}.json"]
+        words = [
+            "monai.bundle",
+            "run",
+            "--logging_file",
+            LOGGING,
+            "--config_file",
+            own_path(f"configs/{self.run}.json"),
+        ]
         if self.arguments:
-            words = ["scripts", self.run, *self.arguments]
+            words = [MAIN, self.run, *self.arguments]
         return [*words, *flags(self.options)]
 
     @property

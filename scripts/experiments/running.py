@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shlex
 import signal
@@ -17,12 +18,15 @@ from typing import IO
 
 import torch
 
+from scripts.config_files import own_path
 from scripts.experiments.costs import Cost, estimate, kind, makespan
 from scripts.experiments.jobs import Job
 from scripts.nearest_name import OptionError
 from scripts.scores.formats import format_seconds
 
-WORKFLOW = "scripts/experiments/study.smk"
+logger = logging.getLogger(__name__)
+
+WORKFLOW = own_path("scripts/experiments/study.smk")
 POLL = 0.5  # seconds
 LAST_LINES = 30  # of the log, where the workflow fails
 MOST_DRIFT = 4.0  # what a job took over what it should have, at the most
@@ -123,7 +127,7 @@ def run_workflow(
         words = [sys.executable, "-W", "ignore", "-m", "scripts.experiments.workers", *words]
     before = len(progress.update())
     if before:
-        print(f"{before} of {len(jobs)} jobs are done already.", flush=True)
+        logger.info(f"{before} of {len(jobs)} jobs are done already.")
     with _only_one(file.with_name("study.lock")) as lock, open(log, "w", encoding="utf-8") as stream:
         process = subprocess.Popen(
             words,
@@ -143,7 +147,7 @@ def run_workflow(
             _end(process)
         _report(progress, log)
     if process.returncode:
-        print(*log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:], sep="\n", file=sys.stderr)
+        logger.error("\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]))
         raise WorkflowError(f"a job failed, as {log} says above. Mend it: the same command goes on from there")
 
 
@@ -151,10 +155,7 @@ def _report(progress: Progress, log: Path) -> None:
     for job, seconds in progress.update():
         left = f"; about {format_seconds(progress.seconds_left())} left" if progress.costs else ""
         place = "/".join(job.folder.parts[-2:])
-        print(
-            f"[{len(progress.done)}/{len(progress.jobs)}] {kind(job)} {place}: {format_seconds(seconds)}{left}",
-            flush=True,
-        )
+        logger.info(f"[{len(progress.done)}/{len(progress.jobs)}] {kind(job)} {place}: {format_seconds(seconds)}{left}")
 
 
 @contextmanager

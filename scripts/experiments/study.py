@@ -16,7 +16,6 @@ from types import ModuleType
 from typing import Any
 
 import pydantic
-from snakemake.utils import update_config
 
 import scripts.experiments.systems
 from scripts.command_options import describe_type
@@ -181,6 +180,8 @@ def read_study(files: Sequence[str | Path]) -> dict[str, Any]:
     Raises:
         OptionError: one that is missing, or holds no JSON object.
     """
+    from snakemake.utils import update_config  # of the extra `study`, which nothing else here needs
+
     content: dict[str, Any] = {}
     for file in files:
         try:

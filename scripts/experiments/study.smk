@@ -10,7 +10,7 @@ import shlex
 import sys
 
 sys.path.insert(0, os.getcwd())
-from scripts.experiments.jobs import LAUNCH
+from scripts.experiments.jobs import LAUNCH, MAIN
 from scripts.experiments.planning import plan_study
 from scripts.experiments.study import open_workflow
 
@@ -31,11 +31,12 @@ rule page:
         command=os.environ.get("STUDY_COMMAND") or shlex.join(["snakemake", *sys.argv[1:]]),
         content=json.dumps(config, indent=4),  # of all files, and what --config changed
         folder=config["results_dir"],
+        main=MAIN,
         launch=shlex.join([*LAUNCH, f"{ROOT}/page.log", f"{ROOT}/page.benchmark.tsv", "1"]),
     shell:
         "printf '%s\\n' {params.content:q} > {params.folder:q}/study.json"
         " && {params.launch} scripts.experiments.collect {params.folder:q}/study.json --command {params.command:q}"
-        " && {params.launch} scripts report {params.folder:q}"
+        " && {params.launch} {params.main} report {params.folder:q}"
 
 
 for job in PLAN.jobs:

@@ -27,6 +27,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from scripts.experiments.jobs import MAIN
 from scripts.experiments.launch import WORKERS
 
 POLL = 0.1  # seconds
@@ -62,7 +63,7 @@ def serve(command: Sequence[str]) -> int:
 
 def _import_all() -> None:
     """What jobs import; garbage collection then leaves the pages alone that workers share."""
-    for module in pkgutil.walk_packages([str(HERE)], "scripts."):
+    for module in pkgutil.walk_packages([str(HERE)], f"{MAIN}."):
         if not module.name.endswith("__main__"):
             with suppress(ImportError):  # of a package that is not installed, which no job needs then
                 importlib.import_module(module.name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,21 @@ from scripts.data.atomic import replacing_folder
 from scripts.data.claims import claimed
 from scripts.data.contract import DatasetError
 
+logger = logging.getLogger(__name__)
+
 FORMATS = ("decathlon", "nnunet", "coco", "yolo", "dicom", "png")
 WITH_MASKS = ("decathlon", "nnunet")
 OPTIONS = {"real": WITH_MASKS, "fold": ("decathlon",), "channels": ("coco", "yolo"), "dataset_id": ("nnunet",)}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export` wrote."""
+
+    folder: Path
+    format: str
+    image_count: int
+    notes: list[str]  # what else was decided, such as the splits
 
 
 def export(
@@ -26,7 +40,7 @@ def export(
     channels: Any = None,
     dataset_id: int | None = None,
     allow_memorised: Any = None,
-) -> None:
+) -> Exported:
     """Writes one or several synthetic sets in the format of another tool; every image stays marked as synthetic.
 
     Args:
@@ -63,7 +77,8 @@ def export(
     with claimed(folder), replacing_folder(folder) as temporary:
         write(temporary)
     wrote = f"Wrote {len(selection.entries)} synthetic images to {folder} ({to})"
-    print(f"{wrote} in {time.perf_counter() - start:.1f} s.", *notes, sep="\n")
+    logger.info("\n".join([f"{wrote} in {time.perf_counter() - start:.1f} s.", *notes]))
+    return Exported(folder, to, len(selection.entries), notes)
 
 
 def _check_options(to: str, given: dict[str, Any]) -> None:

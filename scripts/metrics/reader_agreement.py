@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+from sklearn.metrics import cohen_kappa_score
 
 
 def compute_share(count: int, total: int) -> tuple[float, float, float]:
@@ -39,11 +40,7 @@ def compute_cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> float:
     """
     if len(a) != len(b):
         raise ValueError(f"{len(a)} and {len(b)} answers; expected those of both readers to the same items.")
-    if not a:
-        return float("nan")
-    observed = float(np.mean([x == y for x, y in zip(a, b, strict=True)]))
-    expected = sum(np.mean([x == answer for x in a]) * np.mean([y == answer for y in b]) for answer in {*a, *b})
-    return float((observed - expected) / (1 - expected)) if expected < 1 else float("nan")
+    return float(cohen_kappa_score(a, b)) if len({*a, *b}) > 1 else float("nan")
 
 
 def compute_fleiss_kappa(counts: ArrayLike) -> float:

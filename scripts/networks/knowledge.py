@@ -14,7 +14,7 @@ from torch import nn
 
 from scripts.data.contract import Dataset, write_json
 from scripts.networks.checkpoints import CheckpointError, save_atomically
-from scripts.networks.recipe import Recipe, find_maker, recipe_of
+from scripts.networks.recipe import PARENT, Recipe, find_maker, recipe_of
 from scripts.networks.wrapping import unwrap
 
 IMAGES = ("modality", "labels", "classes", "label_values", "intensity_range", "slice_axis")
@@ -88,7 +88,8 @@ def write_weights(
     refuse_broken(unwrap(network), file, weights)
     recipe = recipe_of(network)
     versions = {name: metadata.version(name) for name in PACKAGES}
-    content = {"network": asdict(recipe), **asdict(knowledge), "versions": versions}
+    stored = {**asdict(recipe), "name": recipe.name.removeprefix(PARENT)}
+    content = {"network": stored, **asdict(knowledge), "versions": versions}
     write_json(file.with_suffix(".json"), content)
     save_atomically(unwrap(network).state_dict() if weights is None else weights, file)
 
@@ -105,7 +106,7 @@ def read_description(file: str | Path) -> tuple[Recipe, Knowledge] | None:
     try:
         content = json.loads(beside.read_text(encoding="utf-8"))
         network = content["network"]
-        recipe = Recipe(str(network["name"]), dict(network["arguments"]))
+        recipe = Recipe(f"{PARENT}{network['name']}" if network["name"] else "", dict(network["arguments"]))
         names = Knowledge.__dataclass_fields__
         content.setdefault("memorised_sets", [])  # earlier ones know of no audit
         knowledge = Knowledge(**{name: content[name] for name in names})

@@ -15,7 +15,8 @@ from torch import nn
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.wrapping import unwrap
 
-PACKAGE = "scripts.networks."
+PACKAGE = f"{__package__}."
+PARENT = PACKAGE.partition("scripts.")[0]  # installed, `scripts` lies in a package; names in files are without it
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 

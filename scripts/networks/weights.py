@@ -236,6 +236,14 @@ def common_setting(name: str, weights: Sequence[Weights | None], given: Any, oth
     return values[0]
 
 
+def own_or_shipped(own: str, shipped: str) -> str:
+    """Weights where a training of this system writes them, else those of the phantom in `models/`; for configs."""
+    if Path(own).is_file() or not _locate(shipped).is_file():
+        return own
+    logger.info(f"No {own}: taking {shipped}, which was trained on the phantom.")
+    return shipped
+
+
 def _locate(file: str | Path) -> Path:
     """The file; of a relative path that does not exist here the bundle's own, for MONAI's `load` in another folder."""
     path, own = Path(file), ROOT / file

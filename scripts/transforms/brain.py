@@ -6,7 +6,6 @@ import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import itk
 import numpy as np
 import torch
 from monai.data import MetaTensor
@@ -29,6 +28,7 @@ LEAST_DEPTH = 0.5  # of the head's greatest depth, that a part of the brain reac
 MOST_CONTACT = 0.2  # share of the surface's tissue that a brain may include by small bridges
 HEAD_LEVEL = 0.7  # times Otsu's threshold
 TISSUE_LEVELS = (0.85, 1.0)  # times Otsu's threshold, tried in turn: too much is kept rather than too little
+BINS = 128  # of the histogram for Otsu's threshold
 LOST_LESION = 0.1  # share of an item's lesion from which on a loss is logged
 
 
@@ -157,11 +157,14 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
 
 
 def _find_threshold(values: np.ndarray) -> float:
-    """Otsu's threshold."""
-    row = itk.image_from_array(np.ascontiguousarray(values.ravel()[None], dtype=np.float32))  # the shape plays no part
-    calculator = itk.OtsuThresholdImageFilter[type(row), itk.Image[itk.UC, 2]].New(Input=row)
-    calculator.Update()
-    return float(calculator.GetThreshold())
+    """Otsu's threshold (IEEE Transactions on Systems, Man, and Cybernetics 9, 1979): the end of one of 128 bins."""
+    counts, edges = np.histogram(values, bins=BINS)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below, total = counts.cumsum(), counts.sum()
+    moment = (counts * centres).cumsum()
+    # Equation 18, the variance between the two classes, times the squared number of values.
+    spread = (moment[-1] * below - total * moment) ** 2 / np.maximum(below * (total - below), 1)
+    return float(edges[1 + int(spread.argmax())])
 
 
 def _distance_to(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:

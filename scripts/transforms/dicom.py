@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import itk
 import numpy as np
+from monai.utils import optional_import
 
 from scripts.data.contract import DatasetError
+
+itk, HAS_ITK = optional_import("itk")
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"

@@ -17,7 +17,7 @@ from monai.transforms import LoadImage, Orientation
 from monai.utils import MetaKeys, SpaceKeys
 
 from scripts.data.contract import DatasetError
-from scripts.transforms.dicom import is_dicom, read_dicom
+from scripts.transforms.dicom import HAS_ITK, is_dicom, read_dicom
 from scripts.transforms.label_values import (
     NEARLY_WHOLE,
     check_colours,
@@ -211,7 +211,10 @@ def _read(path: str, kind: str, *, is_label: bool = False) -> MetaTensor:
 
 def _read_array(path: str, *, is_label: bool) -> tuple[np.ndarray, np.ndarray, bool]:
     """Array (C, X, Y[, Z]) and affine (4, 4) of a file, and whether that is the file's own."""
-    if is_dicom(path):
+    dicom, others = is_dicom(path), path.lower().endswith(ITK)
+    if (dicom or others) and not HAS_ITK:
+        raise DatasetError(f"{path} is read by ITK, which is not installed. Run `pip install itk-core itk-io`.")
+    if dicom:
         array, place = read_dicom(path)
         return array, LPS_IDENTITY if place is None else place, place is not None
     if is_picture(path):
@@ -219,7 +222,7 @@ def _read_array(path: str, *, is_label: bool) -> tuple[np.ndarray, np.ndarray, b
         return array, LPS_IDENTITY if array.ndim == 4 else np.eye(4), False
     if path.lower().endswith(NIFTI):
         return _read_nifti(path)
-    reader = ITKReader() if path.lower().endswith(ITK) else None
+    reader = ITKReader() if others else None
     loaded: Any = LoadImage(image_only=True, ensure_channel_first=True)(path, reader=reader)
     return np.asarray(loaded), loaded.affine.numpy(), not path.endswith((".npy", ".npz"))
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scripts.__main__ import main
 from scripts.data.contract import Dataset, DatasetError, Item, read_dataset, write_dataset
 from scripts.data.doctor import (
     check_names,
@@ -52,37 +53,36 @@ def found(findings: list[Finding]) -> list[tuple[str, str, str]]:
     return [(finding.severity, finding.check, finding.example) for finding in findings]
 
 
-def test_sound_data_is_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sound_data_is_ready(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     make_dataset(tmp_path, assign_splits(make_items(tmp_path, 10) + make_items(tmp_path, 10, "B")))
     doctor(str(tmp_path), image_size=32)
-    printed = capsys.readouterr().out
+    printed = "\n".join(caplog.messages)
     assert "No findings." in printed
     assert "cache:    0 MiB on disk for 20 slices of 32x32" in printed
     assert printed.rstrip().endswith("Ready to train: no errors.")
 
 
-def test_boxes_without_label_maps_are_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_boxes_without_label_maps_are_ready(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     items = make_items(tmp_path, 10) + make_items(tmp_path, 10, "B")
     boxed = [{**item, "label": None, "boxes": [[4, 4, 8, 8]], "box_classes": [0]} for item in items]
     make_dataset(tmp_path, assign_splits(boxed))
     doctor(str(tmp_path), image_size=32)
-    printed = capsys.readouterr().out
+    printed = "\n".join(caplog.messages)
     assert "boxes but no label map" in printed
     assert "warning" not in printed
     assert "cache:    0 MiB on disk for 20 slices of 32x32" in printed
     assert printed.rstrip().endswith("Ready to train: no errors.")
 
 
-def test_all_errors_are_listed_before_the_exit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_errors_are_listed_before_the_exit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     items = make_items(tmp_path, 6)
     Path(items[0]["image"]).unlink()
     Path(items[1]["image"]).write_bytes(b"broken")
     Image.fromarray(np.zeros((16, 32), np.uint8)).save(items[2]["image"])
     make_dataset(tmp_path, {"training": items[:5], "test": [items[5] | {"patient": "A4"}]}, label_values={})
-    with pytest.raises(SystemExit) as exit_info:
-        doctor(str(tmp_path), image_size=32)
-    assert exit_info.value.code == 1
-    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("error")]
+    assert len(doctor(str(tmp_path), image_size=32).errors) > 5
+    assert main(["doctor", str(tmp_path), "--image_size", "32"]) == 1
+    rows = [line.split() for line in "\n".join(caplog.messages).splitlines() if line.startswith("error")]
     text = "\n".join(" ".join(row) for row in rows)
     for expected in (
         "unknown label value 6",
@@ -197,22 +197,22 @@ def test_findings_are_grouped_with_the_worst_first() -> None:
     ],
 )
 def test_the_shared_data_are_ready(
-    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], layout: str, folder: str, lines: list[str]
+    real_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, layout: str, folder: str, lines: list[str]
 ) -> None:
     prepare(layout, str(real_data / folder), output=str(tmp_path))
     doctor(str(tmp_path))
-    printed = capsys.readouterr().out
+    printed = "\n".join(caplog.messages)
     for line in lines:
         assert line in printed
 
 
 @pytest.mark.realdata
 def test_the_known_defects_of_the_shared_slices_are_counted(
-    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    real_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     prepare("lgg", str(real_data / "lgg_mri"), output=str(tmp_path))
     doctor(str(tmp_path))
-    printed = " ".join(capsys.readouterr().out.split())
+    printed = " ".join("\n".join(caplog.messages).split())
     assert "empty label map 168" in printed  # the slices without tumour of the folder's README
     assert "all 72 1109 1109 941" in printed
     assert "repeated channel: FLAIR = post-contrast" in printed
@@ -271,10 +271,10 @@ def test_a_doubtful_guess_of_patients_is_a_warning(tmp_path: Path) -> None:
 
 @pytest.mark.realdata
 def test_the_published_cells_hold_one_picture_twice(
-    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    real_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     prepare("wbc", str(real_data / "wbc"), output=str(tmp_path))
     doctor(str(tmp_path))
-    printed = capsys.readouterr().out
+    printed = "\n".join(caplog.messages)
     assert "112.bmp, patient cell_112 and" in printed
     assert "equal pixels in two files of a patient" in printed

@@ -163,7 +163,7 @@ def phantom(tmp_path_factory) -> Path:
     return write_phantom(tmp_path_factory.mktemp("plan") / "phantom", patients=6, image_size=32, slices=4)
 
 
-def test_the_command_plans_with_the_training_slices_and_says_so(phantom, tmp_path, capsys):
+def test_the_command_plans_with_the_training_slices_and_says_so(phantom, tmp_path, caplog):
     data = json.loads((phantom / "dataset.json").read_text())
     data["classes"] = ["A", "B", "C"]  # no training patient is of centre D
     for split in ("training", "validation", "test"):
@@ -180,14 +180,14 @@ def test_the_command_plans_with_the_training_slices_and_says_so(phantom, tmp_pat
         "fold": None,
     }
     assert {image["source_patient"] for image in content["images"]} == {"phantom_0001", "phantom_0002", "phantom_0005"}
-    assert f"plan.json: {len(content['images'])} synthetic images." in capsys.readouterr().out
+    assert f"plan.json: {len(content['images'])} synthetic images." in caplog.text
     assert not any("anatomy" in image for image in content["images"])
     assert read_plan(tmp_path / "plan.json", tmp_path, None) == content["images"]
     with pytest.raises(OptionError, match=r"no option --image_size here .*; did you mean --image_size_pixels"):
         plan(str(tmp_path), output=str(tmp_path / "plan.json"), image_size=32)
 
 
-def test_the_command_draws_a_share_of_new_masks_and_leaves_a_class_of_few_out(phantom, tmp_path, capsys):
+def test_the_command_draws_a_share_of_new_masks_and_leaves_a_class_of_few_out(phantom, tmp_path, caplog):
     data = json.loads((phantom / "dataset.json").read_text())
     data["classes"] = ["B", "C"]
     data["training"] = [entry for entry in data["training"] if entry["class"] in "BC"]
@@ -201,7 +201,7 @@ def test_the_command_draws_a_share_of_new_masks_and_leaves_a_class_of_few_out(ph
     for _ in range(2):
         plan(str(tmp_path), output=str(tmp_path / "plan.json"), new_masks=0.5, **options)
         contents.append(json.loads((tmp_path / "plan.json").read_text()))
-    content, said = contents[0], capsys.readouterr().out
+    content, said = contents[0], "\n".join(caplog.messages)
     assert contents[1] == content
     assert content["classes_of_few"] == {"C": 1}
     assert "C: no image of its own, since 1 training patients are under --minimum_patients." in said

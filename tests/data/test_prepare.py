@@ -100,11 +100,11 @@ def test_boxes_count_as_annotation() -> None:
     assert split_items(given)["test"] == boxed[2:]
 
 
-def test_boxes_of_label_maps_are_written_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_boxes_of_label_maps_are_written_on_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     prepare("table", str(make_source(tmp_path)), boxes_from_labels=True)
     item = read_dataset(tmp_path).items[0]
     assert (item["boxes"], item["box_classes"]) == ([[1, 0, 2, 1]], [0])  # m.png is 0, 255
-    assert "12 boxes in 12 images, of which 0 have none." in capsys.readouterr().out
+    assert "12 boxes in 12 images, of which 0 have none." in caplog.text
     prepare("table", str(tmp_path / "table.csv"), boxes_from_labels=True, minimum_pixels=2)
     assert read_dataset(tmp_path).items[0]["boxes"] == []
 
@@ -119,7 +119,7 @@ def test_boxes_without_label_maps_are_for_detectors(tmp_path: Path) -> None:
     assert "nothing is trained" not in text
 
 
-def test_what_is_written_can_be_selected_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_written_can_be_selected_from(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     prepare("table", str(make_source(tmp_path / "source")), output=str(tmp_path / "out"), folds=3, seed=4)
     dataset = read_dataset(tmp_path / "out")
     assert len(select_items(dataset, "training", 1)) == 4
@@ -127,7 +127,7 @@ def test_what_is_written_can_be_selected_from(tmp_path: Path, capsys: pytest.Cap
     raw = json.loads((tmp_path / "out" / "dataset.json").read_text())
     assert raw["prepared"] == {"layout": "table", "folds": 3, "seed": 4}
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["dataset.json"]  # no pixels
-    printed = capsys.readouterr().out
+    printed = "\n".join(caplog.messages)
     assert "Wrote" in printed
     assert f"python -m scripts doctor {tmp_path / 'out'}" in printed
 
@@ -201,7 +201,7 @@ def test_the_next_commands_name_the_study(tmp_path: Path) -> None:
     assert next_commands(read_back(tmp_path))[1] == f"python -m scripts study {tmp_path}"
 
 
-def test_copies_of_a_file_are_of_one_patient(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_copies_of_a_file_are_of_one_patient(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = ["image,label"]
     for n, value in enumerate((1, 2, 1, 3)):
         Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % (value + 1)).save(tmp_path / f"scan{n}.png")
@@ -211,7 +211,7 @@ def test_copies_of_a_file_are_of_one_patient(tmp_path: Path, capsys: pytest.Capt
     patients = {Path(item["image"]).stem: item["patient"] for item in read_dataset(tmp_path).items}
     assert patients["scan2"] == patients["scan0"]
     assert len(set(patients.values())) == 3
-    assert "scan2.png and scan0.png are the same file" in capsys.readouterr().out
+    assert "scan2.png and scan0.png are the same file" in caplog.text
 
 
 def test_tables_line_up() -> None:
@@ -260,11 +260,11 @@ def test_wrong_ways_to_read_are_refused(tmp_path: Path, options: dict[str, Any],
         prepare("table", str(make_source(tmp_path)), **options)
 
 
-def test_a_guess_of_patients_is_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_guess_of_patients_is_printed_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = make_source(tmp_path)
     table.write_text("image,label\n" + "".join(f"p{n}{k}.png,m.png\n" for n in range(6) for k in "xy"))
     prepare("table", str(table))
-    assert "Patients were guessed from the names of files: p0x (p0x), p0y (p0y), p1x (p1x)." in capsys.readouterr().out
+    assert "Patients were guessed from the names of files: p0x (p0x), p0y (p0y), p1x (p1x)." in caplog.text
     assert read_dataset(tmp_path).patients_guessed is not None
 
 

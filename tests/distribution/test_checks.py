@@ -26,7 +26,7 @@ def edit_json(file: Path, edit: Callable[[dict], object]) -> None:
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "licence": (lambda b: (b / "LICENSE").unlink(), "missing LICENSE"),
     "weights": (lambda b: (b / "models" / "model.pt").unlink(), "missing models/model.pt"),
-    "more weights": (lambda b: (b / "models" / "a.pt").touch(), "weights too many: models/a.pt"),
+    "more weights": (lambda b: (b / "models" / "a.pt").touch(), "weights without a .json: models/a.pt"),
     "version": (
         lambda b: edit_json(b / "configs" / "metadata.json", lambda m: m.update(version="0.2.0")),
         "version '0.2.0' is not in the changelog",

@@ -127,3 +127,15 @@ def test_commands_of_a_page_run_in_their_order(page: str, newcomer: Path) -> Non
         timeout=900,
     )
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-5000:]}"
+
+
+@pytest.mark.slow
+def test_the_page_of_python_runs_from_another_folder(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    program = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout == ""
+    assert len(list((tmp_path / "runs" / "python" / "images").iterdir())) == 16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,8 @@ from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, case_name
 from scripts.data.layouts.boxes import is_background, make_boxed_dataset, make_item, read_plane, to_pixels
 from scripts.data.layouts.files import find_files, find_split
 from scripts.data.layouts.label_maps import fill_polygon, fill_runs, write_label_map
+
+logger = logging.getLogger(__name__)
 
 KEYS = ("images", "annotations", "categories")
 Annotations = list[dict[str, Any]]
@@ -61,7 +64,9 @@ def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = Fa
             raise DatasetError(f"{source}: {item['image']} is listed twice, in {home} and {split}. Keep one.")
         homes[item["image"]] = split
     if outlined and not label_maps:
-        print(f"{outlined} annotations have a segmentation: only boxes are read; --label_maps True makes label maps.")
+        logger.info(
+            f"{outlined} annotations have a segmentation: only boxes are read; --label_maps True makes label maps."
+        )
     names = [types[number] for number in sorted(types)]
     return make_boxed_dataset(source, splits, names, modality=modality)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from scripts.data.contract import DatasetError, Item
 from scripts.data.layouts.options import parse_label_values, parse_names
 from scripts.transforms.pictures import is_lossy, is_picture
 from scripts.transforms.reading import read_image, read_label
+
+logger = logging.getLogger(__name__)
 
 RGB = ["red", "green", "blue"]
 MOST_LABELS = 32  # more values than this are a picture or an interpolated map, not labels
@@ -94,7 +97,7 @@ def find_labels(
     if names is not None:
         is_white = 255 in seen and set(seen) <= {1, 255}
         if is_white:
-            print(f"The masks hold {', '.join(map(str, every))}: 255 is {names[1]!r}.")
+            logger.info(f"The masks hold {', '.join(map(str, every))}: 255 is {names[1]!r}.")
         return list(names), {255: 1} if is_white else {}
     if labelled and not seen:
         raise DatasetError(
@@ -105,12 +108,12 @@ def find_labels(
         count = max([*seen, *label_values.values()], default=0)
         return ["background", *(f"label_{n}" for n in range(1, count + 1))], dict(label_values)
     if seen == [1, 255] and not any({1, 255} <= values for values in found):
-        print("Some masks hold 0 and 1, others 0 and 255: both are label_1.")
+        logger.info("Some masks hold 0 and 1, others 0 and 255: both are label_1.")
         return ["background", "label_1"], {255: 1}
     mapping = {value: n for n, value in enumerate(seen, start=1) if value != n}
     if mapping:
         shown = ", ".join(f"{value} is label_{n}" for n, value in enumerate(seen, start=1))
-        print(f"Labels were found in the files: {shown}. --labels and --label_values say otherwise.")
+        logger.info(f"Labels were found in the files: {shown}. --labels and --label_values say otherwise.")
     return ["background", *(f"label_{n}" for n in range(1, len(seen) + 1))], mapping
 
 

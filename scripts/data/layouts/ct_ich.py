@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 from scripts.data.contract import Dataset, DatasetError, Item
 from scripts.data.layouts.files import find_files, find_folder, pair_images, read_rows
 from scripts.data.layouts.label_maps import write_labels
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = {  # of the table, in the order of the labels 1 to 5 -> global class
     "Intraparenchymal": "IPH",
@@ -59,13 +62,13 @@ def read_ct_ich(source: Path, *, output: Path, types: str = "table", healthy: bo
     if not healthy:
         without = len({item["patient"] for item in items if not item["class"]})
         items = [item for item in items if item["class"]]
-        print(f"{without} patients without haemorrhage are left out (--healthy True keeps them).")
+        logger.info(f"{without} patients without haemorrhage are left out (--healthy True keeps them).")
     classes = [name for name in TYPES if any(item["class"] == name for item in items)]
     if types == "table":
         patients = {int(item["patient"]) for item in items}
         counts = [len(listed) for patient in patients for listed in table[patient].values() if listed]
         several = sum(count > 1 for count in counts)
-        print(
+        logger.info(
             f"{several} of {len(counts)} slices with haemorrhage have several types. The masks do not say which pixels "
             "are which, so all pixels of such a slice take the type that the patient has in most slices."
         )

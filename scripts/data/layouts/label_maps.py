@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 
 from scripts.data.atomic import replacing
 from scripts.data.contract import DatasetError, Item, case_name
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "label_maps"  # beside dataset.json
 
@@ -44,7 +47,7 @@ def merge_label_files(items: Iterable[Item], root: Path, output: Path, *, thresh
             merged = np.where(values > 0, values, merged)
         item["label"] = str(write_label_map(output, case_name(item, root), merged, np.asarray(affine)))
     if overlapping:
-        print(f"{overlapping} pixels are in several mask files with different labels; the later file counts.")
+        logger.info(f"{overlapping} pixels are in several mask files with different labels; the later file counts.")
 
 
 def write_label_map(output: Path, name: str, labels: np.ndarray, affine: np.ndarray | None = None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from scripts.data.contract import SPLIT_NAMES, SPLITS, Dataset, DatasetError, It
 from scripts.data.layouts.files import read_rows
 from scripts.data.layouts.label_maps import merge_label_files
 from scripts.data.patients import clean_patients, find_patient_key
+
+logger = logging.getLogger(__name__)
 
 # What columns are called, without case and punctuation; those of the patient are in `PATIENT_KEYS`.
 COLUMNS = {
@@ -93,9 +96,9 @@ def _rename(source: Path, rows: Sequence[Row]) -> list[Row]:
             raise DatasetError(f"{source}: columns {' and '.join(doubled)} both mean {name}. Keep one of them.")
     unused = [column for column in header if column not in names]
     if unused:
-        print(f"Columns that are not used: {', '.join(unused)}.")
+        logger.info(f"Columns that are not used: {', '.join(unused)}.")
     if patient not in (None, "patient"):
-        print(f"The patient is column {patient}.")
+        logger.info(f"The patient is column {patient}.")
     renamed = [(line, {names[column]: value for column, value in row.items() if column in names}) for line, row in rows]
     patients = clean_patients([row.get("patient", "") for _, row in renamed])
     blank = [line for (line, _), named in zip(renamed, patients, strict=True) if named is None]

@@ -138,12 +138,10 @@ def test_an_unused_background_is_left_out_and_hidden_files_are_not_read(tmp_path
     ],
     ids=["polygon", "runs"],
 )
-def test_outlines_become_label_maps_where_asked(
-    tmp_path: Path, outline: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_outlines_become_label_maps_where_asked(tmp_path: Path, outline: Any, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, segmentation=outline)
     assert read_coco(tmp_path).items[0]["label"] is None
-    assert "1 annotations have a segmentation: only boxes are read; --label_maps True" in capsys.readouterr().out
+    assert "1 annotations have a segmentation: only boxes are read; --label_maps True" in caplog.text
     item = read_coco(tmp_path, label_maps=True, output=tmp_path / "out").items[0]
     expected = np.zeros((20, 10))
     expected[2:6, 1:4] = 1

@@ -52,9 +52,9 @@ def test_channels_of_a_grey_picture_and_of_several_files(tmp_path: Path) -> None
     assert find_modality({"image": [item["image"] for item in items]}) == ["channel_0", "channel_1"]
 
 
-def test_masks_of_0_and_1_and_of_0_and_255_are_one_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_masks_of_0_and_1_and_of_0_and_255_are_one_label(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert find_labels(make_labels(tmp_path, [0, 1], [0, 255])) == (["background", "label_1"], {255: 1})
-    assert "Some masks hold 0 and 1, others 0 and 255" in capsys.readouterr().out
+    assert "Some masks hold 0 and 1, others 0 and 255" in caplog.text
     both = make_labels(tmp_path, [0, 1, 255], [0, 255, 0])
     assert find_labels(both)[1] == {255: 2}  # in one file they differ
 

@@ -80,13 +80,13 @@ def labels_of(dataset: Dataset, patient: str) -> list[set[int]]:
 
 @pytest.mark.parametrize("value", [1, 255])
 def test_a_slice_takes_its_type_and_of_several_the_patients_commonest(
-    tmp_path: Path, value: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, value: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     dataset = read(make_volumes(tmp_path, value))
     assert labels_of(dataset, "049") == [set(), {EDH}, {EDH}, {EDH}]  # slice 3: EDH in three slices, IPH in one
     assert labels_of(dataset, "050") == [set()] * 4
     assert labels_of(dataset, "051") == [set(), set(), {IVH}, set()]  # a tie: the first in order
-    assert "2 of 4 slices with haemorrhage have several types" in capsys.readouterr().out
+    assert "2 of 4 slices with haemorrhage have several types" in caplog.text
 
 
 def test_label_maps_have_the_masks_pixels_and_the_images_affine(tmp_path: Path) -> None:
@@ -133,12 +133,12 @@ def test_slices_as_pictures_with_one_label(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [make_volumes, make_slices])
-def test_a_prepared_folder_is_ready_to_train(tmp_path: Path, make: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prepared_folder_is_ready_to_train(tmp_path: Path, make: Any, caplog: pytest.LogCaptureFixture) -> None:
     prepare("ct_ich", str(make(tmp_path / "source")), output=str(tmp_path / "out"))
     label = Path(read_dataset(tmp_path / "out").items[0]["label"])
     assert label.parent == tmp_path / "out" / "labels"
     doctor(str(tmp_path / "out"), image_size=32)
-    printed = capsys.readouterr().out
+    printed = "\n".join(caplog.messages)
     assert "Ready to train" in printed
     assert "lie apart" not in printed
 
@@ -182,10 +182,8 @@ def test_what_is_not_in_this_layout_is_explained(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_patients_without_haemorrhage_are_left_out_by_default(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_patients_without_haemorrhage_are_left_out_by_default(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     dataset = read(make_volumes(tmp_path), healthy=False)
     assert {item["class"] for item in dataset.items} == {"EDH", "IVH"}
     assert len(dataset.items) == 2
-    assert "1 patients without haemorrhage are left out" in capsys.readouterr().out
+    assert "1 patients without haemorrhage are left out" in caplog.text

@@ -66,7 +66,7 @@ def test_the_split_column_counts(tmp_path: Path) -> None:
 
 
 def test_an_image_may_be_the_folder_of_a_dicom_series(
-    tmp_path: Path, write_series: Callable[..., list[Path]], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, write_series: Callable[..., list[Path]], caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = ["image,label"]
     label = np.zeros((32, 32, 3), np.uint8)
@@ -81,9 +81,9 @@ def test_an_image_may_be_the_folder_of_a_dicom_series(
     prepare("table", str(tmp_path / "table.csv"), modality="CT", intensity_range="-1024,3000")
     items = read_dataset(tmp_path).items
     assert sorted(item["patient"] for item in items) == [f"1.2.{n}" for n in range(6)]
-    capsys.readouterr()
+    caplog.clear()
     doctor(str(tmp_path), image_size=32)
-    printed = capsys.readouterr().out
+    printed = "\n".join(caplog.messages)
     assert "No findings." in printed
     assert "Patients were guessed from the names of files: 1.2.0 (1.2.0), 1.2.1 (1.2.1), 1.2.2 (1.2.2)." in printed
     assert printed.count("  18") >= 1  # slices of all six series
@@ -111,14 +111,14 @@ def test_a_mistake_is_named_with_its_row(tmp_path: Path, table: str, message: st
         read_table(make_table(tmp_path, table), labels="background,tumour")
 
 
-def test_columns_may_be_called_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_columns_may_be_called_otherwise(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = "Filename,Mask,PatientID,Split,age\na.png,m.png,7,train,30\nb.png,m.png,8,val,40\n"
     splits = read_table(make_table(tmp_path, table)).splits
     assert [(split, item["patient"]) for split in splits for item in splits[split]] == [
         ("training", "7"),
         ("validation", "8"),
     ]
-    assert capsys.readouterr().out.startswith("Columns that are not used: age.\nThe patient is column PatientID.\n")
+    assert "\n".join(caplog.messages).startswith("Columns that are not used: age.\nThe patient is column PatientID.\n")
 
 
 def test_numbers_of_a_spreadsheet_are_one_patient(tmp_path: Path) -> None:
@@ -141,14 +141,14 @@ def test_masks_in_several_files_are_merged(tmp_path: Path) -> None:
     assert (dataset.labels, dataset.label_values) == (["background", "label_1"], {255: 1})
 
 
-def test_one_mask_file_per_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_mask_file_per_label(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = make_table(tmp_path, "image,label_core,label_rim\na.png,x.png,y.png\nb.png,,y.png\n")
     write_mask(tmp_path / "x.png", 255, 255)
     write_mask(tmp_path / "y.png", 0, 255)
     dataset = read_table(table, output=tmp_path / "out")
     assert dataset.labels == ["background", "core", "rim"]
     assert [np.asarray(Image.open(item["label"])).tolist() for item in dataset.items] == [[[1, 2]], [[0, 2]]]
-    assert "1 pixels are in several mask files with different labels; the later file counts." in capsys.readouterr().out
+    assert "1 pixels are in several mask files with different labels; the later file counts." in caplog.text
 
 
 def test_mask_files_of_another_size_are_refused(tmp_path: Path) -> None:
