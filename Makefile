@@ -43,13 +43,13 @@ models/redgan_generator.pt: | models/model.pt
 	@echo "== Red-GAN's generator"
 	$(TRAIN)/redgan_train.json --output_dir results/models/redgan --generator_file $@ --max_epochs 16 --samples_per_epoch 128 \
 	    --generator_learning_rate 0.0004 --discriminator_learning_rate 0.0008 --generator_width 8 --embedding_dim 64 \
-	    --discriminator_width 8 --ema_half_life_images 500
+	    --discriminator_width 8 
 	$(HALVE)
 
 models/lcgan_generator.pt:
 	@echo "== LcGAN's generator"
 	$(TRAIN)/lcgan_train.json --output_dir results/models/lcgan --generator_file $@ --candidate_epochs "[60]" --samples_per_epoch 128 \
-	    --batch_size 8 --generator_width 12 --discriminator_width 12 --ema_half_life_images 500
+	    --batch_size 8 --generator_width 12 --discriminator_width 12 
 	$(HALVE)
 
 models/cpggan_generator.pt:

@@ -180,7 +180,8 @@ def infer(image: Path, **overrides: Any) -> Any:
     """The label map that the inference config's transforms hand to Label, which leaves `SaveImaged` out."""
     parser = ConfigParser()
     parser.read_config(str(CONFIGS / "inference.json"))
-    parser.update({**TINY, "device": torch.device("cpu"), **overrides})
+    untrained = {"model_file": "none.pt", "device": torch.device("cpu")}
+    parser.update({**TINY, **untrained, **overrides})
     pre, post = (parser.get_parsed_content(f"{name}processing") for name in ("pre", "post"))
     data = pre({"image": str(image)})
     network = parser.get_parsed_content("network_def").eval()
