@@ -77,6 +77,7 @@ def newcomer(phantom: Path, tmp_path: Path) -> Path:
         write_table(tmp_path / name, phantom)
     sizes = json.loads((ROOT / "configs" / "smoke.json").read_text())
     sizes = {name: value for name, value in sizes.items() if "runs_dir" not in f"{name} {value}"}
+    del sizes["device"]  # under torchrun that of multi_gpu_train.json joins the ranks
     sizes["keep_all"] = True  # a discriminator of two epochs may accept no feature
     (tmp_path / "sizes.json").write_text(json.dumps(sizes))
     for kind in ("python", "torchrun"):
