@@ -51,6 +51,13 @@ def _source(module: str) -> Path:
 COMMANDS = {name: entry for name, entry in COMMANDS.items() if _source(entry[0]).is_file()}
 
 
+class _Console(logging.StreamHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as `logging` calls it
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            raise
+        super().handleError(record)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Runs a command; wrong input ends in one line on stderr and exit code 1, wrong usage in exit code 2."""
     try:
@@ -76,7 +83,7 @@ def _run(arguments: Sequence[str]) -> int:
         raise OptionError(f"no command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}")
     # What the functions tell, on the console: in Python they are silent, and return it.
     told = logging.getLogger(__package__)
-    told.handlers = [logging.StreamHandler(sys.stdout)]
+    told.handlers = [_Console(sys.stdout)]
     told.setLevel(logging.INFO)
     module, function, _ = COMMANDS[arguments[0]]
     given = list(arguments[1:])

@@ -470,7 +470,7 @@ DAMAGED = [
     ((), 5), ((), {}), ((), torch.ones(2)), ((), {"weight": torch.ones(2)}),
     (("progress",), {}), (("progress",), 5), (("progress", "epoch"), "x"), (("progress", "epoch"), 2.5),
     (("progress", "epoch"), 10**9), (("progress", "epoch"), -1), (("progress", "epoch_length"), None),
-    (("options",), 5), (("options",), [1]), (("kept",), 5),
+    (("options",), 5), (("knowledge",), [1]), (("kept",), 5),
     (("part",), 5), (("part",), {}), (("part", "count"), "x"), (("part", "seen"), 5), (("part", "seen"), {}),
     (("part", "seen", "a"), "x"), (("optimizer",), 5), (("optimizer",), {}), (("optimizer", "param_groups"), []),
     (("optimizer", "param_groups"), 5), (("network",), 5), (("network", "weight"), torch.ones(9)),
@@ -484,7 +484,7 @@ def test_a_damaged_checkpoint_is_one_line(place: tuple[str, ...], value: Any, tm
         network = nn.Linear(3, 2)
         parts = {"network": network, "optimizer": torch.optim.Adam(network.parameters()), "part": Part()}
         engine = Engine(lambda engine, batch: None)
-        TrainingState(tmp_path / "checkpoint.pt", parts, "data").attach(engine)
+        TrainingState(tmp_path / "checkpoint.pt", parts, [], Knowledge(["p"])).attach(engine)
         engine.run([0], max_epochs=2)
 
     start()

@@ -113,11 +113,14 @@ class TrainingState:
                 load_weights(part, content[name], f"{self.file} ({name})")
                 refuse_broken(part, self.file)
                 continue
-            _check_form(content[name], part.state_dict(), f"{self.file}: {name}", advice)
-            if isinstance(part, optim.Optimizer):
-                self._check_optimizer(name, part, content[name], advice)
             try:
+                if isinstance(part, optim.Optimizer):
+                    self._check_optimizer(name, part, content[name], advice)
+                else:
+                    _check_form(content[name], part.state_dict(), f"{self.file}: {name}", advice)
                 part.load_state_dict(content[name])
+            except CheckpointError:
+                raise
             except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
                 raise CheckpointError(f"{self.file}: the state of '{name}' is damaged ({error}). {advice}") from None
         for name in engine.state_dict_user_keys:
@@ -165,7 +168,7 @@ class TrainingState:
 
 def _check_progress(content: Mapping[str, Any], max_epochs: int | None, file: str, advice: str) -> None:
     progress = content["progress"]
-    parts = (content["options"], progress, content.get("kept", {}))
+    parts = (content["options"], content["knowledge"], progress, content.get("kept", {}))
     numbers = [progress.get(name) for name in ("epoch", "epoch_length")] if isinstance(progress, dict) else []
     if not all(isinstance(part, dict) for part in parts) or not all(type(n) is int and n > 0 for n in numbers):
         raise CheckpointError(f"{file} does not say how far its training came: its progress is {progress}. {advice}")
