@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import gc
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -22,7 +20,7 @@ from scripts.engines.ranks import current_rank, gather_processes
 from scripts.nearest_name import OptionError
 from scripts.path_options import keep_paths_as_typed
 from scripts.running_config import run_ids, running_config
-from scripts.user_errors import find_user_error, tell_error
+from scripts.user_errors import tell_error
 
 logger = logging.getLogger(__name__)
 
@@ -68,18 +66,6 @@ def _check_tracking(parser: ConfigParser) -> None:
 def show_error(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     """An exception hook: see `tell_error`."""
     tell_error(error, stopped="Give the same command again: it goes on from what is saved.")
-
-
-@contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Raises the error that the user can mend in place of those in which MONAI's parser wraps it; for Python."""
-    try:
-        yield
-    except RuntimeError as error:
-        cause = find_user_error(error)
-        if cause is None:
-            raise
-        raise cause from None
 
 
 def _check_device(device: torch.device | str) -> torch.device:

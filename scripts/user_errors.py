@@ -6,6 +6,8 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from scripts.data.atomic import describe_disk_error, find_disk_error
 from scripts.nearest_name import OptionError
@@ -40,6 +42,18 @@ def tell_error(error: BaseException, stopped: str = "") -> int:
         return 1
     print(f"error: {' '.join(str(cause).splitlines())}", file=sys.stderr)
     return 2 if isinstance(error, OptionError) else 1
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raises the error that the user can mend in place of those in which MONAI's parser wraps it; for Python."""
+    try:
+        yield
+    except RuntimeError as error:
+        cause = find_user_error(error)
+        if cause is None:
+            raise
+        raise cause from None
 
 
 def find_user_error(error: BaseException | None) -> BaseException | None:

@@ -239,7 +239,7 @@ def plan(
         overrides: further options of that config, as for its training (image_size_pixels, cache_dir ...).
     """
     from scripts.config_options import override, read_config  # loads MONAI: not at --help
-    from scripts.console import plain_errors
+    from scripts.user_errors import plain_errors
 
     parser = read_config(config)
     override(parser, {"dataset_dir": str(dataset_dir), "fold": fold, **overrides}, inspect.signature(plan).parameters)
