@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.command_help import describe_command
-from scripts.data.atomic import describe_disk_error, find_disk_error
 from scripts.nearest_name import OptionError, suggest
+from scripts.user_errors import tell_error
 
 # Where each command lives; only the one that is asked for is imported, since some load torch.
 COMMANDS = {
@@ -51,8 +51,26 @@ def _source(module: str) -> Path:
 COMMANDS = {name: entry for name, entry in COMMANDS.items() if _source(entry[0]).is_file()}
 
 
+class _Console(logging.StreamHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as `logging` calls it
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            raise
+        super().handleError(record)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Runs a command; wrong input ends in one line on stderr and exit code 1, wrong usage in exit code 2."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()  # what is left when a pipe was closed is no news
+        return code
+    except SystemExit:
+        raise  # Fire's
+    except BaseException as error:
+        return tell_error(error, stopped="Give the same command again.")
+
+
+def _run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())
         return 0
@@ -62,11 +80,10 @@ def main(arguments: Sequence[str]) -> int:
         )
         return 0
     if arguments[0] not in COMMANDS:
-        print(f"error: no command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}", file=sys.stderr)
-        return 2
+        raise OptionError(f"no command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}")
     # What the functions tell, on the console: in Python they are silent, and return it.
     told = logging.getLogger(__package__)
-    told.handlers = [logging.StreamHandler(sys.stdout)]
+    told.handlers = [_Console(sys.stdout)]
     told.setLevel(logging.INFO)
     module, function, _ = COMMANDS[arguments[0]]
     given = list(arguments[1:])
@@ -78,31 +95,9 @@ def main(arguments: Sequence[str]) -> int:
     from scripts.command_options import check_arguments
 
     command = getattr(importlib.import_module(module), function)
-    try:
-        given = check_arguments(command, arguments[0], given)
-        result = fire.Fire(command, command=given, name=arguments[0], serialize=lambda _: None)
-    except OptionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
-    except (ValueError, RuntimeError, OSError) as error:
-        cause = _mendable(error)
-        if cause is None:
-            raise
-        print(f"error: {' '.join(str(cause).splitlines())}", file=sys.stderr)
-        return 1
+    given = check_arguments(command, arguments[0], given)
+    result = fire.Fire(command, command=given, name=arguments[0], serialize=lambda _: None)
     return int(bool(getattr(result, "errors", None)))  # those that `doctor` found
-
-
-def _mendable(error: BaseException) -> BaseException | None:
-    """The ValueError behind an error, which MONAI's config parser may have wrapped, or what the disk refused."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ValueError):
-        cause = cause.__cause__ or cause.__context__
-    refused = find_disk_error(error) if cause is None else None
-    return cause if refused is None else describe_disk_error(refused, refused.filename or "the output")
 
 
 def _usage() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fire.parser import DefaultParseValue
 
+from scripts.config_files import check_value
 from scripts.nearest_name import OptionError, suggest
 
 WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
@@ -128,4 +129,6 @@ def _check(name: str, text: str | None, hint: Any) -> str:
         return text if is_meant else repr(text)
     if not fits(value, hint):
         raise OptionError(f"--{name} is {'without a value' if text is None else text}, expected {describe_type(hint)}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        check_value(name, value)
     return "True" if text is None else text

@@ -1,22 +1,16 @@
-"""The bundle's own config files and the types of their options; without MONAI, which takes seconds to load."""
+"""The bundle's own config files and the check of their options; without MONAI, which takes seconds to load."""
 
 from __future__ import annotations
 
 import json
-import numbers
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from scripts.nearest_name import OptionError
+from scripts.option_kinds import KINDS, is_expression
 
 FOLDER = Path(__file__).parents[1] / "configs"
-WORDS = {"synthetic_ratio": "all"}  # options of numbers that also take a word
-TYPES: tuple[tuple[type, type, str], ...] = (
-    (bool, bool, "True or False"),
-    (int, numbers.Integral, "a whole number"),
-    (float, numbers.Real, "a number"),
-)
 
 
 def own_path(path: str) -> str:
@@ -24,17 +18,25 @@ def own_path(path: str) -> str:
     return path if Path(path).is_file() else str(FOLDER.parent / path)
 
 
-def check_type(name: str, value: Any, default: Any) -> None:
-    """Refuses a plain value of another type than the default's; expressions and references stand for any."""
-    if value is None or value == WORDS.get(name) or (isinstance(value, str) and value.startswith(("$", "@", "%"))):
+def check_value(name: str, value: Any, default: Any = None) -> None:
+    """Refuses a value that the option of that name cannot take. Expressions and references stand for any.
+
+    Args:
+        name: of the option.
+        value: of it; None where the default is none, or computed, or an overlay of the bundle says so.
+        default: the config's own.
+
+    Raises:
+        OptionError: it names the value, what is expected, and a plain default.
+    """
+    kind, plain = KINDS.get(name), default is not None and not isinstance(default, dict) and not is_expression(default)
+    if kind is None or is_expression(value) or kind.fits(value):
         return
-    if isinstance(default, list) and isinstance(value, str):
-        raise OptionError(f"--{name} is {value}, expected a list such as {json.dumps(default)}")
-    for kind, wanted, words in TYPES:
-        if isinstance(default, kind):
-            if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-                raise OptionError(f"--{name} is {value}, expected {words} (default {default})")
-            return
+    if value is None and (
+        not plain or any(name in c and c[name] is None and "run" not in c for c in own_configs().values())
+    ):
+        return
+    raise OptionError(f"--{name} is {value}, expected {kind.words}{f' (default {default})' if plain else ''}")
 
 
 @cache

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ComponentLocator, ConfigComponent, ConfigParser, ReferenceResolver
+from monai.bundle import ComponentLocator, ConfigComponent, ConfigExpression, ConfigParser, ReferenceResolver
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
-from scripts.config_files import FOLDER, check_type, own_configs
+from scripts.config_files import FOLDER, check_value, own_configs
 from scripts.nearest_name import OptionError, suggest
+from scripts.option_kinds import KINDS, is_expression
 from scripts.running_config import running_call
 
 # What MONAI itself reads: the lists it runs, the metadata, what MONAI Label shows, and the settings of --tracking.
@@ -34,7 +35,7 @@ def check_options(parser: ConfigParser, ids: set[str] | None = None) -> None:
 
     Raises:
         OptionError: an option that nothing uses, an argument that a component does not take, or a value of another
-            type than the option's default.
+            kind or range than the option takes (`option_kinds.KINDS`).
     """
     config, call = parser.get(), running_call()
     base_name, base = find_base(config)
@@ -52,7 +53,9 @@ def check_options(parser: ConfigParser, ids: set[str] | None = None) -> None:
     for place, target, argument, known in find_surplus_arguments(config, parser.locator):
         raise OptionError(f"no option --{place}::{argument}: {target} takes no {argument}{suggest(argument, known)}")
     for name, value in config.items():
-        check_type(name, value, base.get(name))
+        check_value(name, value, base.get(name))
+        if call is not None and name in call.options and name in KINDS and is_expression(value):
+            check_value(name, _evaluate(parser, name, value), base.get(name))
 
 
 def read_config(file: str | Path) -> ConfigParser:
@@ -172,6 +175,16 @@ def find_base(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """
     fitting = [(name, own) for name, own in own_configs().items() if "run" in own and set(own) <= set(config)]
     return max(fitting, key=lambda found: (found[1]["run"] == config["run"], len(found[1])), default=("", {}))
+
+
+def _evaluate(parser: ConfigParser, name: str, value: str) -> Any:
+    """The value of an expression that refers to nothing else; the expression itself where it does."""
+    if find_references(value) or not ConfigExpression.is_expression(value):
+        return value
+    try:
+        return parser.get_parsed_content(name)
+    except Exception as error:  # whatever the user's code raises
+        raise OptionError(f"--{name} is {value}, which fails: {error.__cause__ or error}") from None
 
 
 def _siblings(place: str, config: dict[str, Any]) -> list[str]:

@@ -13,9 +13,9 @@ from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow, run
 
 from scripts.config_files import own_configs
 from scripts.config_options import check_options, find_unused, override, read_config
-from scripts.console import find_user_error
 from scripts.nearest_name import OptionError
 from scripts.running_config import running_config
+from scripts.user_errors import find_user_error
 
 FOLDER = Path(__file__).parents[1] / "configs"
 WORKFLOWS = [name.removesuffix(".json") for name, content in own_configs().items() if "run" in content]

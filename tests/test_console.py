@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.console import find_user_error, prepare_run, show_error
+from scripts.console import prepare_run, show_error
 from scripts.data.contract import DatasetError, read_dataset
 from scripts.networks.checkpoints import load_checkpoint
 from scripts.transforms.geometry import FitInPlaned
+from scripts.user_errors import find_user_error
 
 
 def raised(error: BaseException, *, cause: BaseException | None = None) -> BaseException:

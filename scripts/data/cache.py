@@ -26,12 +26,14 @@ import torch
 from scripts.data.contract import DatasetError, Item, image_files
 from scripts.data.pixel_files import pixel_files
 from scripts.transforms.geometry import find_unpadded
+from scripts.untrusted import find_irregular
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = 60  # s, for another process that writes
 SETTLED = 2 * 10**9  # ns: a file that changed later may change once more within one tick of the file system's clock
 MOST_PENDING = 1000  # rows in memory before they are written
+ARRAYS, SUMS = ("image.npy", "label.npy", "unpadded.npy"), "sums.json"
 FORMAT = 2  # of entries: part of their keys
 
 
@@ -40,7 +42,8 @@ class VolumeCache:
 
     An entry is a folder `<key>/` with `image.npy` (Z, C, S, S) float16, `label.npy` (Z, S, S) uint8, and `unpadded.npy`
     ((x0, x1), (y0, y1)), which pixels of a slice are no padding. It is made under another name and renamed when whole,
-    so workers, ranks and runs can share the cache and a killed process leaves no half entry. float16 keeps 11 bits of
+    so workers, ranks and runs can share the cache and a killed process leaves no half entry. `sums.json` has the
+    SHA-256 of each file: an entry that a disk or a person has damaged is named and made again. float16 keeps 11 bits of
     an intensity in [-1, 1] in half the disk space. The key covers every byte that is read, see `pixel_files`; files
     that are as they were at an earlier start are not read for it, see `CacheIndex`, whose new rows `write` of `index`
     keeps.
@@ -62,9 +65,31 @@ class VolumeCache:
     def entry(self, item: Item) -> Path:
         """The item's cache folder, made now if it is not there yet."""
         entry = self.folder / self._key(item)
+        if os.path.isdir(entry) and (damage := self._find_damage(entry)):
+            logger.warning(f"{entry}: {damage}, so it is made again.")
+            self._remove(entry)
         if not os.path.isdir(entry):
             self._make(item, entry)
         return entry
+
+    def _find_damage(self, entry: Path) -> str | None:
+        """What is wrong with an entry; its files are read where they are not as they were at an earlier start."""
+        try:
+            sums = json.loads((entry / SUMS).read_text(encoding="utf-8"))
+            changed = [name for name in ARRAYS if self.index.hash_file(str(entry / name)).hex() != sums[name]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return "a file is missing or cannot be read"
+        return f"{changed[0]} is not as it was written" if changed else None
+
+    def _remove(self, entry: Path) -> None:
+        aside = Path(f"{self.folder}/.damaged-{entry.name}-{os.getpid()}")
+        try:
+            os.rename(entry, aside)
+        except FileNotFoundError:
+            return  # another process was faster
+        except OSError as error:
+            raise disk_error(error, self.folder, 0) from error
+        shutil.rmtree(aside, ignore_errors=True)
 
     def _key(self, item: Item) -> str:
         digest = self._recipe.copy()
@@ -91,6 +116,8 @@ class VolumeCache:
             np.save(temporary / "image.npy", image.astype(np.float16))  # (Z, C, S, S)
             np.save(temporary / "label.npy", label.astype(np.uint8))  # (Z, S, S)
             np.save(temporary / "unpadded.npy", [part.indices(side)[:2] for part, side in unpadded])  # (2, 2)
+            sums = {name: hashlib.sha256((temporary / name).read_bytes()).hexdigest() for name in ARRAYS}
+            (temporary / SUMS).write_text(json.dumps(sums), encoding="utf-8")
             os.rename(temporary, entry)
         except OSError as error:
             if not entry.is_dir():  # otherwise another process was faster, and its entry is the same
@@ -126,6 +153,8 @@ class CacheIndex:
 
     def hash_file(self, path: str) -> bytes:
         """SHA-256 of a file's content, from the index while the file is as it was; DatasetError where unreadable."""
+        if kind := find_irregular(path):
+            raise DatasetError(f"{path} is {kind}, expected a file. Correct its path in dataset.json.")
         try:
             status = os.stat(path)
             state = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino} {path}"

@@ -8,13 +8,17 @@ import logging
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scripts.data.atomic import write_whole
+from scripts.data.json_models import DatasetError, validated
 from scripts.data.patients import PatientGuess, clean_patients, find_patient_key, guess_patients
+from scripts.option_kinds import NAME, PAIR
+from scripts.untrusted import SUSPECT, find_fault, find_faulty_text, find_irregular
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +31,10 @@ SPLIT_NAMES = {
     "validating": "validation",
     "testing": "test",
 }
+NUMBER = re.compile("[0-9]+")  # what isdigit says of "²" too
 SLICE_AXES = ("sagittal", "coronal", "axial")  # of LPS axes 0, 1 and 2
 FLAGS = ("ignore_geometry", "threshold_masks")  # of how files are read
 Item = dict[str, Any]
-
-
-class DatasetError(ValueError):
-    """A data set that does not keep the contract; the message says where, what was expected and what to do."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,7 @@ def read_dataset(dataset_dir: str | Path, *, unfinished: bool = False) -> Datase
         raise DatasetError(f"{file}: 'classes' names a class twice: {classes}. Give each class once.")
     label_values = _label_values(raw.get("label_values", {}), len(labels), file)
     limits = raw.get("intensity_range")
-    is_pair = isinstance(limits, list) and len(limits) == 2 and all(isinstance(v, (int, float)) for v in limits)
-    if limits is not None and not (is_pair and limits[0] < limits[1]):
+    if limits is not None and not PAIR.fits(limits):
         raise DatasetError(f"{file}: 'intensity_range' is {limits!r}, expected [low, high] such as [0, 255] for RGB.")
     reading = {"slice_axis": raw.get("slice_axis"), **{key: raw.get(key, False) for key in FLAGS}}
     if (axis := reading["slice_axis"]) not in (None, *SLICE_AXES):
@@ -126,16 +126,19 @@ def read_dataset(dataset_dir: str | Path, *, unfinished: bool = False) -> Datase
     guess = None if unfinished else name_patients(items, root)
     if guess:
         _tell_once(f"{file}: {guess}")
-    elif isinstance(guessed := raw.get("patients_guessed"), dict):
-        try:
-            guess = PatientGuess(**guessed)
-        except TypeError:
-            raise DatasetError(f"{file}: 'patients_guessed' is {guessed!r}. Remove it, or prepare again.") from None
+    elif (guessed := raw.get("patients_guessed")) is not None:
+        guess = validated(PatientGuess, guessed, f"{file}: patients_guessed", "Remove it, or prepare again.")
+    first: dict[tuple[str, ...], Item] = {}
+    for item in items:
+        if first.setdefault(tuple(image_files(item)), item) is not item:
+            raise DatasetError(f"{file}: {', '.join(image_files(item))} is listed twice. Keep one item of it.")
     if not items:
         raise DatasetError(f"{file}: no items in {', '.join(SPLITS)}. List at least one under 'training'.")
     trained_on = raw.get("trained_on", [])
-    if not isinstance(trained_on, list):
+    if not isinstance(trained_on, list) or not all(map(NAME.fits, trained_on)):
         raise DatasetError(f"{file}: 'trained_on' is {trained_on!r}, expected a list of patients. Synthesise again.")
+    if not isinstance(memorisation := raw.get("memorisation") or {}, dict):
+        raise DatasetError(f"{file}: 'memorisation' is {memorisation!r}, expected an audit. Evaluate the set again.")
     trained_on = [str(patient) for patient in trained_on]
     for item in items if trained_on else []:
         item["generator_trained_on"] = trained_on
@@ -146,7 +149,7 @@ def read_dataset(dataset_dir: str | Path, *, unfinished: bool = False) -> Datase
         trained_on=trained_on,
         **reading,
         patients_guessed=guess,
-        memorisation=raw.get("memorisation") or {},
+        memorisation=memorisation,
     )
 
 
@@ -164,6 +167,10 @@ def name_patients(items: Sequence[Item], root: Path) -> PatientGuess | None:
     names = [case_name(item, root) for item in unnamed]
     patients, guess = guess_patients(names, [item.get("class") for item in unnamed])
     for item, patient in zip(unnamed, patients, strict=True):
+        if fault := find_fault(patient):
+            raise DatasetError(
+                f"{image_files(item)[0]}: the patient guessed from its path, {fault}, or give 'patient'."
+            )
         item["patient"] = patient
     return guess
 
@@ -300,18 +307,47 @@ def patient_of(item: Item) -> str:
     return str(stem(image_files(item)[0]) if item.get("patient") in (None, "") else item["patient"])
 
 
-def read_object(file: Path, remedy: str) -> dict[str, Any]:
-    """The object in a JSON file; a DatasetError names the place of a fault, or the remedy where there is no file."""
+def read_object(file: Path, remedy: str, *, is_config: bool = False) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Args:
+        file: of a user or of this program; its texts are names and paths, and never code.
+        remedy: what to do where there is no file.
+        is_config: takes texts that MONAI reads as code too.
+
+    Raises:
+        DatasetError: no readable file, no JSON object, a key that stands twice, or a text that `find_fault` names.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(found := dict(pairs)) < len(pairs):
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            raise DatasetError(f"{file}: the key {twice!r} stands twice in one object. Keep one.")
+        return found
+
+    if kind := find_irregular(file):
+        raise DatasetError(f"{file} is {kind}, expected a JSON file. {remedy}")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        content = json.loads(text, object_pairs_hook=unique)
     except FileNotFoundError:
         raise DatasetError(f"No {file}. {remedy}") from None
     except json.JSONDecodeError as error:
         raise DatasetError(f"{file}, line {error.lineno}, column {error.colno}: {error.msg}. Correct it.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"Cannot read {file}: {error}.") from None
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{file} is no text in UTF-8 ({error.reason} at byte {error.start}). {remedy}") from None
+    except RecursionError:
+        raise DatasetError(f"{file} has too many brackets within each other. {remedy}") from None
+    except OSError as error:
+        raise DatasetError(f"Cannot read {file}: {error.strerror}. Restore it. {remedy}") from None
+    except DatasetError:
+        raise
+    except ValueError as error:  # a number of thousands of digits
+        raise DatasetError(f"{file}: {error}. Correct it.") from None
     if not isinstance(content, dict):
         raise DatasetError(f"{file}: expected an object {{...}} at the top, found a {type(content).__name__}.")
+    if not is_config and SUSPECT.search(text) and (fault := find_faulty_text(content)):
+        raise DatasetError(f"{file}: {fault}.")
     return content
 
 
@@ -324,12 +360,17 @@ def _names(value: Any, file: Path, key: str) -> list[str]:
     if not isinstance(value, dict) or not value:
         raise DatasetError(expected)
     pairs = {str(k): v for k, v in value.items()}
-    if not all(k.isdigit() for k in pairs):
+    if not all(map(NUMBER.fullmatch, pairs)):
         pairs = {str(v): k for k, v in pairs.items()}
-    if not all(k.isdigit() for k in pairs) or sorted(map(int, pairs)) != list(range(len(value))):
+    if not all(map(NUMBER.fullmatch, pairs)) or sorted(map(int, pairs)) != list(range(len(value))):
         hint = " Map other values in the files to them with 'label_values'." if key == "labels" else ""
         raise DatasetError(expected + hint)
-    return [str(pairs[str(n)]) for n in range(len(pairs))]
+    names = [pairs[n] for n in sorted(pairs, key=int)]
+    if not all(isinstance(name, (str, int, float)) and str(name).strip() for name in names):
+        raise DatasetError(expected)
+    if key == "labels" and len(set(map(str, names))) < len(names):
+        raise DatasetError(f"{file}: '{key}' gives a name twice: {names}. Give each its own.")
+    return [str(name) for name in names]
 
 
 def _find_list(raw: dict[str, Any], split: str, file: Path) -> str:
@@ -347,8 +388,8 @@ def _tell_once(text: str) -> None:
 
 def _label_values(value: Any, label_count: int, file: Path) -> dict[int, int]:
     try:
-        values = {parse_value(k): int(v) for k, v in value.items()}
-        if len(values) == len(value) and all(0 <= label < label_count for label in values.values()):
+        values = {parse_value(k): v for k, v in value.items()}
+        if len(values) == len(value) and all(type(v) is int and 0 <= v < label_count for v in values.values()):
             return values
     except (AttributeError, TypeError, ValueError):
         pass
@@ -375,13 +416,23 @@ def _read_item(item: Any, where: str, root: Path, classes: Sequence[str], unfini
             "with --output merges them."
         )
     for paths, of, expected in ((image, "image", "a path or a list of paths"), (label, "label", "a path")):
-        if paths and not all(isinstance(path, str) for path in (paths if isinstance(paths, list) else [paths])):
+        if paths and not all(
+            isinstance(path, str) and path for path in (paths if isinstance(paths, list) else [paths])
+        ):
             raise DatasetError(f"{where}: {of!r} is {paths!r}, expected {expected}.")
     if name is not None and name not in classes:
         raise DatasetError(f"{where}: class {name!r} is not among 'classes' {list(classes)}. Add or correct it.")
     fold = item.get("fold")
-    if fold is not None and (isinstance(fold, bool) or not re.fullmatch(r"\d+(\.0+)?", str(fold).strip())):
-        raise DatasetError(f"{where}: 'fold' is {fold!r}, expected a number from 0.")
+    if fold is not None and (isinstance(fold, bool) or not re.fullmatch(r"[0-9]{1,3}(\.0+)?", str(fold).strip())):
+        raise DatasetError(f"{where}: 'fold' is {fold!r}, expected a number from 0 to 999.")
+    origin = item.get("synthetic") or {}
+    sources = [origin.get(key) for key in ("source_patient", "anatomy_patient")] if isinstance(origin, dict) else []
+    if not isinstance(origin, dict) or not all(source is None or NAME.fits(source) for source in sources):
+        raise DatasetError(
+            f"{where}: 'synthetic' is {origin!r}, expected where it is from, in braces. Synthesise again."
+        )
+    if patient is not None and not isinstance(patient, (str, int, float)):
+        raise DatasetError(f"{where}: '{key}' is {patient!r}, expected a name or a number.")
     return {
         **item,
         "image": _below(root, image),

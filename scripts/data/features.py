@@ -10,18 +10,43 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 import numpy as np
+import pydantic
 import torch
 from torch.utils.data import Dataset
+from typing_extensions import TypedDict
 
 from scripts.data.contract import SPLITS, DatasetError, Item, read_object
 from scripts.data.feature_format import FeatureDescription
+from scripts.data.json_models import validated
 from scripts.data.memorised import KEY, is_memorised
 
 ARRAY, MANIFEST = "features.npy", "manifest.json"
 REMEDY = "Extract again with configs/feature_acgan_features.json, and generate anew what was made of the old features."
+
+
+FeatureItem = TypedDict(
+    "FeatureItem",
+    {
+        "source": str,
+        "patient": str | None,
+        "class": str | None,
+        "split": Literal["training", "validation", "test"],
+        "synthetic": dict[str, Any] | None,
+    },
+)
+
+
+class Manifest(TypedDict):
+    """What a manifest holds beside its description."""
+
+    recipe: str
+    mean: list[pydantic.FiniteFloat]
+    std: list[pydantic.FiniteFloat]
+    items: list[FeatureItem]
+    memorisation: NotRequired[dict[str, Any]]
 
 
 class FeatureSet:
@@ -44,12 +69,14 @@ class FeatureSet:
         state = "Its extraction was begun and not finished" if begun else "There are no features"
         remedy = f"{state}. Run configs/feature_acgan_features.json with this --output_dir."
         self.manifest = read_object(self.folder / MANIFEST, remedy)
-        try:
-            self.description = FeatureDescription.from_json(self.manifest)
-            self.items: list[Item] = self.manifest["items"]
-            self.mean, self.std = (np.array(self.manifest[name], dtype=np.float32) for name in ("mean", "std"))
-        except (KeyError, TypeError) as error:
-            raise DatasetError(f"{self.folder / MANIFEST} lacks or misstates {error}. {REMEDY}") from None
+        where = str(self.folder / MANIFEST)
+        self.description = validated(FeatureDescription, self.manifest, where, REMEDY)
+        validated(Manifest, self.manifest, where, REMEDY)
+        self.items: list[Item] = self.manifest["items"]
+        self.mean, self.std = (np.array(self.manifest[name], dtype=np.float32) for name in ("mean", "std"))
+        channels = self.description.feature_shape[0]
+        if not len(self.mean) == len(self.std) == channels or not (self.std > 0).all():
+            raise DatasetError(f"{where}: mean and std are not {channels} numbers, the second above 0. {REMEDY}")
         found = self.features
         wanted = ((len(self.items), *self.description.feature_shape), np.dtype(self.description.dtype))
         if (found.shape, found.dtype) != wanted:
@@ -65,7 +92,7 @@ class FeatureSet:
         """(N, C, H, W), memory-mapped anew at each call, so that pages that were read do not pile up."""
         try:
             return np.load(self.file, mmap_mode="r")
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # whatever a damaged header makes NumPy raise
             raise DatasetError(f"Cannot read {self.file} ({error}): it was cut or changed. {REMEDY}") from None
 
     @property

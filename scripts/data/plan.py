@@ -6,18 +6,20 @@ Qasim et al., Red-GAN, 2020, section 3.0.2: strategy I (single) and II (balanced
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
+import pydantic
 from tqdm import tqdm
+from typing_extensions import TypedDict
 
-from scripts.data.contract import DatasetError, read_dataset, write_json
+from scripts.data.contract import DatasetError, read_dataset, read_object, write_json
+from scripts.data.json_models import validated
 from scripts.data.new_masks import NewMasks, spread_evenly
 from scripts.data.prepare import format_table
 from scripts.data.slices import SliceDataset
@@ -28,6 +30,27 @@ logger = logging.getLogger(__name__)
 
 FILLING = ("balanced", "balanced_authors", "effective_number")  # these fill classes up
 STRATEGIES = ("own_class", "single", "balanced", "balanced_authors", "effective_number")
+
+
+PlannedImage = TypedDict(
+    "PlannedImage",
+    {
+        "class": str | None,
+        "source": str,
+        "source_patient": str,
+        "draw": NotRequired[pydantic.NonNegativeInt],
+        "anatomy": NotRequired[str],
+        "anatomy_patient": NotRequired[str],
+        "transplant": NotRequired[Transplant],
+    },
+)
+
+
+class PlanFile(TypedDict):
+    """What a plan file holds beside what was asked for."""
+
+    fold: NotRequired[int | None]
+    images: list[PlannedImage]
 
 
 def count_synthetic(
@@ -216,7 +239,7 @@ def plan(
         overrides: further options of that config, as for its training (image_size_pixels, cache_dir ...).
     """
     from scripts.config_options import override, read_config  # loads MONAI: not at --help
-    from scripts.console import plain_errors
+    from scripts.user_errors import plain_errors
 
     parser = read_config(config)
     override(parser, {"dataset_dir": str(dataset_dir), "fold": fold, **overrides}, inspect.signature(plan).parameters)
@@ -258,17 +281,15 @@ def read_plan(
             raise DatasetError("No plan, expected its file. Write one with `python -m scripts plan`.")
         logger.info("No plan: one image from every mask, in its own class. `python -m scripts plan` writes others.")
         return make_plan(slices, read_dataset(dataset_dir).classes, "own_class")
-    try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
-        images = content["images"]
-        items = [{"image": image["source"], "patient": image["source_patient"], "synthetic": image} for image in images]
-        for image in (each for each in images if "anatomy" in each):
-            _ = image["anatomy_patient"], Transplant(**image["transplant"])
-        names = {image["class"] for image in images} - {None}
-    except FileNotFoundError:
-        raise DatasetError(f"No {file}. Write one with `python -m scripts plan <folder> --output {file}`.") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DatasetError(f"{file} is no plan ({error!r}). Write it with `python -m scripts plan`.") from None
+    remedy = f"Write one with `python -m scripts plan <folder> --output {file}`."
+    content = read_object(Path(file), remedy)
+    validated(PlanFile, content, f"{file} is no plan", remedy)
+    for image in content["images"]:
+        if "anatomy" in image and (lacks := {"anatomy_patient", "transplant"} - image.keys()):
+            raise DatasetError(f"{file} is no plan (an image has anatomy, but no {min(lacks)}). {remedy}")
+    images: list[dict[str, Any]] = content["images"]
+    items = [{"image": image["source"], "patient": image["source_patient"], "synthetic": image} for image in images]
+    names = {image["class"] for image in images} - {None}
     if content.get("fold") != fold:
         raise DatasetError(f"{file} is for fold {content.get('fold')}, not {fold}. Plan again, or pass its --fold.")
     if not images:

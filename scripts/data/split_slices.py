@@ -76,6 +76,8 @@ def classified_items(
     Raises:
         DatasetError: whatever `real_items` refuses, no item with a class, or one without and not to be left out.
     """
+    if class_key in _OTHER_KEYS:
+        raise DatasetError(f"class_key is {class_key!r}, expected the key of what a patient has, such as 'class'.")
     items = {name: real_items(dataset_dir, name, fold=fold) for name in SPLITS}
     everything = [item for part in items.values() for item in part]
     blank = [item for item in everything if not _is_classified(item, class_key)]

@@ -55,6 +55,7 @@ def training_items(
     """
     dataset = read_dataset(dataset_dir)
     items = select_items(dataset, "training", fold, boxed=boxed)
+    check_synthetic_sources((item for item in items if item.get("synthetic")), dataset, fold)
     items = select_fraction(items, patient_fraction, seed=fraction_seed)
     patients = {item["patient"] for item in items}
     if left_out_part is not None:
@@ -99,6 +100,12 @@ def check_synthetic(synthetic: Dataset, dataset: Dataset, fold: int | None = Non
             )
     if not boxed and any(item["label"] is None for item in synthetic.items):
         raise DatasetError(f"{synthetic.root} has boxes in place of label maps. Train a detector on it.")
+    real = {os.path.realpath(file) for item in dataset.items for file in image_files(item)}
+    for file in (file for item in synthetic.items for file in image_files(item)):
+        if os.path.realpath(file) in real:
+            raise DatasetError(
+                f"{synthetic.root} lists {file} as synthetic, an image of {dataset.root}. Synthesise again."
+            )
     check_trained_on(synthetic.trained_on, synthetic.root, dataset, fold)
     check_synthetic_sources(synthetic.items, dataset, fold)
 

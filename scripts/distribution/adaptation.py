@@ -14,7 +14,6 @@ from scripts.data.label_server import SEGMENTER
 from scripts.networks.checkpoints import CheckpointError, save_atomically
 from scripts.networks.weights import open_weights
 
-NO_BUNDLE = "Name the folder of an unpacked bundle."
 WIDTHS = ("encoder_widths", "decoder_widths")
 PERFORMANCE = re.compile(r"(?<=\n## Performance\n).*?(?=\n## )", re.DOTALL)
 
@@ -37,12 +36,18 @@ def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:
         ValueError: no bundle in the folder.
     """
     bundle, file = Path(bundle_dir).expanduser().absolute(), Path(model_file).expanduser().absolute()
-    configs = {name: read_object(bundle / "configs" / f"{name}.json", NO_BUNDLE) for name in ("train", "metadata")}
+    configs = {name: read_bundle_config(bundle, name) for name in ("train", "metadata")}
     weights = open_weights(file, network=SEGMENTER, purpose="prediction")
     if weights is None or weights.knowledge is None:
         raise CheckpointError(f"Nothing beside {file} describes it. Copy the .json that training wrote with it.")
-    images, size = weights.images(), weights.settings["image_size_pixels"]
-    configs["train"] |= {"image_size_pixels": size} | {name: weights.arguments[name] for name in WIDTHS}
+    sizes: dict[str, Any] = {
+        name: {**weights.settings, **weights.arguments}.get(name) for name in ("image_size_pixels", *WIDTHS)
+    }
+    for name, value in sizes.items():
+        if value is None:
+            raise CheckpointError(f"{file.with_suffix('.json')} does not say {name}. Train the segmenter again.")
+    images, size = weights.images(), sizes["image_size_pixels"]
+    configs["train"] |= sizes
     _adapt_metadata(configs["metadata"], images, size)
     network = weights.load()
     with claimed(bundle):
@@ -54,6 +59,11 @@ def adapt_bundle(bundle_dir: str | Path, *, model_file: str | Path) -> Path:
             write_scores(bundle, {}, "")
     print(f"{bundle}: {images.channel_count} channels, {images.foreground_count} labels beside the background")
     return bundle
+
+
+def read_bundle_config(bundle: Path, name: str) -> dict[str, Any]:
+    """A config of a bundle by its name, which must be trusted: it may hold code."""
+    return read_object(bundle / "configs" / f"{name}.json", "Name the folder of an unpacked bundle.", is_config=True)
 
 
 def _adapt_metadata(metadata: dict[str, Any], images: Dataset, image_size: int) -> None:
@@ -80,7 +90,7 @@ def write_scores(folder: Path, metrics: Mapping[str, float], dataset: str) -> No
         dataset: name of the data set that they were evaluated on.
     """
     metadata = folder / "configs" / "metadata.json"
-    write_json(metadata, {**read_object(metadata, NO_BUNDLE), "eval_metrics": dict(metrics)})
+    write_json(metadata, {**read_bundle_config(folder, "metadata"), "eval_metrics": dict(metrics)})
     said = "The weights in this bundle were not evaluated when it was made. `configs/evaluate.json` does that.\n"
     if metrics:
         rows = "".join(f"| {name} | {value:.3f} |\n" for name, value in metrics.items())

@@ -19,9 +19,9 @@ from typing import Any
 
 from scripts.data.atomic import replacing, replacing_folder
 from scripts.data.claims import claimed
-from scripts.data.contract import read_dataset, read_object
+from scripts.data.contract import read_dataset
 from scripts.data.label_server import SEGMENTER
-from scripts.distribution.adaptation import NO_BUNDLE, adapt_bundle, write_scores
+from scripts.distribution.adaptation import adapt_bundle, read_bundle_config, write_scores
 from scripts.metrics.statistics import mean_by_patient
 from scripts.networks.checkpoints import CheckpointError
 from scripts.networks.knowledge import read_description
@@ -92,7 +92,7 @@ def write_bundle(
                 f"{output / NAME} holds {', '.join(foreign)}, expected a bundle alone. Move that away, or name "
                 "--output_dir."
             )
-        version = read_object(folder / "configs/metadata.json", NO_BUNDLE)["version"]
+        version = read_bundle_config(folder, "metadata")["version"]
         archive = output / f"{NAME}_v{version}.zip"
         with replacing(archive) as temporary:
             write_zip(folder, temporary)
@@ -123,7 +123,7 @@ def copy_files(folder: Path) -> None:
         text = (ROOT / "docs" / name).read_text(encoding="utf-8")
         (folder / "docs" / name).write_text(unlink(text), encoding="utf-8")
     shutil.copyfile(ROOT / "LICENSE", folder / "LICENSE")
-    metadata = read_object(folder / "configs" / "metadata.json", NO_BUNDLE)
+    metadata = read_bundle_config(folder, "metadata")
     versions = {name: metadata[f"{name}_version"] for name in ("pytorch", "monai", "numpy")}
     versions = {"torch": versions.pop("pytorch"), **versions, **metadata["required_packages_version"]}
     pins = [f"{name}=={version}\n" for name, version in versions.items()]

@@ -17,8 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import read_object
-from scripts.distribution.adaptation import NO_BUNDLE
+from scripts.distribution.adaptation import read_bundle_config
 
 FILES = (
     *("LICENSE", "docs/README.md", "docs/data_license.txt"),
@@ -68,7 +67,7 @@ def check_bundle(bundle_dir: str = "dist/lesion_gan_augmentation", *, schema: st
     if not file.is_file():
         raise BundleError(
             f"No file {str(schema or '')!r}, expected the metadata's schema. Download "
-            f"{read_object(metadata, NO_BUNDLE)['schema']} and name it with --schema, or in MONAI_META_SCHEMA."
+            f"{read_bundle_config(bundle, 'metadata')['schema']} and name it with --schema, or in MONAI_META_SCHEMA."
         )
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / bundle.resolve().name
@@ -123,14 +122,14 @@ def find_missing_files(bundle: Path) -> str:
 
 def find_version_faults(bundle: Path) -> str:
     """Whether the changelog lacks the version."""
-    metadata = read_object(bundle / "configs" / "metadata.json", NO_BUNDLE)
+    metadata = read_bundle_config(bundle, "metadata")
     version, known = metadata.get("version"), list(metadata.get("changelog", {}))
     return "" if version in known else f"version {version!r} is not in the changelog {known}"
 
 
 def find_missing_keys(bundle: Path, name: str) -> str:
     """Keys that a config lacks of those that the zoo and its applications look for."""
-    config, missing = read_object(bundle / "configs" / f"{name}.json", NO_BUNDLE), []
+    config, missing = read_bundle_config(bundle, name), []
     for key in KEYS[name].split():
         node: Any = config
         for part in key.split("#"):

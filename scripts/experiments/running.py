@@ -114,6 +114,7 @@ def run_workflow(
     Raises:
         WorkflowError: a job failed.
         OptionError: the study is running already.
+        KeyboardInterrupt: Ctrl-C; it says what is kept.
     """
     log = file.with_name("study.log")
     words = [sys.executable, "-m", "snakemake", "-s", WORKFLOW, "--configfile", str(file), "--cores", str(cores)]
@@ -143,6 +144,10 @@ def run_workflow(
             while process.poll() is None:
                 time.sleep(POLL)
                 _report(progress, log)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"{len(progress.done)} of {len(jobs)} jobs are done and kept: the same command goes on from there."
+            ) from None
         finally:
             _end(process)
         _report(progress, log)

@@ -19,13 +19,14 @@ import pydantic
 
 import scripts.experiments.systems
 from scripts.command_options import describe_type
-from scripts.config_files import check_type, own_configs
-from scripts.data.contract import Dataset, DatasetError, read_dataset
+from scripts.config_files import check_value, own_configs
+from scripts.data.contract import Dataset, DatasetError, read_dataset, read_object
 from scripts.data.phantom import write_phantom
 from scripts.experiments.arms import Arm, parse_arm
 from scripts.experiments.downstream import NETWORKS, TASKS
 from scripts.nearest_name import OptionError, suggest
 from scripts.scores.results import PublishedFigure
+from scripts.untrusted import find_faulty_text
 
 PHANTOM = "scripts.data.phantom.write_phantom"
 TURING = "scripts.report.turing.Turing.make"
@@ -131,6 +132,8 @@ def open_study(content: Mapping[str, Any]) -> Study:
         OptionError: a key that is unknown or missing, a value of the wrong type, an arm that does not exist, a data set
             that cannot be read or lacks a fold.
     """
+    if fault := find_faulty_text(content):
+        raise OptionError(fault)
     _check_names("", content, [each.name for each in fields(Study)])
     missing = [each.name for each in fields(Study) if _is_required(each) and each.name not in content]
     missing += ["dataset_dir"] * (not {"dataset_dir", "phantom"}.intersection(content))
@@ -185,11 +188,9 @@ def read_study(files: Sequence[str | Path]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for file in files:
         try:
-            read = json.loads(Path(file).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise OptionError(f"cannot read {file} ({error}). Name a study.json, or the folder of a data set") from None
-        if not isinstance(read, dict):
-            raise OptionError(f"{file} holds {type(read).__name__}, expected an object with the keys of a study")
+            read = read_object(Path(file), "Name a study.json, or the folder of a data set.")
+        except DatasetError as error:
+            raise OptionError(str(error)) from None
         update_config(content, read)
     return content
 
@@ -247,7 +248,7 @@ def _check_options(name: str, section: Any, configs: Sequence[str]) -> None:
     _check_names(f"{name}.", section, common, f"; expected an option of configs/{configs[0]}.json")
     for key, value in section.items():
         try:
-            check_type(key, value, known[0][key])
+            check_value(key, value, known[0][key])
         except OptionError as error:
             raise OptionError(str(error).replace(f"--{key}", f"{name}.{key}")) from None
 

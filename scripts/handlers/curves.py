@@ -42,6 +42,8 @@ class EpochAverages(Collector):
 
     def _start_clock(self) -> None:
         self.since = time.perf_counter()
+        if self.file is not None:
+            read_rows(self.file)  # refuses another table before an epoch is spent
 
     def start(self, engine: Any) -> None:
         self.sums, self.count = {}, 0
@@ -159,10 +161,25 @@ def scalars(output: Any) -> dict[str, float]:
     return {name: value for name, value in values.items() if isinstance(value, (int, float))}
 
 
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV file of epochs; none where there is none yet.
+
+    Raises:
+        ValueError: not such a file.
+    """
+    if not file.exists():
+        return []
+    try:
+        with open(file, newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        if all(str(row["epoch"]).isdecimal() for row in rows):
+            return rows
+    except (OSError, ValueError, KeyError, csv.Error):
+        pass
+    raise ValueError(f"{file} is no table with a number as 'epoch' in each row. Remove it: its curves begin anew.")
+
+
 def add_row(file: Path, row: dict[str, Any]) -> None:
     """Puts an epoch's row at the end of the CSV file, in place of those from this epoch on."""
-    rows: list[dict[str, Any]] = []
-    if file.exists():
-        with open(file, newline="", encoding="utf-8") as stream:
-            rows = [earlier for earlier in csv.DictReader(stream) if int(earlier["epoch"]) < row["epoch"]]
+    rows = [earlier for earlier in read_rows(file) if int(earlier["epoch"]) < row["epoch"]]
     write_table(file, list(row), [[each.get(column, "") for column in row] for each in [*rows, row]])

@@ -69,7 +69,8 @@ class KeepBest:
         return {"best": self.best, "weights": self.weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.weights = state["best"], state["weights"]
+        self.best = None if state["best"] is None else float(state["best"])
+        self.weights = state["weights"]
         if self.weights and not self.file.exists():
             self._write()
 

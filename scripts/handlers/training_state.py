@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
 from torch import distributed, nn, optim
@@ -15,7 +16,7 @@ from torch import distributed, nn, optim
 from scripts.config_options import RUNNER_KEYS, TRACKING_KEYS, walk
 from scripts.data.feature_format import hash_file
 from scripts.networks.checkpoints import CheckpointError, load_checkpoint, load_weights, save_atomically
-from scripts.networks.knowledge import Knowledge
+from scripts.networks.knowledge import Knowledge, refuse_broken
 from scripts.networks.wrapping import unwrap
 from scripts.running_config import running_config
 
@@ -97,6 +98,7 @@ class TrainingState:
         advice = f"Train into another --output_dir, or remove {self.file} to start anew."
         if not isinstance(content, dict) or not {*self.agreed, "progress"} <= content.keys():
             raise CheckpointError(f"{self.file} is no checkpoint of this version. {advice}")
+        _check_progress(content, engine.state.max_epochs, f"{self.file}", advice)
         self._check_same(content, advice)
         length = content["progress"]["epoch_length"]
         if length != engine.state.epoch_length:
@@ -109,10 +111,18 @@ class TrainingState:
                 raise CheckpointError(f"{self.file} holds no state of '{name}'. {advice}")
             if isinstance(part, nn.Module):
                 load_weights(part, content[name], f"{self.file} ({name})")
-            else:
+                refuse_broken(part, self.file)
+                continue
+            try:
                 if isinstance(part, optim.Optimizer):
                     self._check_optimizer(name, part, content[name], advice)
+                else:
+                    _check_form(content[name], part.state_dict(), f"{self.file}: {name}", advice)
                 part.load_state_dict(content[name])
+            except CheckpointError:
+                raise
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                raise CheckpointError(f"{self.file}: the state of '{name}' is damaged ({error}). {advice}") from None
         for name in engine.state_dict_user_keys:
             if name not in content.get("kept", {}):
                 raise CheckpointError(f"{self.file} holds no state of '{name}'. {advice}")
@@ -154,6 +164,35 @@ class TrainingState:
         if changed or content["data"] != self.agreed["data"]:
             why = "; ".join(changed) or "other slices, pixels, classes, splits or preprocessing"
             raise CheckpointError(f"{self.file} was written with other training data: {why}. {advice}")
+
+
+def _check_progress(content: Mapping[str, Any], max_epochs: int | None, file: str, advice: str) -> None:
+    progress = content["progress"]
+    parts = (content["options"], content["knowledge"], progress, content.get("kept", {}))
+    numbers = [progress.get(name) for name in ("epoch", "epoch_length")] if isinstance(progress, dict) else []
+    if not all(isinstance(part, dict) for part in parts) or not all(type(n) is int and n > 0 for n in numbers):
+        raise CheckpointError(f"{file} does not say how far its training came: its progress is {progress}. {advice}")
+    if max_epochs is not None and progress["epoch"] > max_epochs:
+        raise CheckpointError(f"{file} is of epoch {progress['epoch']}, beyond max_epochs {max_epochs}. {advice}")
+
+
+def _check_form(state: Any, own: Any, where: str, advice: str) -> None:
+    """Raises CheckpointError where a state is not of the keys and types that a part writes before its first epoch.
+
+    Lists and dictionaries that fill up in training, and values that are None first, may be anything of their type.
+    """
+    number = isinstance(own, (int, float)) and isinstance(state, (int, float))
+    if own is None or (number and not isinstance(state, bool)) or isinstance(own, torch.Tensor):
+        return
+    if not isinstance(state, type(own)):
+        raise CheckpointError(
+            f"{where} is {str(state)[:80]!r}, expected a {type(own).__name__}: it is damaged. {advice}"
+        )
+    if isinstance(own, dict) and own:
+        if lacks := own.keys() - state.keys():
+            raise CheckpointError(f"{where} holds no {min(map(str, lacks))!r}: it is damaged. {advice}")
+        for name, value in own.items():
+            _check_form(state[name], value, f"{where}.{name}", advice)
 
 
 def learning_options(parser: ConfigParser, fixed: Sequence[str] = ()) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from torch import nn
 from torch.utils.data import IterableDataset, get_worker_info
 
 from scripts.config_options import override, read_config
-from scripts.console import plain_errors
 from scripts.data.contract import Dataset, read_dataset
 from scripts.data.feature_source import FeatureSource
 from scripts.data.splits import refuse_known_patients
@@ -23,6 +22,7 @@ from scripts.inferers.noise import BoxesToImageInferer, EnsembleInferer, draw_la
 from scripts.nearest_name import OptionError, suggest
 from scripts.networks.weights import Weights, open_weights
 from scripts.transforms.annotation import AnnotationChannels
+from scripts.user_errors import plain_errors
 
 NETWORKS = {
     "spade.SPADEGenerator": "redgan",

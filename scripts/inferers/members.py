@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from scripts.data.contract import read_object
+from scripts.data.json_models import validated
 from scripts.data.slices import SliceDataset
 from scripts.metrics.nearest import make_thumbnail, mean_pairwise_distance
 from scripts.networks.checkpoints import CheckpointError
@@ -45,7 +46,8 @@ def choose_files(
             )
         return [str(file) for file in files]
     try:
-        order = list(json.loads(Path(choice_file).read_text(encoding="utf-8"))["sha256"])
+        content = read_object(Path(choice_file), "Evaluate the members first.")
+        order = validated(list[str], content.get("sha256"), f"{choice_file}: sha256", "Evaluate the members again.")
         named = {hashlib.sha256(Path(file).read_bytes()).hexdigest(): str(file) for file in files}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(

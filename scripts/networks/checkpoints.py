@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from scripts.data.atomic import replacing
+from scripts.untrusted import find_irregular
 
 
 class CheckpointError(ValueError):
@@ -29,11 +29,13 @@ def load_checkpoint(file: str | Path) -> Any:
     Raises:
         CheckpointError: no such file, or not a checkpoint.
     """
+    if kind := find_irregular(file):
+        raise CheckpointError(f"{file} is {kind}, expected a file of weights. Name the file.")
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"No checkpoint {file}. Train that network first, or correct the path.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # whatever damaged bytes make the reader raise
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(
             f"{file} is no readable checkpoint ({reason}). Train it again, or name another file."
@@ -69,4 +71,6 @@ def _count_bytes(content: Any) -> int:
 
 def _shape(value: Any) -> Any:
     """Shape of a tensor; the type's name of whatever else a file may hold, such as a whole checkpoint's parts."""
+    if isinstance(value, torch.Tensor) and value.is_complex():
+        return f"complex {tuple(value.shape)}"
     return tuple(value.shape) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, NotRequired, Protocol
 
+import pydantic
 import torch
 from torch import nn
+from typing_extensions import TypedDict
 
-from scripts.data.contract import Dataset, write_json
+from scripts.data.contract import Dataset, DatasetError, read_object, write_json
+from scripts.data.json_models import validated
 from scripts.networks.checkpoints import CheckpointError, save_atomically
 from scripts.networks.recipe import PARENT, Recipe, find_maker, recipe_of
 from scripts.networks.wrapping import unwrap
+from scripts.option_kinds import KINDS
 
 IMAGES = ("modality", "labels", "classes", "label_values", "intensity_range", "slice_axis")
 PACKAGES = ("torch", "monai", "numpy")
@@ -47,6 +50,29 @@ class Knowledge:
     settings: dict[str, Any] = field(default_factory=dict)  # that their users must share, such as `image_size_pixels`
     features: dict[str, Any] = field(default_factory=dict)  # what a `FeatureSet` says of itself
     memorised_sets: list[str] = field(default_factory=list)  # synthetic ones that failed their audit and were allowed
+
+
+class Images(TypedDict, total=False):
+    """What `IMAGES` of dataset.json are in a description."""
+
+    modality: list[str]
+    labels: list[str]
+    classes: list[str]
+    label_values: dict[str, int]
+    intensity_range: tuple[pydantic.FiniteFloat, pydantic.FiniteFloat] | None
+    slice_axis: Literal["sagittal", "coronal", "axial"] | None
+
+
+class Description(TypedDict):
+    """The `.json` beside weights."""
+
+    network: Recipe
+    trained_on: list[str]
+    validated_on: list[str]
+    images: Images
+    settings: dict[str, Any]
+    features: dict[str, Any]
+    memorised_sets: NotRequired[list[str]]  # earlier ones know of no audit
 
 
 def describe_weights(
@@ -104,21 +130,19 @@ def read_description(file: str | Path) -> tuple[Recipe, Knowledge] | None:
     if not beside.is_file():
         return None
     try:
-        content = json.loads(beside.read_text(encoding="utf-8"))
-        network = content["network"]
-        recipe = Recipe(f"{PARENT}{network['name']}" if network["name"] else "", dict(network["arguments"]))
-        names = Knowledge.__dataclass_fields__
-        content.setdefault("memorised_sets", [])  # earlier ones know of no audit
-        knowledge = Knowledge(**{name: content[name] for name in names})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = read_object(beside, "")
+        description = validated(Description, content, str(beside), "")
+    except DatasetError as error:
         raise CheckpointError(
-            f"{beside} does not describe {file} as this version does ({type(error).__name__}: {error}). Train the "
-            "network again; weights of version 0.1.0 are not read any more."
+            f"{beside} does not describe {file} as this version does: {error} Train the network again; weights of "
+            "version 0.1.0 are not read any more."
         ) from None
-    for name, value in asdict(knowledge).items():
-        named = name.endswith(("_on", "_sets"))
-        if type(value) is not (list if named else dict) or (named and not all(isinstance(each, str) for each in value)):
-            raise CheckpointError(f"{beside}: {name} is {value!r}, expected what training wrote. Train it again.")
+    knowledge = Knowledge(**{name: content.get(name, []) for name in Knowledge.__dataclass_fields__})
+    made = description["network"]
+    recipe = Recipe(f"{PARENT}{made.name}" if made.name else "", made.arguments)
+    for name, value in {**recipe.arguments, **knowledge.settings}.items():
+        if name in KINDS and value is not None and not KINDS[name].fits(value):
+            raise CheckpointError(f"{beside}: {name} is {value!r}, expected {KINDS[name].words}. Train it again.")
     if recipe.name:
         find_maker(recipe.name)
     return recipe, knowledge

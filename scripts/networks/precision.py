@@ -8,14 +8,15 @@ import torch
 def choose_precision(device: torch.device | str, mixed_precision: bool = True) -> torch.dtype:
     """bfloat16 where the device multiplies it in hardware, else float32.
 
-    That is CUDA from Ampere on, and CPUs with AMX or AVX512-BF16. Any other device, such as Apple's MPS, gets float32.
+    That is CUDA from Ampere on, and CPUs with AMX or AVX512-BF16. Any other device, such as Apple's MPS, gets float32,
+    and so does one that is not there, which `prepare_run` refuses.
     """
-    device = torch.device(device)
+    kind = str(device).split(":")[0]
     if not mixed_precision:
         return torch.float32
-    if device.type == "cuda":
+    if kind == "cuda" and torch.cuda.is_available():
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type != "cpu":
+    if kind != "cpu":
         return torch.float32
     has_bfloat16 = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if has_bfloat16 else torch.float32

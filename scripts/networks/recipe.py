@@ -45,7 +45,7 @@ class Recipe:
         maker = find_maker(self.name)
         try:
             network: nn.Module = maker(**self.arguments)
-        except TypeError as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{self.name} cannot be made as described: {error}. Train it again.") from None
         return network
 

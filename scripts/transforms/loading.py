@@ -14,6 +14,8 @@ from monai.transforms import MapTransform
 from scripts.data.contract import Dataset, DatasetError, image_files
 from scripts.transforms.reading import check_affine, lay_on, read_image, read_label
 
+MOST_SYNTHETIC = 1.01  # of an image in [-1, 1], whose format rounds
+
 
 @dataclass
 class LoadedItem:
@@ -98,6 +100,9 @@ class LoadItemd(MapTransform):
             else:
                 item.image = image
                 item.faults += self._find_image_faults(image, data["image"])
+                if data.get("synthetic") and (most := float(image.abs().max())) > MOST_SYNTHETIC:
+                    message = f"{data['image']} is synthetic and has {most:g}, expected [-1, 1]. Synthesise it again."
+                    item.faults.append(("synthetic image beyond [-1, 1]", message))
         if "label" in keys:
             self._add_label(item, data)
         return item

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -30,6 +31,7 @@ from scripts.transforms.label_values import (
     round_values,
 )
 from scripts.transforms.pictures import is_lossy, is_picture, read_picture
+from scripts.untrusted import find_irregular
 
 # Where pydicom is installed, MONAI says twice at every `LoadImage` that NVIDIA's decoder is not; nothing here needs it.
 logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
@@ -188,6 +190,8 @@ def _read(path: str, kind: str, *, is_label: bool = False) -> MetaTensor:
     """One file: float32 (C, X, Y[, Z]), with its affine and whether it is placed by it."""
     if not Path(path).exists():
         raise DatasetError(f"No {kind} file {path}. Correct its path in dataset.json or restore the file.")
+    if not os.path.isdir(path) and (found := find_irregular(path)):  # a folder holds a DICOM series
+        raise DatasetError(f"{path} is {found}, expected a file. Correct its path in dataset.json.")
     try:
         array, affine, placed = _read_array(path, is_label=is_label)
     except DatasetError:
@@ -195,6 +199,8 @@ def _read(path: str, kind: str, *, is_label: bool = False) -> MetaTensor:
     except Exception as error:  # readers raise many types; the file's name is what the user needs
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise DatasetError(f"Cannot read {path}: {reason} Replace the file or remove its item.") from error
+    if array.dtype.kind not in "biuf":
+        raise DatasetError(f"{path} holds {array.dtype}, expected one real number per pixel. Convert it.")
     if array.ndim not in (3, 4) or 0 in array.shape:
         raise DatasetError(f"{path} has the shape {_size(array.shape)}, expected channels of 2D or 3D pixels.")
     meta = {
@@ -222,6 +228,8 @@ def _read_array(path: str, *, is_label: bool) -> tuple[np.ndarray, np.ndarray, b
         return array, LPS_IDENTITY if array.ndim == 4 else np.eye(4), False
     if path.lower().endswith(NIFTI):
         return _read_nifti(path)
+    if path.lower().endswith(".npy"):
+        return np.load(path)[None], np.eye(4), False
     reader = ITKReader() if others else None
     loaded: Any = LoadImage(image_only=True, ensure_channel_first=True)(path, reader=reader)
     return np.asarray(loaded), loaded.affine.numpy(), not path.endswith((".npy", ".npz"))

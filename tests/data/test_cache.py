@@ -222,7 +222,7 @@ def test_killed_while_writing_leaves_no_half_entry(tmp_path, item):
     process.communicate()
     assert not [entry for entry in (tmp_path / "cache").iterdir() if not entry.name.startswith(".making-")]
     entry = VolumeCache(tmp_path / "cache", LoadArrays()).entry(item)
-    assert sorted(file.name for file in entry.iterdir()) == ["image.npy", "label.npy", "unpadded.npy"]
+    assert sorted(file.name for file in entry.iterdir()) == ["image.npy", "label.npy", "sums.json", "unpadded.npy"]
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path, item, monkeypatch):

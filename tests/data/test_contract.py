@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scripts.data.atomic import WriteError
 from scripts.data.contract import (
     Dataset,
     DatasetError,
@@ -168,7 +169,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Pat
 
 def test_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DatasetError, match="Name a writable folder"):
+    with pytest.raises(WriteError, match="Name a writable folder"):
         write_json(tmp_path / "file" / "dataset.json", {})
 
 

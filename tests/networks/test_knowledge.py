@@ -120,13 +120,13 @@ def test_what_version_0_1_0_wrote_is_one_line(file: Path, content: str) -> None:
 def test_what_is_of_another_type_is_named(file: Path, changes: dict[str, object]) -> None:
     change(file, **changes)
     (name,) = changes
-    with pytest.raises(CheckpointError, match=rf"model\.json: {name} is .*, expected what training wrote"):
+    with pytest.raises(CheckpointError, match=rf"model\.json: {name}.* is .*: Input should be a"):
         read_description(file)
 
 
 def test_a_description_without_patients_is_refused(file: Path) -> None:
     change(file, trained_on=None)
-    with pytest.raises(CheckpointError, match=r"does not describe .*KeyError: 'trained_on'"):
+    with pytest.raises(CheckpointError, match=r"does not describe .*trained_on is missing"):
         read_description(file)
 
 

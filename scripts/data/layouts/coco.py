@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, case_name
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, case_name, read_object
 from scripts.data.layouts.boxes import is_background, make_boxed_dataset, make_item, read_plane, to_pixels
 from scripts.data.layouts.files import find_files, find_split
 from scripts.data.layouts.label_maps import fill_polygon, fill_runs, write_label_map
@@ -20,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 KEYS = ("images", "annotations", "categories")
 Annotations = list[dict[str, Any]]
+
+
+REMEDY = "Correct the JSON, or move the file elsewhere."
 
 
 def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = False, modality: Any = None) -> Dataset:
@@ -37,7 +39,7 @@ def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = Fa
             size that is not the image's, a box outside its image, a region of a crowd.
     """
     files = sorted({*find_files(source, "*.json"), *find_files(source, "*/*.json")} - {source / "dataset.json"})
-    contents = {file: _read_json(file) for file in files}
+    contents = {file: read_object(file, REMEDY) for file in files}
     described = {file: content for file, content in contents.items() if all(key in content for key in KEYS)}
     if not described:
         raise DatasetError(f"{source} has no JSON file with {', '.join(KEYS)}. Name the folder that holds it.")
@@ -45,10 +47,13 @@ def read_coco(source: Path, *, output: Path | None = None, label_maps: bool = Fa
     types: dict[int, str] = {}
     outlined = 0
     for file, content in described.items():
+        for key in KEYS:
+            if not isinstance(content[key], list) or not all(isinstance(entry, dict) for entry in content[key]):
+                raise DatasetError(f"{file}: '{key}' is no list of objects {{...}}. {REMEDY}")
         try:
             found = _read_categories(file, content["categories"])
             listed, outlines = _read_items(file, source, content, sorted(found))
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise DatasetError(f"{file} is no COCO file: {error!r} is missing or of a wrong type.") from None
         if types and found != types:
             raise DatasetError(f"{file} has the categories {found}, the files before it {types}. Make them equal.")
@@ -160,11 +165,3 @@ def _find_image(file: Path, source: Path, image: dict[str, Any]) -> Path:
     if others:
         raise DatasetError(f"{file}: {name} is {first} or {others[0]}. Give the folder in 'file_name'.")
     return first
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"Cannot read {file}: {error}. Correct the JSON, or move the file elsewhere.") from None
-    return content if isinstance(content, dict) else {}
