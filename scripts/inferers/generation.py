@@ -170,7 +170,10 @@ class GeneratedImages(IterableDataset):
     gives one image. Elements are as of `Generated.element`.
 
     Args:
-        generator, masks, classes, boxes: as for `generate`.
+        generator: as for `generate`.
+        masks: likewise.
+        classes: likewise.
+        boxes: likewise.
         seed: of the draws.
         batch_size: images made at once.
     """
