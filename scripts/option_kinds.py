@@ -140,8 +140,9 @@ KINDS: dict[str, Kind] = {
         (
             SIZES,
             "encoder_widths decoder_widths unet_widths filters classifier_widths batch_size_at_4_8_16_pixels "
-            "candidate_epochs learning_rate_drop_epochs snapshot_epochs",
+            "candidate_epochs",
         ),
+        (list_of(SIZE, "[10, 25], or []", range(MOST)), "learning_rate_drop_epochs snapshot_epochs"),
         (list_of(whole(0, 255), "[51, 102, 204]"), "annotation_levels"),
         (list_of(list_of(POSITIVE, "[8, 12]", range(2, 3)), "[[8, 12], [16, 16]]"), "anchors"),
         (PAIR, "intensity_range"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -115,18 +114,6 @@ def test_texts_are_quoted_and_flags_get_their_value(words: list[str], checked: l
 def test_a_letter_that_two_options_share_names_none() -> None:
     with pytest.raises(OptionError, match="no option --s of describe"):
         check_arguments(describe, "describe", ["a", "-s", "3"])
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_needs_no_argument(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [name, "make", "--help"] if name == "turing" else [name, "--help"]
-    with pytest.raises(SystemExit) as end:
-        main(words)
-    assert end.value.code == 0
-    module, function, _ = COMMANDS[name]
-    command = getattr(importlib.import_module(module), function)
-    summary = getattr(command, "make", command).__doc__.splitlines()[0]
-    assert summary[:40] in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_folder_named_by_a_number_is_found(tmp_path: Path) -> None:

@@ -35,7 +35,11 @@ def write(folder: Path, items: list[dict[str, Any]], **splits: Any) -> Path:
 @pytest.fixture
 def real(tmp_path: Path) -> Path:
     items = [{"image": f"p{n}.npy", "label": f"p{n}_mask.npy", "patient": f"p{n}"} for n in range(4)]
-    return write(tmp_path / "real", items, validation=[{**items[0], "patient": "held"}])
+    held = {"image": "held.npy", "label": "held_mask.npy", "patient": "held"}
+    folder = write(tmp_path / "real", items, validation=[held])
+    for name in ("held.npy", "held_mask.npy"):
+        np.save(folder / name, np.ones((1, 4, 4)))
+    return folder
 
 
 @pytest.fixture

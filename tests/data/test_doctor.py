@@ -111,7 +111,7 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
 def test_leaks_between_folds_and_repeated_images_are_found(tmp_path: Path) -> None:
     splits = assign_splits(make_items(tmp_path, 10))
     splits["training"].append({**splits["training"][0], "fold": 0})
-    dataset = make_dataset(tmp_path, splits)
+    dataset = Dataset(tmp_path, "test", ["grey"], ["background", "one"], splits=splits, classes=["A", "B"])
     leaked = splits["training"][0]
     assert found(check_splits(dataset)) == [
         ("error", "patient in two folds", f"{leaked['patient']}: 0, {leaked['fold']}"),

@@ -157,8 +157,10 @@ def test_true_boxes_are_the_items_or_its_labels(tmp_path: Path) -> None:
     label[4:12, 8:16] = 1
     Image.fromarray(label).save(tmp_path / "label.png")
     boxed = {"image": "a.png", "boxes": [[1, 2, 3, 4]], "box_classes": [0]}
-    labelled = {"image": "a.png", "label": "label.png"}
-    description = read_dataset(write_description(tmp_path, [boxed, labelled, {"image": "a.png"}]))
+    for name in ("b.png", "c.png"):
+        (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes())
+    labelled = {"image": "b.png", "label": "label.png"}
+    description = read_dataset(write_description(tmp_path, [boxed, labelled, {"image": "c.png"}]))
     (image, first), (_, second), (_, third) = (
         read_truth(item, description, z=0) for item in description.splits["test"]
     )

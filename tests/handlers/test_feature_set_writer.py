@@ -136,4 +136,5 @@ def test_a_finished_extraction_computes_nothing(build, network, tmp_path, monkey
     monkeypatch.setattr(network, "extract", None)
     with caplog.at_level(logging.INFO, logger="scripts"):
         assert len(extract_features(*build(tmp_path / "set"))) == 10
-    assert caplog.messages[0] == "10 of 10 features are there already."
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("scripts")]
+    assert told[1] == "10 of 10 features are there already."

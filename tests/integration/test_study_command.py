@@ -49,8 +49,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.mark.slow
 def test_a_folder_becomes_a_page(
-    started: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    started: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "scripts")
     data = write_phantom(tmp_path / "phantom", patients=15, image_size=32, slices=4)
     monkeypatch.setattr(command, "SHARED", str(tmp_path / "cache"))
     monkeypatch.setattr("scripts.experiments.outline.EPOCH", 16)
@@ -59,7 +60,7 @@ def test_a_folder_becomes_a_page(
     asked = {"arms": "real,real+classical,real+redgan", "image_size_pixels": 32, "output": str(output), "hours": 0.5}
     command.study(str(data), **asked, cores=2, plan=True)
     assert [file.parent.name for file in started] == ["calibration"]
-    assert "Planned" in capsys.readouterr().out
+    assert "Planned" in caplog.text
     content = json.loads((output / "study.json").read_text())
     assert set(content["systems"]) == {"redgan"}
     assert json.loads((output / "draft.json").read_text())["costs"]["redgan_train"]["unit"] > 0
@@ -75,7 +76,7 @@ def test_a_folder_becomes_a_page(
     results = read_results(output)
     assert results.seeds == [0, 1]
     assert results.run.command == "python -m scripts study study.json"
-    told = capsys.readouterr().out
+    told = caplog.text
     assert f"segmentation: {results.verdicts[0].sentence}" in told
     assert "test patients" in told
 

@@ -20,6 +20,7 @@ def test_cpus_use_bfloat16_where_they_multiply_it_in_hardware(monkeypatch, has_a
 
 @pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_gpus_that_only_emulate_bfloat16_do_not_use_it(monkeypatch, native, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
     assert choose_precision("cuda:0") == expected
 
