@@ -83,5 +83,5 @@ def test_a_workflow_ends_in_the_page_and_has_nothing_left_to_do(tmp_path: Path) 
     tested = {item["patient"] for item in view.splits["test"]}
     assert results.tasks[0].tested["patients"] == len(tested) > 3  # those who are left out of training among them
     assert results.verdicts[0].finding == "cannot tell"
-    assert "one training" in " ".join(results.verdicts[0].details)
+    assert results.verdicts[0].sentence.startswith("Cannot tell: no network learned the task")
     check_page(results, tmp_path / "results", ("quality", "cases", "pictures"))
