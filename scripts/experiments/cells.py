@@ -100,12 +100,10 @@ class Plan:
         options: Mapping[str, Any],
         *,
         reads: tuple[Path, ...] = (),
-        placed: bool = True,
         **more: Any,
     ) -> Job:
-        """Adds a bundle run that writes `output` into its folder, which is its output_dir if `placed`."""
-        if placed:
-            options = {**options, "output_dir": folder}
+        """Adds a bundle run that writes `output` into its folder, its output_dir, whose only writer it is."""
+        options = {**options, "output_dir": folder}
         return self.add(Job(config, folder, (folder / output,), (*cell.reads, *reads), options, **more))
 
     def train(

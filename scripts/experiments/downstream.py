@@ -164,7 +164,7 @@ def _evaluate_segmenter(plan: Plan, cell: Cell, arm: Arm, trained: Job, folder: 
     options = {**cell.data, "model_file": trained.output, "scores_file": scores, "cases_dir": folder / "cases"}
     if network.evaluate == "lcgan_segmenter_evaluate":
         options["detections_file"] = folder / "detections.csv"
-    return plan.bundle(cell, network.evaluate, folder, "scores.csv", options, reads=(trained.output,), placed=False)
+    return plan.bundle(cell, network.evaluate, folder, "scores.csv", options, reads=(trained.output,))
 
 
 def _check_segmenter(study: Study, arm: Arm) -> None:
