@@ -5,13 +5,13 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
-import json
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.command_help import describe_command
+from scripts.config_files import own_version
 from scripts.nearest_name import OptionError, suggest
 from scripts.user_errors import tell_error
 
@@ -75,9 +75,7 @@ def _run(arguments: Sequence[str]) -> int:
         print(_usage())
         return 0
     if arguments[0] == "--version":
-        print(
-            json.loads((Path(__file__).parents[1] / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"]
-        )
+        print(own_version())
         return 0
     if arguments[0] not in COMMANDS:
         raise OptionError(f"no command {arguments[0]!r}{suggest(arguments[0], COMMANDS)}")

@@ -13,6 +13,11 @@ from scripts.option_kinds import KINDS, is_expression
 FOLDER = Path(__file__).parents[1] / "configs"
 
 
+def own_version() -> str:
+    """The bundle's version, as its metadata say it."""
+    return str(json.loads((FOLDER / "metadata.json").read_text(encoding="utf-8"))["version"])
+
+
 def own_path(path: str) -> str:
     """A file of the bundle as it is called from the working folder: relative in the bundle's own."""
     return path if Path(path).is_file() else str(FOLDER.parent / path)

@@ -45,16 +45,11 @@ def prepare_run(
         _check_tracking(parser)
         keep_paths_as_typed(parser)
         if "output_dir" in parser.get():
-            _claim_folder(Path(parser.get_parsed_content("output_dir")))
+            claim(Path(parser.get_parsed_content("output_dir")), current_rank(), gather_processes)
     device = _check_device(device)
     set_determinism(seed=seed)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     logger.info(f"{task or 'Run'} on {name}, {str(precision).removeprefix('torch.')}, seed {seed}")
-
-
-def _claim_folder(folder: Path) -> None:
-    """Makes this run the folder's only writer; ClaimError or WriteError where another writes there, or nobody can."""
-    claim(folder, current_rank(), gather_processes)
 
 
 def _check_tracking(parser: ConfigParser) -> None:

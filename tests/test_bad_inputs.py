@@ -23,10 +23,11 @@ from torch import nn
 from scripts.command_options import check_arguments
 from scripts.config_files import check_value, own_configs
 from scripts.data.cache import CacheIndex, VolumeCache
-from scripts.data.contract import read_dataset, read_object
+from scripts.data.contract import read_dataset
 from scripts.data.feature_format import FeatureDescription
 from scripts.data.feature_writer import FeatureWriter
 from scripts.data.features import FeatureSet
+from scripts.data.json_models import read_object
 from scripts.data.phantom import write_phantom
 from scripts.data.plan import plan, read_plan
 from scripts.distribution.adaptation import adapt_bundle

@@ -8,17 +8,16 @@ import logging
 import math
 import os
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scripts.data.atomic import write_whole
-from scripts.data.json_models import DatasetError, validated
+from scripts.data.json_models import DatasetError, read_object, validated
 from scripts.data.patients import PatientGuess, clean_patients, find_patient_key, guess_patients
 from scripts.option_kinds import NAME, PAIR
-from scripts.untrusted import SUSPECT, find_fault, find_faulty_text, find_irregular
+from scripts.untrusted import find_fault
 
 logger = logging.getLogger(__name__)
 
@@ -305,50 +304,6 @@ def source_patients(item: Item) -> list[str]:
 def patient_of(item: Item) -> str:
     """The item's patient; where it names none, the image is a patient of its own, called after its first file."""
     return str(stem(image_files(item)[0]) if item.get("patient") in (None, "") else item["patient"])
-
-
-def read_object(file: Path, remedy: str, *, is_config: bool = False) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Args:
-        file: of a user or of this program; its texts are names and paths, and never code.
-        remedy: what to do where there is no file.
-        is_config: takes texts that MONAI reads as code too.
-
-    Raises:
-        DatasetError: no readable file, no JSON object, a key that stands twice, or a text that `find_fault` names.
-    """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(found := dict(pairs)) < len(pairs):
-            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-            raise DatasetError(f"{file}: the key {twice!r} stands twice in one object. Keep one.")
-        return found
-
-    if kind := find_irregular(file):
-        raise DatasetError(f"{file} is {kind}, expected a JSON file. {remedy}")
-    try:
-        text = file.read_text(encoding="utf-8")
-        content = json.loads(text, object_pairs_hook=unique)
-    except FileNotFoundError:
-        raise DatasetError(f"No {file}. {remedy}") from None
-    except json.JSONDecodeError as error:
-        raise DatasetError(f"{file}, line {error.lineno}, column {error.colno}: {error.msg}. Correct it.") from None
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{file} is no text in UTF-8 ({error.reason} at byte {error.start}). {remedy}") from None
-    except RecursionError:
-        raise DatasetError(f"{file} has too many brackets within each other. {remedy}") from None
-    except OSError as error:
-        raise DatasetError(f"Cannot read {file}: {error.strerror}. Restore it. {remedy}") from None
-    except DatasetError:
-        raise
-    except ValueError as error:  # a number of thousands of digits
-        raise DatasetError(f"{file}: {error}. Correct it.") from None
-    if not isinstance(content, dict):
-        raise DatasetError(f"{file}: expected an object {{...}} at the top, found a {type(content).__name__}.")
-    if not is_config and SUSPECT.search(text) and (fault := find_faulty_text(content)):
-        raise DatasetError(f"{file}: {fault}.")
-    return content
 
 
 def _names(value: Any, file: Path, key: str) -> list[str]:

@@ -18,9 +18,9 @@ import torch
 from torch.utils.data import Dataset
 from typing_extensions import TypedDict
 
-from scripts.data.contract import SPLITS, DatasetError, Item, read_object
+from scripts.data.contract import SPLITS, DatasetError, Item
 from scripts.data.feature_format import FeatureDescription
-from scripts.data.json_models import validated
+from scripts.data.json_models import read_object, validated
 from scripts.data.memorised import KEY, is_memorised
 
 ARRAY, MANIFEST = "features.npy", "manifest.json"

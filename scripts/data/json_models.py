@@ -1,18 +1,66 @@
-"""JSON files against their types: a dataclass or a TypedDict says what a file holds, and one line what misfits."""
+"""JSON files of others: read without running what they say, and held against the types that they should have."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections import Counter
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
+
+from scripts.untrusted import SUSPECT, find_faulty_text, find_irregular
 
 T = TypeVar("T")
 
 
 class DatasetError(ValueError):
     """A data set that does not keep the contract; the message says where, what was expected and what to do."""
+
+
+def read_object(file: Path, remedy: str, *, is_config: bool = False) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Args:
+        file: of a user or of this program; its texts are names and paths, and never code.
+        remedy: what to do where there is no file.
+        is_config: takes texts that MONAI reads as code too.
+
+    Raises:
+        DatasetError: no readable file, no JSON object, a key that stands twice, or a text that `find_fault` names.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(found := dict(pairs)) < len(pairs):
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            raise DatasetError(f"{file}: the key {twice!r} stands twice in one object. Keep one.")
+        return found
+
+    if kind := find_irregular(file):
+        raise DatasetError(f"{file} is {kind}, expected a JSON file. {remedy}")
+    try:
+        text = file.read_text(encoding="utf-8")
+        content = json.loads(text, object_pairs_hook=unique)
+    except FileNotFoundError:
+        raise DatasetError(f"No {file}. {remedy}") from None
+    except json.JSONDecodeError as error:
+        raise DatasetError(f"{file}, line {error.lineno}, column {error.colno}: {error.msg}. Correct it.") from None
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{file} is no text in UTF-8 ({error.reason} at byte {error.start}). {remedy}") from None
+    except RecursionError:
+        raise DatasetError(f"{file} has too many brackets within each other. {remedy}") from None
+    except OSError as error:
+        raise DatasetError(f"Cannot read {file}: {error.strerror}. Restore it. {remedy}") from None
+    except DatasetError:
+        raise
+    except ValueError as error:  # a number of thousands of digits
+        raise DatasetError(f"{file}: {error}. Correct it.") from None
+    if not isinstance(content, dict):
+        raise DatasetError(f"{file}: expected an object {{...}} at the top, found a {type(content).__name__}.")
+    if not is_config and SUSPECT.search(text) and (fault := find_faulty_text(content)):
+        raise DatasetError(f"{file}: {fault}.")
+    return content
 
 
 def validated(kind: type[T], content: Any, where: str, remedy: str) -> T:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import DatasetError, read_object, write_json
+from scripts.data.contract import DatasetError, write_json
+from scripts.data.json_models import read_object
 
 KEY = "memorisation"  # of the audit in `dataset.json`, or in the `manifest.json` of features
 FAILED = "failed"

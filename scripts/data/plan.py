@@ -18,8 +18,8 @@ import pydantic
 from tqdm import tqdm
 from typing_extensions import TypedDict
 
-from scripts.data.contract import DatasetError, read_dataset, read_object, write_json
-from scripts.data.json_models import validated
+from scripts.data.contract import DatasetError, read_dataset, write_json
+from scripts.data.json_models import read_object, validated
 from scripts.data.new_masks import NewMasks, spread_evenly
 from scripts.data.prepare import format_table
 from scripts.data.slices import SliceDataset

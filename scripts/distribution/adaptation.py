@@ -9,7 +9,8 @@ from typing import Any
 
 from scripts.data.atomic import write_whole
 from scripts.data.claims import claimed
-from scripts.data.contract import Dataset, read_object, write_json
+from scripts.data.contract import Dataset, write_json
+from scripts.data.json_models import read_object
 from scripts.data.label_server import SEGMENTER
 from scripts.networks.checkpoints import CheckpointError, save_atomically
 from scripts.networks.weights import open_weights

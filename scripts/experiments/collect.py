@@ -14,8 +14,9 @@ from typing import Any
 
 import fire
 
-from scripts.data.contract import Item, read_dataset, read_object
+from scripts.data.contract import Item, read_dataset
 from scripts.data.features import FeatureSet
+from scripts.data.json_models import read_object
 from scripts.data.memorised import KEY
 from scripts.data.splits import select_items
 from scripts.experiments import record

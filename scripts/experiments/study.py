@@ -20,7 +20,8 @@ import pydantic
 import scripts.experiments.systems
 from scripts.command_options import describe_type
 from scripts.config_files import check_value, own_configs
-from scripts.data.contract import Dataset, DatasetError, read_dataset, read_object
+from scripts.data.contract import Dataset, DatasetError, read_dataset
+from scripts.data.json_models import read_object
 from scripts.data.phantom import write_phantom
 from scripts.experiments.arms import Arm, parse_arm
 from scripts.experiments.downstream import NETWORKS, TASKS

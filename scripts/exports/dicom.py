@@ -23,6 +23,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
+from scripts.config_files import own_version
 from scripts.data.contract import write_json
 from scripts.exports.entries import NOTICE, Entry, Selection, show_progress
 from scripts.exports.pictures import BOX_COLUMNS, box_rows, write_table
@@ -31,7 +32,6 @@ STEPS = 62_500  # of the stored numbers: 2 / 62500 is a short decimal, as the ta
 SLOPE, INTERCEPT = "0.000032", "-1"
 INTENSITIES = "16 bits: stored * Rescale Slope + Rescale Intercept is the generator's value in [-1, 1]"
 SOFTWARE = "Lesion GAN augmentation"
-VERSION = "0.1"
 LONG_STRING = 64  # characters of VR LO, and of a name in VR PN
 
 
@@ -72,7 +72,7 @@ def _make_segmentation(
 ) -> DicomDataset:
     """The label map (X, Y) of an image as a DICOM Segmentation (PS3.3 A.51) that refers to its first channel."""
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=_text(_system(entry)), version=VERSION, family=codes.DCM.ArtificialIntelligence
+        name=_text(_system(entry)), version=own_version(), family=codes.DCM.ArtificialIntelligence
     )
     segments = [
         highdicom.seg.SegmentDescription(
@@ -98,7 +98,7 @@ def _make_segmentation(
         instance_number=1,
         manufacturer=SOFTWARE,
         manufacturer_model_name=_text(_system(entry)),
-        software_versions=VERSION,
+        software_versions=own_version(),
         device_serial_number="none",
         content_description=NOTICE[:LONG_STRING],
     )

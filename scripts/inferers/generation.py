@@ -14,6 +14,8 @@ from torch import nn
 from torch.utils.data import IterableDataset, get_worker_info
 
 from scripts.config_options import override, read_config
+from scripts.data.boxes import pad_boxes
+from scripts.data.claims import claimed
 from scripts.data.contract import Dataset, read_dataset
 from scripts.data.feature_source import FeatureSource
 from scripts.data.splits import refuse_known_patients
@@ -247,6 +249,7 @@ def synthesise(generator_file: str | Path, output_dir: str | Path, **options: An
 
     Raises:
         OptionError: an unknown option.
+        ClaimError: another process writes to the folder.
         DatasetError, CheckpointError: data, plan or weights that are not fit for each other.
     """
     system = load_generator(generator_file, device="cpu").system
@@ -255,7 +258,7 @@ def synthesise(generator_file: str | Path, output_dir: str | Path, **options: An
     several = system == "pggan_ensemble"
     files = {"generator_files": [str(generator_file)]} if several else {"generator_file": str(generator_file)}
     parser = _read_config(system, {**files, "output_dir": str(output_dir), **options})
-    with plain_errors():
+    with claimed(Path(output_dir)), plain_errors():
         for n in range(1, len(parser["run"])):  # the first prepares the console of a command
             parser.get_parsed_content(f"run#{n}")
     return read_dataset(output_dir)
@@ -335,9 +338,8 @@ def _pad_boxes(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Boxes (N, M, 4) and their labels (N, M), -1 for padding."""
     names = generator.images.labels[1:] if generator.weights.arguments["condition_channels"] > 1 else ["lesion"]
-    most = max(map(len, boxes))
-    padded, labels = torch.zeros(len(boxes), most, 4), torch.full((len(boxes), most), -1)
+    padded = []
     for n, own in enumerate(boxes):
-        padded[n, : len(own)] = torch.as_tensor(np.asarray(own)).reshape(-1, 4)
-        labels[n, : len(own)] = _find_classes([0] * len(own) if classes is None else classes[n], names, len(own))
-    return padded, labels
+        labels = _find_classes([0] * len(own) if classes is None else classes[n], names, len(own))
+        padded.append(pad_boxes(torch.as_tensor(np.asarray(own)).reshape(-1, 4), labels, max(map(len, boxes))))
+    return torch.stack([each for each, _ in padded]), torch.stack([labels for _, labels in padded])

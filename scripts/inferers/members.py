@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scripts.data.contract import read_object
-from scripts.data.json_models import validated
+from scripts.data.json_models import read_object, validated
 from scripts.data.slices import SliceDataset
 from scripts.metrics.nearest import make_thumbnail, mean_pairwise_distance
 from scripts.networks.checkpoints import CheckpointError

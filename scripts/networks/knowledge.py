@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from typing_extensions import TypedDict
 
-from scripts.data.contract import Dataset, DatasetError, read_object, write_json
-from scripts.data.json_models import validated
+from scripts.data.contract import Dataset, DatasetError, write_json
+from scripts.data.json_models import read_object, validated
 from scripts.networks.checkpoints import CheckpointError, save_atomically
 from scripts.networks.recipe import PARENT, Recipe, find_maker, recipe_of
 from scripts.networks.wrapping import unwrap

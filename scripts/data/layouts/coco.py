@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, case_name, read_object
+from scripts.data.contract import SPLITS, Dataset, DatasetError, Item, case_name
+from scripts.data.json_models import read_object
 from scripts.data.layouts.boxes import is_background, make_boxed_dataset, make_item, read_plane, to_pixels
 from scripts.data.layouts.files import find_files, find_split
 from scripts.data.layouts.label_maps import fill_polygon, fill_runs, write_label_map

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scripts.data.contract import Dataset, DatasetError, Item, read_object
+from scripts.data.contract import Dataset, DatasetError, Item
+from scripts.data.json_models import read_object
 from scripts.data.layouts.files import find_files, find_folder
 
 
