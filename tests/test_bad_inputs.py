@@ -73,7 +73,7 @@ WRONG: dict[str, dict[str, tuple[Any, ...]]] = {  # config -> option -> values t
         "learning_rate": RATES,
         "jaccard_smooth": WEIGHTS,
         "encoder_widths": LISTS,
-        "learning_rate_drop_epochs": LISTS,
+        "learning_rate_drop_epochs": tuple(each for each in LISTS if each != []),  # which drops it never
         "synthetic_ratio": (0, -1, "most", NAN, True, None),
         "left_out_part": (2, -1, 0.5, "a", True),
     },

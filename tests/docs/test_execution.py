@@ -23,6 +23,8 @@ from scripts.data.phantom import write_phantom
 ROOT = Path(__file__).resolve().parents[2]
 PATIENTS = 10  # then every class of the phantom is in its training split, and either grade in every split
 ELSEWHERE = (
+    "git clone ",
+    "source .venv/",
     "make ",
     "pip ",
     "python -m monai.bundle download_large_files",  # of a bundle without weights
@@ -33,6 +35,7 @@ SMALLER: dict[str, dict[str, str]] = {
     "README.md": {},
     "docs/README.md": {},
     "docs/own_data.md": {},
+    "docs/questions.md": {},
     "docs/class_imbalance.md": {},
     "docs/many_gpus.md": {},
     "docs/systems/redgan.md": {},
@@ -68,7 +71,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def newcomer(phantom: Path, tmp_path: Path) -> Path:
     """A bundle folder as cloned, beside whose configs lie the data sets that the pages name."""
-    for name in ("configs", "scripts", "docs"):
+    for name in ("configs", "scripts", "docs", "models"):
         (tmp_path / name).symlink_to(ROOT / name)
     for name in ("D", "D1", "my_folder"):
         (tmp_path / name).symlink_to(phantom)

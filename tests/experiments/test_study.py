@@ -140,8 +140,8 @@ def test_a_later_file_changes_single_keys(tmp_path: Path) -> None:
 
 def test_every_key_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "study.md").read_text(encoding="utf-8")
-    rows = [line.split("|")[1] for line in page.split("## All keys")[1].split("## ")[0].splitlines() if "| `" in line]
-    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == {each.name for each in fields(Study)}
+    keys = [line.split(": ")[0] for line in page.split("## All keys")[1].split("## ")[0].splitlines() if "- `" in line]
+    assert set(re.findall(r"`(\w+)`", " ".join(keys))) == {each.name for each in fields(Study)}
 
 
 @pytest.mark.parametrize("text", [None, "{", "[1]"])
