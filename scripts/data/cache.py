@@ -73,12 +73,16 @@ class VolumeCache:
         return entry
 
     def _find_damage(self, entry: Path) -> str | None:
-        """What is wrong with an entry; its files are read where they are not as they were at an earlier start."""
+        """What is wrong with an entry; its files are read where they are not as they were when it was last whole."""
         try:
+            if self.index.is_whole(entry.name):
+                return None
             sums = json.loads((entry / SUMS).read_text(encoding="utf-8"))
             changed = [name for name in ARRAYS if self.index.hash_file(str(entry / name)).hex() != sums[name]]
         except (OSError, ValueError, KeyError, TypeError):
             return "a file is missing or cannot be read"
+        if not changed:
+            self.index.remember_whole(entry.name)
         return f"{changed[0]} is not as it was written" if changed else None
 
     def _remove(self, entry: Path) -> None:
@@ -119,6 +123,7 @@ class VolumeCache:
             sums = {name: hashlib.sha256((temporary / name).read_bytes()).hexdigest() for name in ARRAYS}
             (temporary / SUMS).write_text(json.dumps(sums), encoding="utf-8")
             os.rename(temporary, entry)
+            self.index.remember_whole(entry.name)
         except OSError as error:
             if not entry.is_dir():  # otherwise another process was faster, and its entry is the same
                 raise disk_error(error, self.folder, image.size * 2 + label.size) from error
@@ -131,9 +136,9 @@ class CacheIndex:
     """Remembers, in `index.sqlite` beside the entries of a cache, what would take long to find out at each start.
 
     A file's SHA-256 is kept with its size, times (of contents and of the inode, ns) and inode: while these are the same
-    it is not read again. Which slices pass a rule follows from the entry, whose name says its content. Several
-    processes may use one index; each reads it once and adds what it found. The file is made with the first row; one
-    that is no such index is a DatasetError.
+    it is not read again, and an entry is taken for whole while its arrays are so. Which slices pass a rule follows from
+    the entry, whose name says its content. Several processes may use one index; each reads it once and adds what it
+    found. The file is made with the first row; one that is no such index is a DatasetError.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -170,6 +175,18 @@ class CacheIndex:
         if now - max(status.st_mtime_ns, status.st_ctime_ns) > SETTLED:
             self._remember(state, content)
         return content
+
+    def is_whole(self, entry: str) -> bool:
+        """Whether an entry's arrays are as they were when somebody wrote or read them whole; OSError without them."""
+        return self._state_of(entry) in self._known
+
+    def remember_whole(self, entry: str) -> None:
+        """Notes that an entry's arrays have the sums that they were written with."""
+        self._remember(self._state_of(entry), b"")
+
+    def _state_of(self, entry: str) -> str:
+        states = [os.stat(f"{self.file.parent}/{entry}/{name}") for name in ARRAYS]
+        return f"whole {entry} {[(each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_ino) for each in states]}"
 
     def kept_slices(self, entry: str, rule: str) -> np.ndarray | None:
         """The mask (Z,) of the slices of an entry that pass a rule; None where that is not known."""
